@@ -1,0 +1,132 @@
+//! Views: what GS points to while translated code runs.
+//!
+//! A view is the guest's [`Cpu`] followed by the look-up and jump tables of one address space. The pages of the `Cpu` are
+//! the same memory in every view, mapped again and again, so that switching address spaces is a change of the GS base
+//! and nothing else: no table is cleared and translated code needs no extra pointer.
+#![expect(unsafe_code, reason = "maps the state that emitted code addresses through GS")]
+use std::mem::size_of;
+use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
+
+use super::table::{JUMPS, Jump, LOOKUPS, Lookup, Ring};
+use crate::cpu::Cpu;
+
+/// How many address spaces keep their tables.
+pub const VIEWS: usize = 8;
+
+const PAGE: usize = 4096;
+const STATE_BYTES: usize = size_of::<Cpu>().next_multiple_of(PAGE);
+const LOOKUP_BYTES: usize = LOOKUPS * size_of::<Lookup>();
+const JUMP_BYTES: usize = JUMPS * size_of::<Jump>();
+
+/// Offset in a view of the look-up table of a ring.
+pub const fn lookup_offset(ring: Ring) -> usize {
+    STATE_BYTES + ring as usize * LOOKUP_BYTES
+}
+/// Offset in a view of the jump table of a ring.
+pub const fn jump_offset(ring: Ring) -> usize {
+    STATE_BYTES + 2 * LOOKUP_BYTES + ring as usize * JUMP_BYTES
+}
+const VIEW_BYTES: usize = STATE_BYTES + 2 * LOOKUP_BYTES + 2 * JUMP_BYTES;
+
+/// The views of one vCPU.
+pub struct Views {
+    base: *mut u8,
+    _state: OwnedFd,
+}
+
+// SAFETY: the mapping belongs to this value alone; all access goes through `&self` and `&mut self`.
+unsafe impl Send for Views {}
+
+impl Drop for Views {
+    fn drop(&mut self) {
+        // SAFETY: the mapping was made by `new` with exactly this size.
+        unsafe { libc::munmap(self.base.cast(), VIEWS * VIEW_BYTES) };
+    }
+}
+
+impl Views {
+    /// Maps all views; tables are empty, the CPU is all zeroes.
+    pub fn new() -> std::io::Result<Self> {
+        // SAFETY: the name is a C string; the result is checked.
+        let fd = unsafe { libc::memfd_create(c"vcpu-state".as_ptr(), libc::MFD_CLOEXEC) };
+        if fd < 0 {
+            return Err(std::io::Error::last_os_error());
+        }
+        // SAFETY: fd was just created and is owned by nobody else.
+        let state = unsafe { OwnedFd::from_raw_fd(fd) };
+        // SAFETY: plain system call on our own descriptor.
+        if unsafe { libc::ftruncate(state.as_raw_fd(), STATE_BYTES as libc::off_t) } < 0 {
+            return Err(std::io::Error::last_os_error());
+        }
+        let private = libc::MAP_PRIVATE | libc::MAP_ANONYMOUS | libc::MAP_NORESERVE;
+        let protection = libc::PROT_READ | libc::PROT_WRITE;
+        // SAFETY: fresh memory at an address of the kernel's choice.
+        let base =
+            unsafe { libc::mmap(std::ptr::null_mut(), VIEWS * VIEW_BYTES, protection, private, -1, 0) };
+        if base == libc::MAP_FAILED {
+            return Err(std::io::Error::last_os_error());
+        }
+        let mut views = Self { base: base.cast(), _state: state };
+        for view in 0..VIEWS {
+            let shared = libc::MAP_SHARED | libc::MAP_FIXED;
+            // SAFETY: the target lies inside our own mapping.
+            let placed = unsafe {
+                libc::mmap(views.start(view).cast(), STATE_BYTES, protection, shared, views._state.as_raw_fd(), 0)
+            };
+            if placed == libc::MAP_FAILED {
+                return Err(std::io::Error::last_os_error());
+            }
+            for ring in super::table::RINGS {
+                for (index, entry) in views.lookups(view, ring).iter_mut().enumerate() {
+                    *entry = Lookup::empty(index);
+                }
+            }
+        }
+        Ok(views)
+    }
+
+    fn start(&self, view: usize) -> *mut u8 {
+        assert!(view < VIEWS);
+        // SAFETY: within the mapping, as just checked.
+        unsafe { self.base.add(view * VIEW_BYTES) }
+    }
+    /// What the GS base must be while translated code runs in this view.
+    pub fn gs_base(&self, view: usize) -> u64 {
+        self.start(view) as u64
+    }
+    /// The CPU, through the first view. Other views alias the same memory.
+    pub fn cpu(&self) -> *mut Cpu {
+        self.base.cast()
+    }
+    /// The look-up table of one view and ring.
+    pub fn lookups(&mut self, view: usize, ring: Ring) -> &mut [Lookup; LOOKUPS] {
+        // SAFETY: the table lies inside the view, is aligned (its offset is a multiple of a page) and any bytes are a
+        // valid `Lookup`; `&mut self` makes the borrow exclusive, and emitted code runs only while nobody borrows.
+        unsafe { &mut *self.start(view).add(lookup_offset(ring)).cast() }
+    }
+    /// The jump table of one view and ring.
+    pub fn jumps(&mut self, view: usize, ring: Ring) -> &mut [Jump; JUMPS] {
+        // SAFETY: as for `lookups`.
+        unsafe { &mut *self.start(view).add(jump_offset(ring)).cast() }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_view_shows_the_same_cpu_and_tables_of_its_own() {
+        let mut views = Views::new().unwrap();
+        // SAFETY: nobody else uses the views.
+        unsafe { (*views.cpu()).rip = 0x1234 };
+        for view in 0..VIEWS {
+            let cpu = views.gs_base(view) as *const Cpu;
+            // SAFETY: the GS base of a view is the address of its `Cpu`.
+            assert_eq!(unsafe { (*cpu).rip }, 0x1234);
+        }
+        views.jumps(1, Ring::User)[5].code = 7;
+        assert_eq!(views.jumps(0, Ring::User)[5].code, 0);
+        assert_eq!(views.jumps(1, Ring::User)[5].code, 7);
+    }
+}
