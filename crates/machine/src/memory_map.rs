@@ -98,6 +98,6 @@ mod tests {
             assert!(base >= LOW_RAM_LIMIT && base + length <= HIGH_RAM_START);
         }
         assert_eq!(mmio::PCI_WINDOW_BASE + mmio::PCI_WINDOW_BYTES, mmio::ECAM_BASE);
-        assert!(mmio::ECAM_BASE + mmio::ECAM_BYTES <= mmio::IOAPIC_BASE);
+        const { assert!(mmio::ECAM_BASE + mmio::ECAM_BYTES <= mmio::IOAPIC_BASE) };
     }
 }

@@ -117,8 +117,11 @@ mod tests {
 
     #[test]
     fn segments_are_those_of_the_table_in_ram() {
-        let ram = GuestRam::new(1 << 20).unwrap();
-        for state in [long_mode(&ram, 0).unwrap(), protected_mode(&ram, 0).unwrap()] {
+        type Build = fn(&GuestRam) -> Result<CpuState, BootError>;
+        let builds: [Build; 2] = [|ram| long_mode(ram, 0), |ram| protected_mode(ram, 0)];
+        for build in builds {
+            let ram = GuestRam::new(1 << 20).unwrap();
+            let state = build(&ram).unwrap();
             for segment in state.segments.iter().chain([&state.tr]) {
                 let descriptor = entry(&ram, state.gdtr.base, u64::from(segment.selector / 8));
                 assert_eq!(*segment, Segment::from_descriptor(segment.selector, descriptor));

@@ -84,9 +84,12 @@ impl<'a> Kernel<'a> {
         let sectors = usize::from(if header.setup_sects == 0 { 4 } else { header.setup_sects }) + 1;
         let start = sectors * SECTOR_BYTES;
         let end = start as u64 + u64::from(header.syssize) * 16;
-        let code = usize::try_from(end).ok().and_then(|end| file.get(start..end)).ok_or_else(|| {
-            BootError::Truncated { what: "the compressed kernel", needed: end, length: file.len() as u64 }
-        })?;
+        let code =
+            usize::try_from(end).ok().and_then(|end| file.get(start..end)).ok_or(BootError::Truncated {
+                what: "the compressed kernel",
+                needed: end,
+                length: file.len() as u64,
+            })?;
         if (code.len() as u64) <= ENTRY_64 {
             return Err(BootError::Damaged("its protected-mode code ends before the entry point"));
         }
