@@ -104,6 +104,17 @@ impl CodeWatch {
     pub fn is_code(&self, frame: u64) -> bool {
         self.word(frame).is_some_and(|(word, bit)| word.load(Ordering::SeqCst) & bit != 0)
     }
+    /// Reports every marked frame as written.
+    fn all_written(&self) {
+        for (index, word) in self.shared.code.iter().enumerate() {
+            let bits = word.load(Ordering::SeqCst);
+            let frames = (0..64).filter(|bit| bits & (1 << bit) != 0).map(|bit| index as u64 * 64 + bit);
+            if bits != 0 {
+                self.shared.written.lock().extend(frames);
+                self.shared.any_written.store(true, Ordering::Release);
+            }
+        }
+    }
     /// Whether [`CodeWatch::take_written`] has something to return.
     pub fn has_written(&self) -> bool {
         self.shared.any_written.load(Ordering::Acquire)
@@ -221,6 +232,16 @@ impl Mapping {
         };
         if placed == libc::MAP_FAILED { Err(std::io::Error::last_os_error()) } else { Ok(()) }
     }
+
+    /// Makes a hole in the memfd: its pages read as zero from now on.
+    fn discard(&self, gpa: u64, length: u64) -> std::io::Result<()> {
+        // SAFETY: the range was mapped by `Mapping::place`; its content may change at any time for everybody, as all
+        // accesses to guest RAM expect.
+        let done = unsafe {
+            libc::madvise(self.base.add(gpa as usize).cast(), length as usize, libc::MADV_REMOVE)
+        };
+        if done == 0 { Ok(()) } else { Err(std::io::Error::last_os_error()) }
+    }
 }
 
 impl GuestRam {
@@ -266,6 +287,19 @@ impl GuestRam {
     /// Copies bytes out of RAM; `None` if the range is not all RAM.
     pub fn read(&self, address: Gpa, data: &mut [u8]) -> Option<()> {
         self.memory.read_slice(data, GuestAddress(address.0)).ok()
+    }
+    /// Makes all of RAM zero, as after power-up, and gives its pages back to the host. No CPU may run meanwhile.
+    pub fn clear(&self) -> Result<(), RamError> {
+        let layout = self.layout;
+        for (start, length) in [(0, layout.low), (HIGH_RAM_START, layout.high)] {
+            if length > 0 {
+                self.mapping
+                    .discard(start, length)
+                    .map_err(|source| RamError::Host { size: length, source })?;
+            }
+        }
+        self.watch.all_written();
+        Ok(())
     }
     /// Copies bytes into RAM as a device does; `None` if the range is not all RAM.
     pub fn write(&self, address: Gpa, data: &[u8]) -> Option<()> {
@@ -315,6 +349,22 @@ mod tests {
         ram.read(Gpa(0x1_3fff_fffe), &mut back).unwrap();
         assert_eq!(back, [1, 2]);
         assert!(ram.write(Gpa(0xbfff_ffff), &[1, 2]).is_none());
+    }
+
+    #[test]
+    fn clearing_makes_zeros_and_reports_code() {
+        let ram = GuestRam::new(4 << 30).unwrap();
+        ram.watch().set_code(0x10_0002, true);
+        ram.write(Gpa(0x1234), &[1]).unwrap();
+        ram.write(Gpa(0x1_0000_2000), &[2]).unwrap();
+        ram.watch().take_written();
+        ram.clear().unwrap();
+        for address in [0x1234, 0x1_0000_2000] {
+            let mut byte = [9];
+            ram.read(Gpa(address), &mut byte).unwrap();
+            assert_eq!(byte, [0], "{address:#x}");
+        }
+        assert_eq!(ram.watch().take_written(), [0x10_0002]);
     }
 
     #[test]
