@@ -3,8 +3,18 @@
 //! Engines, devices and disks are strangers to one another; what they share is named here, and only the `machine`
 //! crate brings implementations together.
 
+pub mod bus;
+pub mod clock;
 pub mod cpu;
+pub mod device;
+pub mod irq;
 pub mod ram;
+pub mod saved;
 
+pub use bus::{Bus, BusError};
+pub use clock::{Clock, HostClock, ManualClock, Timer, TimerCallback};
 pub use cpu::{Attention, CpuIo, Port, RestoreError, ShutdownCause, Stop, Vcpu};
+pub use device::{Device, Region, SharedDevice};
+pub use irq::{IrqLine, IrqSink, MsiSink};
 pub use ram::{CodeWatch, GuestRam, RamError, RamLayout};
+pub use saved::{SavedError, SavedState};

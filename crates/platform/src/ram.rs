@@ -237,9 +237,8 @@ impl Mapping {
     fn discard(&self, gpa: u64, length: u64) -> std::io::Result<()> {
         // SAFETY: the range was mapped by `Mapping::place`; its content may change at any time for everybody, as all
         // accesses to guest RAM expect.
-        let done = unsafe {
-            libc::madvise(self.base.add(gpa as usize).cast(), length as usize, libc::MADV_REMOVE)
-        };
+        let done =
+            unsafe { libc::madvise(self.base.add(gpa as usize).cast(), length as usize, libc::MADV_REMOVE) };
         if done == 0 { Ok(()) } else { Err(std::io::Error::last_os_error()) }
     }
 }
