@@ -12,8 +12,8 @@ pub const LOOKUPS: usize = 1024;
 pub const LOOKUP_SHIFT: u32 = 5;
 /// Entries of one jump table; a power of two.
 pub const JUMPS: usize = 4096;
-/// log2 of the bytes of a [`Jump`].
-pub const JUMP_SHIFT: u32 = 4;
+/// The bits of a jump's target that select its entry, as PEXT takes them.
+pub const JUMP_MASK: u64 = JUMPS as u64 - 1;
 
 /// Which of a view's two tables: translated code of CPL 3 uses one, of CPL 0 to 2 the other.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -44,14 +44,18 @@ pub struct Lookup {
 /// In [`Lookup::frame`]: the mapping is global.
 pub const GLOBAL: u64 = 1;
 
-/// One jump target.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// Targets of jumps and where their translations begin. Two arrays, because an index scales by eight at most.
 #[repr(C)]
-pub struct Jump {
-    /// Linear address of the target.
-    pub target: u64,
-    /// Host address of its translation's checked entry.
-    pub code: u64,
+pub struct Jumps {
+    /// Host addresses of the checked entries; empty ones lead to the runtime.
+    pub code: [u64; JUMPS],
+    /// Linear addresses of the targets.
+    pub target: [u64; JUMPS],
+}
+
+/// The entry of a jump table that a target selects.
+pub const fn jump_index(target: u64) -> usize {
+    (target & JUMP_MASK) as usize
 }
 
 /// The entry that an address selects.

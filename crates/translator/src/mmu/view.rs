@@ -7,7 +7,7 @@
 use std::mem::size_of;
 use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
 
-use super::table::{JUMPS, Jump, LOOKUPS, Lookup, Ring};
+use super::table::{Jumps, LOOKUPS, Lookup, Ring};
 use crate::cpu::Cpu;
 
 /// How many address spaces keep their tables.
@@ -16,7 +16,7 @@ pub const VIEWS: usize = 8;
 const PAGE: usize = 4096;
 const STATE_BYTES: usize = size_of::<Cpu>().next_multiple_of(PAGE);
 const LOOKUP_BYTES: usize = LOOKUPS * size_of::<Lookup>();
-const JUMP_BYTES: usize = JUMPS * size_of::<Jump>();
+const JUMP_BYTES: usize = size_of::<Jumps>();
 
 /// Offset in a view of the look-up table of a ring.
 pub const fn lookup_offset(ring: Ring) -> usize {
@@ -105,7 +105,7 @@ impl Views {
         unsafe { &mut *self.start(view).add(lookup_offset(ring)).cast() }
     }
     /// The jump table of one view and ring.
-    pub fn jumps(&mut self, view: usize, ring: Ring) -> &mut [Jump; JUMPS] {
+    pub fn jumps(&mut self, view: usize, ring: Ring) -> &mut Jumps {
         // SAFETY: as for `lookups`.
         unsafe { &mut *self.start(view).add(jump_offset(ring)).cast() }
     }
@@ -125,8 +125,8 @@ mod tests {
             // SAFETY: the GS base of a view is the address of its `Cpu`.
             assert_eq!(unsafe { (*cpu).rip }, 0x1234);
         }
-        views.jumps(1, Ring::User)[5].code = 7;
-        assert_eq!(views.jumps(0, Ring::User)[5].code, 0);
-        assert_eq!(views.jumps(1, Ring::User)[5].code, 7);
+        views.jumps(1, Ring::User).code[5] = 7;
+        assert_eq!(views.jumps(0, Ring::User).code[5], 0);
+        assert_eq!(views.jumps(1, Ring::User).code[5], 7);
     }
 }

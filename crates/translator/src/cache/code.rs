@@ -1,0 +1,121 @@
+//! The memory of translated code: one memfd mapped twice, once to write and once to execute, so that no page is ever
+//! both. Allocation only moves forward; when the buffer is full everything goes.
+#![expect(unsafe_code, reason = "maps executable memory and writes code into it")]
+use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
+
+/// A buffer of host code.
+pub struct CodeBuffer {
+    writable: *mut u8,
+    executable: *mut u8,
+    capacity: usize,
+    used: usize,
+    /// What [`CodeBuffer::clear`] leaves in place: the thunks at the beginning.
+    kept: usize,
+    _memfd: OwnedFd,
+}
+
+// SAFETY: both mappings belong to this value alone.
+unsafe impl Send for CodeBuffer {}
+
+impl Drop for CodeBuffer {
+    fn drop(&mut self) {
+        // SAFETY: both mappings were made in `new` with exactly this size.
+        unsafe {
+            libc::munmap(self.writable.cast(), self.capacity);
+            libc::munmap(self.executable.cast(), self.capacity);
+        }
+    }
+}
+
+impl CodeBuffer {
+    /// A buffer of `capacity` bytes, rounded up to whole pages and to at most 1 GiB (so that any two places are within
+    /// reach of a 32-bit displacement).
+    pub fn new(capacity: usize) -> std::io::Result<Self> {
+        let capacity = capacity.clamp(1 << 20, 1 << 30).next_multiple_of(4096);
+        // SAFETY: the name is a C string; the result is checked.
+        let fd = unsafe { libc::memfd_create(c"translated-code".as_ptr(), libc::MFD_CLOEXEC) };
+        if fd < 0 {
+            return Err(std::io::Error::last_os_error());
+        }
+        // SAFETY: fd was just created and is owned by nobody else.
+        let memfd = unsafe { OwnedFd::from_raw_fd(fd) };
+        // SAFETY: plain system call on our own descriptor.
+        if unsafe { libc::ftruncate(memfd.as_raw_fd(), capacity as libc::off_t) } < 0 {
+            return Err(std::io::Error::last_os_error());
+        }
+        let map = |protection| {
+            // SAFETY: a fresh mapping at an address of the kernel's choice.
+            let at = unsafe {
+                libc::mmap(std::ptr::null_mut(), capacity, protection, libc::MAP_SHARED, memfd.as_raw_fd(), 0)
+            };
+            if at == libc::MAP_FAILED { Err(std::io::Error::last_os_error()) } else { Ok(at.cast::<u8>()) }
+        };
+        let writable = map(libc::PROT_READ | libc::PROT_WRITE)?;
+        let executable = map(libc::PROT_READ | libc::PROT_EXEC)?;
+        Ok(Self { writable, executable, capacity, used: 0, kept: 0, _memfd: memfd })
+    }
+
+    /// The address at which the next code will run.
+    pub fn next_address(&self) -> u64 {
+        self.executable as u64 + self.used as u64
+    }
+    /// Bytes left.
+    pub fn room(&self) -> usize {
+        self.capacity - self.used
+    }
+    /// Bytes in use.
+    pub fn used(&self) -> usize {
+        self.used
+    }
+    /// First and one-past-last address of executable memory.
+    pub fn range(&self) -> std::ops::Range<u64> {
+        self.executable as u64..self.executable as u64 + self.capacity as u64
+    }
+
+    /// Appends code that was assembled for [`CodeBuffer::next_address`]; the next code begins on a multiple of 16.
+    ///
+    /// # Panics
+    /// If there is not enough [`CodeBuffer::room`].
+    pub fn append(&mut self, code: &[u8]) {
+        assert!(code.len() <= self.room());
+        // SAFETY: the room was just checked; the writable mapping covers the capacity.
+        unsafe { std::ptr::copy_nonoverlapping(code.as_ptr(), self.writable.add(self.used), code.len()) };
+        self.used = (self.used + code.len()).next_multiple_of(16).min(self.capacity);
+    }
+
+    /// Overwrites the 32-bit displacement at `place` (an executable address) so that the jump it belongs to leads to
+    /// `target`. One aligned-or-not 4-byte store; on the vCPU's own thread, between two runs of translated code.
+    pub fn patch_relative(&mut self, place: u64, target: u64) {
+        let offset = place.wrapping_sub(self.executable as u64) as usize;
+        assert!(offset + 4 <= self.used);
+        let distance = target.wrapping_sub(place + 4) as i32;
+        // SAFETY: the place lies inside the used part of the writable mapping, as just checked.
+        unsafe { self.writable.add(offset).cast::<i32>().write_unaligned(distance) };
+    }
+
+    /// What was appended so far survives [`CodeBuffer::clear`].
+    pub fn keep(&mut self) {
+        self.kept = self.used;
+    }
+    /// Forgets all code but what [`CodeBuffer::keep`] kept.
+    pub fn clear(&mut self) {
+        self.used = self.kept;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn code_written_through_one_mapping_runs_in_the_other() {
+        let mut buffer = CodeBuffer::new(1 << 20).unwrap();
+        let address = buffer.next_address();
+        buffer.append(&[0xb8, 42, 0, 0, 0, 0xc3]); // mov eax, 42; ret
+        // SAFETY: a complete function of that signature was just written there.
+        let function: extern "sysv64" fn() -> u32 = unsafe { std::mem::transmute(address) };
+        assert_eq!(function(), 42);
+        buffer.clear();
+        assert_eq!(buffer.next_address(), address);
+    }
+}

@@ -1,0 +1,46 @@
+//! What a machine tells an engine, and why an engine cannot be had.
+use platform::RestoreError;
+
+/// The guest's time-stamp counter.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct TscModel {
+    /// Ticks a second; the host's own rate.
+    pub frequency_hz: u64,
+    /// What is added to the host's counter.
+    pub offset: u64,
+}
+
+/// What a virtual CPU is made of.
+#[derive(Clone, Copy, Debug)]
+pub struct Config {
+    /// Bytes for translated code.
+    pub code_cache_bytes: usize,
+    /// The time-stamp counter.
+    pub tsc: TscModel,
+    /// Number of this CPU, which is also its APIC id.
+    pub cpu_index: u32,
+    /// How many CPUs the machine has.
+    pub cpu_count: u32,
+    /// Interpret everything; the translator's oracle.
+    pub interpret_only: bool,
+}
+
+/// No virtual CPU could be made.
+#[derive(Debug, thiserror::Error)]
+pub enum SetupError {
+    /// No memory for the register file and tables.
+    #[error("no memory for a virtual CPU")]
+    Memory(#[source] std::io::Error),
+    /// No executable memory.
+    #[error("no executable memory for translated code (does a security policy forbid it?)")]
+    CodeCache(#[source] std::io::Error),
+    /// No signal handlers.
+    #[error("host exceptions cannot be caught")]
+    Signals(#[source] std::io::Error),
+    /// The first state was refused.
+    #[error("the power-up state was refused")]
+    Restore(#[source] RestoreError),
+    /// The host CPU lacks something.
+    #[error("this host's CPU lacks {0}, which binary translation needs")]
+    HostCpu(&'static str),
+}

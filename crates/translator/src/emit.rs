@@ -1,0 +1,4 @@
+//! Writing host code: an assembler for the glue, and the rewriting of guest instructions.
+
+pub mod asm;
+pub mod rewrite;

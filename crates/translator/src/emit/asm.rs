@@ -1,0 +1,381 @@
+//! A small assembler for the glue around guest instructions: only the forms that the translator emits.
+//!
+//! Code is written into a byte vector together with the address at which it will run, so that relative operands come out
+//! right; the code cache copies it to its place.
+use x86::reg::{RAX, RSP};
+
+/// A host register by its number.
+pub type Reg = u8;
+
+/// The first scratch register: addresses. The guest's R10 lives in memory.
+pub const T0: Reg = 10;
+/// The second scratch register: indices. The guest's R11 lives in memory.
+pub const T1: Reg = 11;
+
+/// Condition codes as Jcc encodes them.
+pub mod cond {
+    /// Below.
+    pub const B: u8 = 2;
+    /// Equal.
+    pub const E: u8 = 4;
+    /// Not equal.
+    pub const NE: u8 = 5;
+    /// Above.
+    pub const A: u8 = 7;
+}
+
+/// A memory operand in flat host memory or relative to GS.
+#[derive(Clone, Copy, Debug)]
+pub struct Mem {
+    /// Base register.
+    pub base: Option<Reg>,
+    /// Index register (never RSP) and log2 of its scale.
+    pub index: Option<(Reg, u8)>,
+    /// Displacement.
+    pub disp: i32,
+    /// Relative to GS.
+    pub gs: bool,
+}
+
+impl Mem {
+    /// A field of the running view.
+    pub const fn gs(offset: usize) -> Self {
+        Self { base: None, index: None, disp: offset as i32, gs: true }
+    }
+    /// `gs:[reg + offset]`.
+    pub const fn gs_base(base: Reg, offset: usize) -> Self {
+        Self { base: Some(base), index: None, disp: offset as i32, gs: true }
+    }
+    /// `gs:[reg * 8 + offset]`.
+    pub const fn gs_index8(index: Reg, offset: usize) -> Self {
+        Self { base: None, index: Some((index, 3)), disp: offset as i32, gs: true }
+    }
+    /// `[reg + disp]`.
+    pub const fn base(base: Reg, disp: i32) -> Self {
+        Self { base: Some(base), index: None, disp, gs: false }
+    }
+}
+
+/// A place in emitted code: an offset from its beginning.
+pub type Offset = usize;
+
+/// The assembler.
+pub struct Asm {
+    bytes: Vec<u8>,
+    origin: u64,
+}
+
+impl Asm {
+    /// An empty piece of code that will run at `origin`.
+    pub fn new() -> Self {
+        Self { bytes: Vec::with_capacity(8192), origin: 0 }
+    }
+    /// Starts over at another address; keeps the buffer.
+    pub fn restart(&mut self, origin: u64) {
+        self.bytes.clear();
+        self.origin = origin;
+    }
+    /// The code so far.
+    pub fn code(&self) -> &[u8] {
+        &self.bytes
+    }
+    /// Where the next instruction goes.
+    pub fn here(&self) -> Offset {
+        self.bytes.len()
+    }
+    /// The address at which an offset will run.
+    pub fn address(&self, offset: Offset) -> u64 {
+        self.origin + offset as u64
+    }
+    /// Raw bytes.
+    pub fn raw(&mut self, bytes: &[u8]) {
+        self.bytes.extend_from_slice(bytes);
+    }
+    fn byte(&mut self, byte: u8) {
+        self.bytes.push(byte);
+    }
+    fn dword(&mut self, value: i32) {
+        self.raw(&value.to_le_bytes());
+    }
+
+    /// Any instruction with a ModRM memory operand: legacy `prefix` (0 for none), `opcode`, REX.W.
+    pub fn op_mem(&mut self, prefix: u8, wide: bool, opcode: &[u8], reg: Reg, mem: Mem) {
+        if mem.gs {
+            self.byte(0x65);
+        }
+        if prefix != 0 {
+            self.byte(prefix);
+        }
+        let (x, b) = (mem.index.map_or(0, |(index, _)| index >> 3), mem.base.map_or(0, |base| base >> 3));
+        self.rex(wide, reg >> 3, x, b, false);
+        self.raw(opcode);
+        self.modrm_mem(reg, mem);
+    }
+
+    fn rex(&mut self, wide: bool, r: u8, x: u8, b: u8, force: bool) {
+        let rex = 0x40 | u8::from(wide) << 3 | r << 2 | x << 1 | b;
+        if rex != 0x40 || force {
+            self.byte(rex);
+        }
+    }
+
+    /// ModRM, SIB and displacement of a memory operand.
+    pub fn modrm_mem(&mut self, reg: Reg, mem: Mem) {
+        let reg = (reg & 7) << 3;
+        let Some(base) = mem.base else {
+            let (index, scale) = mem.index.unwrap_or((RSP as u8, 0));
+            self.raw(&[0x04 | reg, scale << 6 | (index & 7) << 3 | 5]);
+            self.dword(mem.disp);
+            return;
+        };
+        let needs_sib = mem.index.is_some() || base & 7 == RSP as u8;
+        let (mode, size) = match mem.disp {
+            0 if base & 7 != 5 => (0x00, 0),
+            -128..=127 => (0x40, 1),
+            _ => (0x80, 4),
+        };
+        if needs_sib {
+            let (index, scale) = mem.index.unwrap_or((RSP as u8, 0));
+            self.raw(&[mode | reg | 4, scale << 6 | (index & 7) << 3 | (base & 7)]);
+        } else {
+            self.byte(mode | reg | (base & 7));
+        }
+        match size {
+            0 => {}
+            1 => self.byte(mem.disp as u8),
+            _ => self.dword(mem.disp),
+        }
+    }
+
+    /// Any instruction with two registers: `rm` is the one in ModRM.rm.
+    pub fn op_reg(&mut self, wide: bool, opcode: &[u8], reg: Reg, rm: Reg) {
+        self.rex(wide, reg >> 3, 0, rm >> 3, false);
+        self.raw(opcode);
+        self.byte(0xc0 | (reg & 7) << 3 | (rm & 7));
+    }
+
+    /// `mov reg, [mem]`, 64 bits.
+    pub fn load(&mut self, reg: Reg, mem: Mem) {
+        self.op_mem(0, true, &[0x8b], reg, mem);
+    }
+    /// `mov reg, [mem]`, 32 bits.
+    pub fn load32(&mut self, reg: Reg, mem: Mem) {
+        self.op_mem(0, false, &[0x8b], reg, mem);
+    }
+    /// `mov [mem], reg`, 64 bits.
+    pub fn store(&mut self, mem: Mem, reg: Reg) {
+        self.op_mem(0, true, &[0x89], reg, mem);
+    }
+    /// `mov [mem], reg`, 32 bits.
+    pub fn store32(&mut self, mem: Mem, reg: Reg) {
+        self.op_mem(0, false, &[0x89], reg, mem);
+    }
+    /// `mov dword [mem], imm`.
+    pub fn store_imm32(&mut self, mem: Mem, value: u32) {
+        self.op_mem(0, false, &[0xc7], 0, mem);
+        self.dword(value as i32);
+    }
+    /// `mov qword [mem], imm`, sign-extended.
+    pub fn store_imm(&mut self, mem: Mem, value: i32) {
+        self.op_mem(0, true, &[0xc7], 0, mem);
+        self.dword(value);
+    }
+    /// `mov to, from`, 64 bits.
+    pub fn mov(&mut self, to: Reg, from: Reg) {
+        self.op_reg(true, &[0x89], from, to);
+    }
+    /// `mov to, from`, 32 bits, zero-extended.
+    pub fn mov32(&mut self, to: Reg, from: Reg) {
+        self.op_reg(false, &[0x89], from, to);
+    }
+    /// The shortest `mov reg, value`.
+    pub fn mov_imm(&mut self, reg: Reg, value: u64) {
+        if value <= u64::from(u32::MAX) {
+            self.rex(false, 0, 0, reg >> 3, false);
+            self.byte(0xb8 | reg & 7);
+            self.dword(value as u32 as i32);
+        } else if value as i64 == i64::from(value as i32) {
+            self.op_reg(true, &[0xc7], 0, reg);
+            self.dword(value as i32);
+        } else {
+            self.rex(true, 0, 0, reg >> 3, false);
+            self.byte(0xb8 | reg & 7);
+            self.raw(&value.to_le_bytes());
+        }
+    }
+    /// `lea reg, [mem]`, 64 bits.
+    pub fn lea(&mut self, reg: Reg, mem: Mem) {
+        self.op_mem(0, true, &[0x8d], reg, mem);
+    }
+    /// `lea reg, [mem]` with the result cut to 32 bits.
+    pub fn lea32(&mut self, reg: Reg, mem: Mem) {
+        self.op_mem(0, false, &[0x8d], reg, mem);
+    }
+    /// `lea reg, [rip + …]` of a place in this code.
+    pub fn lea_here(&mut self, reg: Reg, target: Offset) {
+        self.rex(true, reg >> 3, 0, 0, false);
+        self.raw(&[0x8d, 0x05 | (reg & 7) << 3]);
+        let next = self.here() + 4;
+        self.dword(target as i32 - next as i32);
+    }
+    /// `rorx to, from, count` (BMI2): a rotation that leaves the flags alone.
+    pub fn rorx(&mut self, to: Reg, from: Reg, count: u8) {
+        let r = if to >= 8 { 0 } else { 0x80 };
+        let b = if from >= 8 { 0 } else { 0x20 };
+        self.raw(&[0xc4, r | 0x40 | b | 3, 0xfb, 0xf0, 0xc0 | (to & 7) << 3 | (from & 7), count]);
+    }
+    /// `pext to, from, [mem]` (BMI2), 64 bits; leaves the flags alone.
+    pub fn pext(&mut self, to: Reg, from: Reg, mem: Mem) {
+        if mem.gs {
+            self.byte(0x65);
+        }
+        let r = if to >= 8 { 0 } else { 0x80 };
+        let x = if mem.index.is_some_and(|(index, _)| index >= 8) { 0 } else { 0x40 };
+        let b = if mem.base.is_some_and(|base| base >= 8) { 0 } else { 0x20 };
+        self.raw(&[0xc4, r | x | b | 2, 0x82 | (!from & 15) << 3, 0xf5]);
+        self.modrm_mem(to, mem);
+    }
+    /// `and reg, imm`, 32 bits.
+    pub fn and_imm32(&mut self, reg: Reg, value: u32) {
+        self.op_reg(false, &[0x81], 4, reg);
+        self.dword(value as i32);
+    }
+    /// `cmp reg, imm`, 64 bits.
+    pub fn cmp_imm(&mut self, reg: Reg, value: i32) {
+        self.op_reg(true, &[0x81], 7, reg);
+        self.dword(value);
+    }
+    /// `xor reg, [mem]`, 64 bits.
+    pub fn xor_mem(&mut self, reg: Reg, mem: Mem) {
+        self.op_mem(0, true, &[0x33], reg, mem);
+    }
+    /// `add reg, [mem]`, 64 bits.
+    pub fn add_mem(&mut self, reg: Reg, mem: Mem) {
+        self.op_mem(0, true, &[0x03], reg, mem);
+    }
+    /// `cmp reg, [mem]`, 64 bits.
+    pub fn cmp_mem(&mut self, reg: Reg, mem: Mem) {
+        self.op_mem(0, true, &[0x3b], reg, mem);
+    }
+    /// `cmp dword [mem], 0`.
+    pub fn cmp_zero32(&mut self, mem: Mem) {
+        self.op_mem(0, false, &[0x83], 7, mem);
+        self.byte(0);
+    }
+    /// `jmp [mem]`.
+    pub fn jmp_mem(&mut self, mem: Mem) {
+        self.op_mem(0, false, &[0xff], 4, mem);
+    }
+    /// `jmp` to a fixed address.
+    pub fn jmp_address(&mut self, target: u64) {
+        self.byte(0xe9);
+        self.relative(target);
+    }
+    /// `jcc` to a fixed address.
+    pub fn jcc_address(&mut self, condition: u8, target: u64) {
+        self.raw(&[0x0f, 0x80 | condition]);
+        self.relative(target);
+    }
+    fn relative(&mut self, target: u64) {
+        let next = self.address(self.here() + 4);
+        self.dword(target.wrapping_sub(next) as i32);
+    }
+    /// `jmp rel32`; returns the place of its displacement for [`Asm::bind`].
+    pub fn jmp(&mut self) -> Offset {
+        self.byte(0xe9);
+        self.dword(0);
+        self.here() - 4
+    }
+    /// `jcc rel32`; returns the place of its displacement for [`Asm::bind`].
+    pub fn jcc(&mut self, condition: u8) -> Offset {
+        self.raw(&[0x0f, 0x80 | condition]);
+        self.dword(0);
+        self.here() - 4
+    }
+    /// Makes the jump whose displacement is at `place` lead here.
+    pub fn bind(&mut self, place: Offset) {
+        let distance = (self.here() - (place + 4)) as i32;
+        self.bytes[place..place + 4].copy_from_slice(&distance.to_le_bytes());
+    }
+    /// `jmp` to a place already emitted.
+    pub fn jmp_back(&mut self, target: Offset) {
+        let address = self.address(target);
+        self.jmp_address(address);
+    }
+    /// Puts the status flags aside into `gs:[slot]` as AH and AL; clobbers `via`.
+    pub fn spill_flags(&mut self, slot: usize, via: Reg) {
+        self.mov(via, RAX as u8);
+        self.raw(&[0x9f, 0x0f, 0x90, 0xc0]); // lahf; seto al
+        self.store32(Mem::gs(slot), RAX as u8);
+        self.mov(RAX as u8, via);
+    }
+    /// Takes the status flags back from `gs:[slot]`; clobbers `via`.
+    pub fn restore_flags(&mut self, slot: usize, via: Reg) {
+        self.mov(via, RAX as u8);
+        self.load32(RAX as u8, Mem::gs(slot));
+        self.raw(&[0x04, 0x7f, 0x9e]); // add al, 0x7f; sahf
+        self.mov(RAX as u8, via);
+    }
+}
+
+impl Default for Asm {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use iced_x86::{Decoder, DecoderOptions, Formatter, NasmFormatter};
+
+    fn listing(build: impl FnOnce(&mut Asm)) -> Vec<String> {
+        let mut asm = Asm::new();
+        asm.restart(0x1000);
+        build(&mut asm);
+        let mut decoder = Decoder::with_ip(64, asm.code(), 0x1000, DecoderOptions::NONE);
+        let mut formatter = NasmFormatter::new();
+        let mut lines = Vec::new();
+        while decoder.can_decode() {
+            let mut line = String::new();
+            formatter.format(&decoder.decode(), &mut line);
+            lines.push(line);
+        }
+        lines
+    }
+
+    #[test]
+    fn what_is_meant_is_what_a_disassembler_reads() {
+        let lines = listing(|asm| {
+            asm.load(T0, Mem::gs(0x80));
+            asm.store(Mem::base(RSP as u8, -8), 3);
+            asm.lea(T0, Mem { base: Some(13), index: Some((11, 2)), disp: 0x1234, gs: false });
+            asm.rorx(T1, T0, 7);
+            asm.rorx(T1, 3, 7);
+            asm.and_imm32(T1, 0x7fe0);
+            asm.xor_mem(T0, Mem::gs_base(T1, 0x1000));
+            asm.pext(T1, T0, Mem::gs(0x40));
+            asm.jmp_mem(Mem::gs_index8(T1, 0x2000));
+            asm.mov_imm(T1, 0xffff_ffff_8100_0000);
+            asm.mov_imm(1, 5);
+            asm.cmp_zero32(Mem::gs(0x88));
+        });
+        assert_eq!(
+            lines,
+            [
+                "mov r10,[gs:80h]",
+                "mov [rsp-8],rbx",
+                "lea r10,[r13+r11*4+1234h]",
+                "rorx r11,r10,7",
+                "rorx r11,rbx,7",
+                "and r11d,7FE0h",
+                "xor r10,[gs:r11+1000h]",
+                "pext r11,r10,[gs:40h]",
+                "jmp qword [gs:r11*8+2000h]",
+                "mov r11,0FFFFFFFF81000000h",
+                "mov ecx,5",
+                "cmp dword [gs:88h],0",
+            ]
+        );
+    }
+}

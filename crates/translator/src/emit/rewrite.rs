@@ -1,0 +1,155 @@
+//! Rewriting a guest instruction so that its memory operand becomes `[register]`: the bytes are taken apart (SDM 2A
+//! chapter 2) and put together again around a new ModRM; nothing else of the instruction changes.
+
+use super::asm::Reg;
+
+/// A 64-bit-mode instruction with ModRM, taken apart.
+#[derive(Clone, Copy, Debug)]
+struct Parts {
+    /// Operand-size prefix.
+    has_66: bool,
+    /// F2 or F3, if present.
+    repeat: u8,
+    lock: bool,
+    encoding: Encoding,
+    /// Where ModRM is.
+    modrm: usize,
+    /// Where what follows the displacement begins.
+    immediate: usize,
+}
+
+#[derive(Clone, Copy, Debug)]
+enum Encoding {
+    /// REX (0 if absent) and where the opcode begins.
+    Legacy { rex: u8, opcode: usize },
+    /// The three bytes of the VEX prefix in its long form.
+    Vex { payload: [u8; 2], opcode: usize },
+}
+
+/// Writes `bytes` (one valid instruction in 64-bit mode with a memory operand) with that operand replaced by `[base]`.
+/// Segment and address-size prefixes are dropped: the address was computed before. `None` for EVEX and forms without
+/// ModRM.
+pub fn with_memory_at(bytes: &[u8], base: Reg, out: &mut Vec<u8>) -> Option<()> {
+    debug_assert!(base & 7 != 4 && base & 7 != 5, "these need SIB or a displacement");
+    let parts = Parts::of(bytes)?;
+    if parts.lock {
+        out.push(0xf0);
+    }
+    if parts.has_66 {
+        out.push(0x66);
+    }
+    if parts.repeat != 0 {
+        out.push(parts.repeat);
+    }
+    let high = base >> 3;
+    match parts.encoding {
+        Encoding::Legacy { rex, opcode } => {
+            let new = (rex & !0b011) | high;
+            if rex != 0 || new != 0 {
+                out.push(0x40 | new);
+            }
+            out.extend_from_slice(&bytes[opcode..parts.modrm]);
+        }
+        Encoding::Vex { payload: [first, second], opcode } => {
+            // X and B are inverted: X stays 1 (no index), B follows the base.
+            let first = (first & !0x60) | 0x40 | if high == 0 { 0x20 } else { 0 };
+            out.extend_from_slice(&[0xc4, first, second, bytes[opcode]]);
+        }
+    }
+    out.push((bytes[parts.modrm] & 0x38) | (base & 7));
+    out.extend_from_slice(&bytes[parts.immediate..]);
+    Some(())
+}
+
+impl Parts {
+    fn of(bytes: &[u8]) -> Option<Self> {
+        let (mut has_66, mut repeat, mut lock) = (false, 0, false);
+        let mut at = 0;
+        loop {
+            match *bytes.get(at)? {
+                0x66 => has_66 = true,
+                prefix @ (0xf2 | 0xf3) => repeat = prefix,
+                0xf0 => lock = true,
+                0x26 | 0x2e | 0x36 | 0x3e | 0x64 | 0x65 | 0x67 => {}
+                _ => break,
+            }
+            at += 1;
+        }
+        let (encoding, modrm) = match bytes[at] {
+            0x62 => return None,
+            0xc4 => {
+                let payload = [*bytes.get(at + 1)?, *bytes.get(at + 2)?];
+                (Encoding::Vex { payload, opcode: at + 3 }, at + 4)
+            }
+            0xc5 => {
+                // The short form: R as in the long one, X and B one, map 0F, W zero.
+                let short = *bytes.get(at + 1)?;
+                let payload = [(short & 0x80) | 0x61, short & 0x7f];
+                (Encoding::Vex { payload, opcode: at + 2 }, at + 3)
+            }
+            byte => {
+                let rex = if byte & 0xf0 == 0x40 { byte } else { 0 };
+                let opcode = at + usize::from(rex != 0);
+                let length = match (*bytes.get(opcode)?, bytes.get(opcode + 1)) {
+                    (0x0f, Some(0x38 | 0x3a)) => 3,
+                    (0x0f, _) => 2,
+                    _ => 1,
+                };
+                (Encoding::Legacy { rex, opcode }, opcode + length)
+            }
+        };
+        let value = *bytes.get(modrm)?;
+        let (mode, rm) = (value >> 6, value & 7);
+        let sib = if rm == 4 { Some(*bytes.get(modrm + 1)?) } else { None };
+        let displacement = match (mode, rm, sib) {
+            (0, 5, _) => 4,
+            (0, _, Some(sib)) if sib & 7 == 5 => 4,
+            (0, ..) => 0,
+            (1, ..) => 1,
+            (2, ..) => 4,
+            _ => return None,
+        };
+        let immediate = modrm + 1 + usize::from(sib.is_some()) + displacement;
+        (immediate <= bytes.len()).then_some(Self { has_66, repeat, lock, encoding, modrm, immediate })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use iced_x86::{Decoder, DecoderOptions, Formatter, NasmFormatter};
+
+    fn rewritten(bytes: &[u8], base: Reg) -> String {
+        let mut out = Vec::new();
+        with_memory_at(bytes, base, &mut out).expect("has a memory operand");
+        let instruction = Decoder::new(64, &out, DecoderOptions::NONE).decode();
+        assert_eq!(instruction.len(), out.len());
+        let mut text = String::new();
+        NasmFormatter::new().format(&instruction, &mut text);
+        text
+    }
+
+    #[test]
+    fn every_kind_of_encoding_keeps_all_but_the_address() {
+        assert_eq!(rewritten(&[0x48, 0x8b, 0x44, 0x8b, 0x08], 10), "mov rax,[r10]");
+        assert_eq!(rewritten(&[0x8b, 0x05, 1, 2, 3, 4], 10), "mov eax,[r10]");
+        assert_eq!(rewritten(&[0x65, 0x48, 0x8b, 0x0c, 0x25, 0, 0, 0, 0], 11), "mov rcx,[r11]");
+        assert_eq!(rewritten(&[0xf0, 0x48, 0x0f, 0xb1, 0x17], 10), "lock cmpxchg [r10],rdx");
+        assert_eq!(rewritten(&[0x66, 0x81, 0x07, 0x34, 0x12], 10), "add word [r10],1234h");
+        assert_eq!(rewritten(&[0x40, 0x88, 0x37], 10), "mov [r10],sil");
+        assert_eq!(rewritten(&[0x88, 0x27], 3), "mov [rbx],ah");
+        assert_eq!(rewritten(&[0xc5, 0xfa, 0x6f, 0x07], 10), "vmovdqu xmm0,[r10]");
+        assert_eq!(rewritten(&[0xc4, 0x41, 0x7d, 0x6f, 0x04, 0x24], 10), "vmovdqa ymm8,[r10]");
+        assert_eq!(rewritten(&[0x66, 0x0f, 0x3a, 0x0f, 0x07, 0x05], 10), "palignr xmm0,[r10],5");
+        assert_eq!(rewritten(&[0xd9, 0x40, 0x10], 10), "fld dword [r10]");
+        assert_eq!(rewritten(&[0xf3, 0x0f, 0x7e, 0x07], 10), "movq xmm0,[r10]");
+    }
+
+    #[test]
+    fn truncated_and_foreign_bytes_are_refused() {
+        let mut out = Vec::new();
+        for bytes in [&[][..], &[0x48], &[0x8b], &[0x8b, 0x04], &[0x62, 0xf1, 0x7c, 0x48, 0x10, 0x00], &[0x8b, 0xc0]] {
+            assert!(with_memory_at(bytes, 10, &mut out).is_none(), "{bytes:x?}");
+        }
+    }
+}

@@ -1,0 +1,12 @@
+//! Lowering: from guest instructions to host code, one block at a time, in a single pass.
+//!
+//! Registers live in themselves; most instructions are copied with their memory operand redirected. Where the status
+//! flags are live across a look-up they are put aside once and taken back when somebody needs them.
+
+pub mod block;
+pub mod copy;
+pub mod decode;
+pub mod flow;
+pub mod liveness;
+pub mod memory;
+pub mod stack;

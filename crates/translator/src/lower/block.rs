@@ -1,0 +1,460 @@
+//! One block: its entries, its body, its exits.
+use std::mem::offset_of;
+
+use super::decode::{Decoded, MAX_INSTRUCTIONS, STATUS, Way, decode};
+use super::liveness;
+use crate::cache::blocks::{ANY_PAGE, Block, CodeMode, Key, Link, Mark};
+use crate::cpu::Cpu;
+use crate::emit::asm::{Asm, Mem, Offset, Reg, T0, T1, cond};
+use crate::mmu::table::{Jumps, Ring};
+use crate::mmu::view;
+use crate::runtime::thunks::{Exit, Thunks};
+use x86::address::{PAGE_OFFSET, PAGE_SIZE};
+
+/// Where the status flags are at some point of a block.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum FlagPlace {
+    /// In EFLAGS (or dead).
+    Eflags,
+    /// In [`Cpu::spilled_flags`].
+    Spilled,
+}
+
+/// What happens off the straight path of a block; emitted after it.
+pub enum Cold {
+    /// A look-up missed.
+    Slow {
+        /// The jump that leads here.
+        from: Offset,
+        /// Read or write.
+        exit: Exit,
+        /// The register with the address (exclusive-ored with the tag).
+        address: Reg,
+        /// The register with the index.
+        index: Reg,
+        /// Offset of the tag field of entry 0 in the view.
+        tag: usize,
+        /// Start of the instruction.
+        retry: Offset,
+        /// Where the flags are.
+        flags: FlagPlace,
+    },
+    /// A direct jump that is not linked.
+    Link {
+        /// The place of the jump's displacement.
+        from: Offset,
+        /// Offset of the target from the page.
+        target: i64,
+        /// It goes back.
+        backward: bool,
+    },
+    /// A conditional jump out of the page of a position-independent block.
+    Far {
+        /// The jump that leads here.
+        from: Offset,
+        /// Offset of the target from the page.
+        target: i64,
+    },
+    /// Attention at the head.
+    Attention {
+        /// The jump that leads here.
+        from: Offset,
+        /// Where the flags are.
+        flags: FlagPlace,
+    },
+    /// The vector registers have to be loaded.
+    Vectors {
+        /// The jump that leads here.
+        from: Offset,
+        /// Where to go on.
+        resume: Offset,
+    },
+}
+
+/// What to translate.
+pub struct Source<'a> {
+    /// Linear address of the first instruction.
+    pub address: u64,
+    /// Its guest-physical address.
+    pub gpa: u64,
+    /// Bytes from there on: to the end of the page, or beyond it if the next page is known too.
+    pub bytes: &'a [u8],
+    /// Where the bytes beyond the page come from.
+    pub next_gpa: Option<u64>,
+    /// The mode.
+    pub mode: CodeMode,
+}
+
+/// The translator of blocks: buffers that are used again and again.
+pub struct Lowering {
+    pub(super) asm: Asm,
+    pub(super) thunks: Thunks,
+    pub(super) code: Vec<Decoded>,
+    pub(super) scratch: Vec<u8>,
+    pub(super) cold: Vec<Cold>,
+    pub(super) flags: FlagPlace,
+    pub(super) mode: CodeMode,
+    /// Linear address of the block's page.
+    pub(super) page: u64,
+    /// Start of the instruction that is being lowered, in host code.
+    pub(super) start: Offset,
+    /// The same in the guest, as an offset from the page.
+    guest_start: i64,
+    pub(super) source_address: u64,
+    pub(super) source_bytes: Vec<u8>,
+    /// The instruction after the block lies across the end of the page.
+    next_crosses: bool,
+    attention: Offset,
+    body: Offset,
+    vectors_checked: bool,
+    links: Vec<Link>,
+    marks: Vec<Mark>,
+    peeked: Vec<Decoded>,
+    /// End of the furthest byte that was looked at, from the start of the source.
+    looked_at: usize,
+}
+
+/// A finished block: its description and its code, to be appended to the buffer it was assembled for.
+pub struct Lowered<'a> {
+    /// The description.
+    pub block: Block,
+    /// The code.
+    pub code: &'a [u8],
+}
+
+impl Lowering {
+    /// A translator that leaves code by these thunks.
+    pub fn new(thunks: Thunks) -> Self {
+        Self {
+            asm: Asm::new(),
+            thunks,
+            code: Vec::with_capacity(MAX_INSTRUCTIONS),
+            scratch: Vec::new(),
+            cold: Vec::new(),
+            flags: FlagPlace::Eflags,
+            mode: CodeMode { user: false, vectors: false },
+            page: 0,
+            start: 0,
+            guest_start: 0,
+            source_address: 0,
+            source_bytes: Vec::new(),
+            next_crosses: false,
+            attention: 0,
+            body: 0,
+            vectors_checked: false,
+            links: Vec::new(),
+            marks: Vec::new(),
+            peeked: Vec::new(),
+            looked_at: 0,
+        }
+    }
+
+    /// The key that a block of this source has.
+    pub fn key(source_address: u64, gpa: u64, mode: CodeMode) -> Key {
+        let page = if mode.user { ANY_PAGE } else { source_address & !PAGE_OFFSET };
+        Key { gpa, page, mode }
+    }
+
+    /// The table that this block's accesses look up.
+    pub(super) fn ring(&self) -> Ring {
+        if self.mode.user { Ring::User } else { Ring::Supervisor }
+    }
+
+    /// Whether addresses of code are built in rather than relative to [`Cpu::code_page`].
+    pub(super) fn is_absolute(&self) -> bool {
+        !self.mode.user
+    }
+
+    /// Translates one block to run at `origin`. `None` if not even one instruction lies in the bytes as a whole.
+    pub fn lower(&mut self, source: &Source<'_>, origin: u64) -> Option<Lowered<'_>> {
+        self.restart(source, origin);
+        let mut code = std::mem::take(&mut self.code);
+        decode(source.bytes, source.address, source.mode.vectors, &mut code);
+        let to_page_end = (PAGE_SIZE - (source.address & PAGE_OFFSET)) as usize;
+        self.next_crosses = clip(&mut code, source.address, to_page_end);
+        if code.is_empty() {
+            self.code = code;
+            return None;
+        }
+        let last = code[code.len() - 1];
+        self.looked_at = (last.instruction.next_ip() - source.address) as usize;
+        self.source_address = source.address;
+        self.source_bytes.clear();
+        self.source_bytes.extend_from_slice(&source.bytes[..self.looked_at]);
+        let at_end = self.live_at_end(&last, source);
+        liveness::analyse(&mut code, at_end);
+        let live_in = code[0].live_before;
+        self.emit_entries(source, live_in);
+        for decoded in &code {
+            self.lower_instruction(decoded);
+        }
+        if !last.way.ends_block() {
+            self.fall_through(&last);
+        }
+        self.emit_cold();
+        self.code = code;
+        Some(self.finish(source))
+    }
+
+    fn restart(&mut self, source: &Source<'_>, origin: u64) {
+        self.asm.restart(origin);
+        self.cold.clear();
+        self.links.clear();
+        self.marks.clear();
+        self.flags = FlagPlace::Eflags;
+        self.vectors_checked = false;
+        self.mode = source.mode;
+        self.page = source.address & !PAGE_OFFSET;
+    }
+
+    /// The entry for jumps through the table, the entry that looks for attention, and the body.
+    fn emit_entries(&mut self, source: &Source<'_>, live_in: u32) {
+        let jumps = view::jump_offset(self.ring()) + offset_of!(Jumps, target);
+        let asm = &mut self.asm;
+        asm.cmp_mem(T0, Mem::gs_index8(T1, jumps));
+        asm.jcc_address(cond::NE, self.thunks.exit(Exit::Jump));
+        if self.mode.user {
+            asm.lea(T0, Mem::base(T0, -((source.address & PAGE_OFFSET) as i32)));
+            asm.store(Mem::gs(offset_of!(Cpu, code_page)), T0);
+        }
+        let spilled = offset_of!(Cpu, spilled_flags);
+        if live_in != 0 {
+            asm.restore_flags(spilled, T1);
+        }
+        let attention = asm.here();
+        let mut flags = FlagPlace::Eflags;
+        if live_in != 0 {
+            asm.spill_flags(spilled, T1);
+            flags = FlagPlace::Spilled;
+        }
+        asm.cmp_zero32(Mem::gs(offset_of!(Cpu, attention)));
+        let from = asm.jcc(cond::NE);
+        if live_in != 0 {
+            asm.restore_flags(spilled, T1);
+        }
+        self.cold.push(Cold::Attention { from, flags });
+        self.body = self.asm.here();
+        self.attention = attention;
+        // The entries belong to the first instruction.
+        self.marks.push(Mark { host: 0, guest: (source.address & PAGE_OFFSET) as i32 });
+    }
+
+    fn lower_instruction(&mut self, decoded: &Decoded) {
+        self.start = self.asm.here();
+        self.guest_start = self.offset_of(decoded.instruction.ip());
+        self.marks.push(Mark { host: self.start as u32, guest: self.guest_start as i32 });
+        if decoded.vectors && decoded.way != Way::Interpret {
+            self.check_vectors(decoded);
+        }
+        match decoded.way {
+            Way::Nothing => {}
+            Way::Copy => self.copy(decoded),
+            Way::CopyMemory { size, access } => self.copy_memory(decoded, size, access),
+            Way::BitString => self.bit_string(decoded),
+            Way::Lea => self.lea(decoded),
+            Way::Push => self.push(decoded),
+            Way::Pop => self.pop(decoded),
+            Way::Leave => self.leave(decoded),
+            Way::Jump => self.jump(decoded),
+            Way::JumpIf => self.jump_if(decoded),
+            Way::Call => self.call(decoded),
+            Way::JumpIndirect => self.jump_indirect(decoded),
+            Way::CallIndirect => self.call_indirect(decoded),
+            Way::Return => self.return_near(decoded),
+            Way::Interpret => self.interpret(),
+        }
+    }
+
+    /// Before the first vector instruction of a block: are the guest's vector registers loaded?
+    fn check_vectors(&mut self, decoded: &Decoded) {
+        if std::mem::replace(&mut self.vectors_checked, true) {
+            return;
+        }
+        self.spill_if_live(decoded);
+        self.asm.cmp_zero32(Mem::gs(offset_of!(Cpu, vectors_loaded)));
+        let from = self.asm.jcc(cond::E);
+        let resume = self.asm.here();
+        self.cold.push(Cold::Vectors { from, resume });
+    }
+
+    /// Offset of a linear address from the block's page.
+    pub(super) fn offset_of(&self, address: u64) -> i64 {
+        address.wrapping_sub(self.page) as i64
+    }
+
+    /// Puts the flags aside if somebody still wants them and what follows destroys them.
+    pub(super) fn spill_if_live(&mut self, decoded: &Decoded) {
+        if decoded.live_before != 0 && self.flags == FlagPlace::Eflags {
+            self.asm.spill_flags(offset_of!(Cpu, spilled_flags), T1);
+            self.flags = FlagPlace::Spilled;
+        }
+    }
+
+    /// Just before the instruction itself: takes the flags back if it reads them or changes only some of those that are
+    /// live; `via` is clobbered.
+    pub(super) fn settle_flags(&mut self, decoded: &Decoded, via: Reg) {
+        if self.flags == FlagPlace::Eflags {
+            return;
+        }
+        let instruction = &decoded.instruction;
+        let writes = instruction.rflags_modified() & STATUS;
+        let keeps = decoded.live_after & !liveness::killed(instruction);
+        if liveness::reads(instruction) != 0 || (writes != 0 && keeps != 0) {
+            self.asm.restore_flags(offset_of!(Cpu, spilled_flags), via);
+            self.flags = FlagPlace::Eflags;
+        } else if writes != 0 {
+            self.flags = FlagPlace::Eflags;
+        }
+    }
+
+    /// Takes the flags back for whoever comes next.
+    pub(super) fn restore_flags(&mut self) {
+        if self.flags == FlagPlace::Spilled {
+            self.asm.restore_flags(offset_of!(Cpu, spilled_flags), T1);
+            self.flags = FlagPlace::Eflags;
+        }
+    }
+
+    /// Leaves the flags where the entry for jumps through the table expects them.
+    pub(super) fn spill_for_table(&mut self) {
+        if self.flags == FlagPlace::Eflags {
+            self.asm.spill_flags(offset_of!(Cpu, spilled_flags), T1);
+            self.flags = FlagPlace::Spilled;
+        }
+    }
+
+    /// Leaves the instruction to the interpreter.
+    fn interpret(&mut self) {
+        self.restore_flags();
+        self.asm.lea_here(T1, self.start);
+        self.asm.jmp_address(self.thunks.exit(Exit::Interpret));
+    }
+
+    fn fall_through(&mut self, last: &Decoded) {
+        let next = last.instruction.next_ip();
+        self.start = self.asm.here();
+        self.marks.push(Mark { host: self.start as u32, guest: self.offset_of(next) as i32 });
+        if self.next_crosses && !self.is_absolute() {
+            // Whoever goes there has to look up both pages.
+            self.table_exit(self.offset_of(next));
+        } else {
+            self.direct_exit(next);
+        }
+    }
+
+    /// The flags that are live after the last instruction, as far as the code that follows can be seen.
+    fn live_at_end(&mut self, last: &Decoded, source: &Source<'_>) -> u32 {
+        let target = match last.way {
+            Way::Jump | Way::Call => last.instruction.near_branch_target(),
+            way if !way.ends_block() => last.instruction.next_ip(),
+            _ => return STATUS,
+        };
+        let (Some(start), true) = (target.checked_sub(source.address), target & !PAGE_OFFSET == self.page) else {
+            return STATUS;
+        };
+        let Some(bytes) = source.bytes.get(start as usize..) else { return STATUS };
+        let bytes = &bytes[..bytes.len().min(48)];
+        let mut peeked = std::mem::take(&mut self.peeked);
+        decode(bytes, target, true, &mut peeked);
+        let needed = liveness::needed_by(&peeked);
+        if let Some(last) = peeked.last() {
+            let end = (last.instruction.next_ip() - source.address) as usize;
+            self.looked_at = self.looked_at.max(end.min(source.bytes.len()));
+        }
+        self.peeked = peeked;
+        needed
+    }
+
+    pub(super) fn link(&mut self, from: Offset, target: i64) {
+        let backward = target <= self.guest_start;
+        self.cold.push(Cold::Link { from, target, backward });
+    }
+
+    fn emit_cold(&mut self) {
+        let cold = std::mem::take(&mut self.cold);
+        let spilled = offset_of!(Cpu, spilled_flags);
+        for item in &cold {
+            let asm = &mut self.asm;
+            match *item {
+                Cold::Slow { from, exit, address, index, tag, retry, flags } => {
+                    asm.bind(from);
+                    asm.xor_mem(address, Mem::gs_base(index, tag));
+                    if address != T0 {
+                        asm.mov(T0, address);
+                    }
+                    if flags == FlagPlace::Spilled {
+                        asm.restore_flags(spilled, T1);
+                    }
+                    asm.lea_here(T1, retry);
+                    asm.jmp_address(self.thunks.exit(exit));
+                }
+                Cold::Link { from, target, backward } => {
+                    asm.bind(from);
+                    let stub = asm.address(asm.here());
+                    asm.lea_here(T1, from);
+                    asm.jmp_address(self.thunks.exit(Exit::Link));
+                    let place = asm.address(from);
+                    self.links.push(Link { place, stub, target, backward, to: None });
+                }
+                Cold::Far { from, target } => {
+                    asm.bind(from);
+                    self.flags = FlagPlace::Eflags;
+                    self.table_exit(target);
+                }
+                Cold::Attention { from, flags } => {
+                    asm.bind(from);
+                    if flags == FlagPlace::Spilled {
+                        asm.restore_flags(spilled, T1);
+                    }
+                    asm.lea_here(T1, self.body);
+                    asm.jmp_address(self.thunks.exit(Exit::Attention));
+                }
+                Cold::Vectors { from, resume } => {
+                    asm.bind(from);
+                    asm.lea_here(T1, resume);
+                    asm.jmp_address(self.thunks.load_vectors);
+                }
+            }
+        }
+        self.cold = cold;
+    }
+
+    fn finish(&mut self, source: &Source<'_>) -> Lowered<'_> {
+        let asm = &self.asm;
+        let to_page_end = (PAGE_SIZE - (source.gpa & PAGE_OFFSET)) as usize;
+        let mut sources = vec![(source.gpa, self.looked_at.min(to_page_end) as u32)];
+        if let (Some(next), Some(beyond)) = (source.next_gpa, self.looked_at.checked_sub(to_page_end))
+            && beyond > 0
+        {
+            sources.push((next, beyond as u32));
+        }
+        let block = Block {
+            key: Self::key(source.address, source.gpa, source.mode),
+            checked: asm.address(0),
+            attention: asm.address(self.attention),
+            body: asm.address(self.body),
+            end: asm.address(asm.here()),
+            sources,
+            marks: self.marks.clone(),
+            links: self.links.clone(),
+            incoming: Vec::new(),
+            instructions: self.code.len() as u32,
+            alive: true,
+        };
+        Lowered { block, code: asm.code() }
+    }
+}
+
+/// Drops what lies beyond the page: only an instruction that begins in it belongs to the block, and one across its end
+/// stands alone, so that whoever enters it has looked up both pages. Whether such a one was dropped.
+fn clip(code: &mut Vec<Decoded>, address: u64, to_page_end: usize) -> bool {
+    let limit = address + to_page_end as u64;
+    let inside = code.iter().position(|decoded| decoded.instruction.ip() >= limit).unwrap_or(code.len());
+    code.truncate(inside);
+    let crossing = code.iter().position(|decoded| decoded.instruction.next_ip() > limit);
+    let drop = crossing.filter(|position| *position > 0);
+    if let Some(position) = drop {
+        code.truncate(position);
+    }
+    drop.is_some()
+}

@@ -1,0 +1,199 @@
+//! Instructions that run as they are, with at most their memory operand redirected.
+use std::mem::offset_of;
+
+use iced_x86::{Instruction, OpKind, Register};
+
+use super::block::Lowering;
+use super::decode::Decoded;
+use super::memory::number;
+use crate::cpu::Cpu;
+use crate::emit::asm::{Mem, Reg, T0, T1};
+use crate::emit::rewrite;
+use crate::mmu::Access;
+use crate::runtime::thunks::gpr;
+use x86::reg::{RBX, RCX, RDI, RSI};
+
+/// Whether a scratch register's guest namesake is a register operand.
+fn names(instruction: &Instruction, wanted: Reg) -> bool {
+    (0..instruction.op_count()).any(|i| {
+        instruction.op_kind(i) == OpKind::Register && {
+            let register = instruction.op_register(i);
+            register.is_gpr() && number(register) == wanted
+        }
+    })
+}
+
+fn names_high_byte(instruction: &Instruction) -> bool {
+    (0..instruction.op_count()).any(|i| {
+        instruction.op_kind(i) == OpKind::Register
+            && matches!(instruction.op_register(i), Register::AH | Register::BH | Register::CH | Register::DH)
+    })
+}
+
+impl Lowering {
+    pub(super) fn home(register: Reg) -> Mem {
+        Mem::gs(gpr(usize::from(register)))
+    }
+
+    /// Emits the instruction's own bytes between loads and stores of the guest's R10 and R11.
+    pub(super) fn copy(&mut self, decoded: &Decoded) {
+        self.settle_flags(decoded, T1);
+        let instruction = &decoded.instruction;
+        for register in [T0, T1] {
+            if names(instruction, register) {
+                self.asm.load(register, Self::home(register));
+            }
+        }
+        let bytes = self.bytes_of(instruction);
+        self.asm.raw(&bytes[..instruction.len()]);
+        self.store_homes(instruction);
+    }
+
+    fn store_homes(&mut self, instruction: &Instruction) {
+        if is_compare(instruction) {
+            return;
+        }
+        for register in [T0, T1] {
+            if names(instruction, register) {
+                self.asm.store(Self::home(register), register);
+            }
+        }
+    }
+
+    pub(super) fn copy_memory(&mut self, decoded: &Decoded, size: u32, access: Access) {
+        let instruction = &decoded.instruction;
+        // The address goes where the instruction names no register.
+        let (address, other) = if names(instruction, T0) { (T1, T0) } else { (T0, T1) };
+        self.look_up_operand(decoded, size, access, address);
+        self.settle_flags(decoded, other);
+        if names_high_byte(instruction) {
+            self.copy_with_low_base(instruction, address);
+            return;
+        }
+        if names(instruction, other) {
+            self.asm.load(other, Self::home(other));
+        }
+        self.rewrite(instruction, address);
+        if names(instruction, other) && !is_compare(instruction) {
+            self.asm.store(Self::home(other), other);
+        }
+    }
+
+    /// AH and its like cannot be encoded beside R10: the address goes through a register without REX.
+    fn copy_with_low_base(&mut self, instruction: &Instruction, address: Reg) {
+        let base = [RSI, RDI, RBX].into_iter().find(|r| !names(instruction, *r as Reg)).unwrap_or(RSI) as Reg;
+        let spill = Mem::gs(offset_of!(Cpu, spill));
+        self.asm.store(spill, base);
+        self.asm.mov(base, address);
+        self.rewrite(instruction, base);
+        self.asm.load(base, spill);
+    }
+
+    fn rewrite(&mut self, instruction: &Instruction, base: Reg) {
+        let bytes = self.bytes_of(instruction);
+        let mut out = std::mem::take(&mut self.scratch);
+        out.clear();
+        let done = rewrite::with_memory_at(&bytes[..instruction.len()], base, &mut out);
+        debug_assert!(done.is_some(), "{instruction:?} was chosen to be copied");
+        self.asm.raw(&out);
+        self.scratch = out;
+    }
+
+    pub(super) fn lea(&mut self, decoded: &Decoded) {
+        let instruction = &decoded.instruction;
+        let to = number(instruction.op0_register());
+        let wide = instruction.op0_register().size() == 8;
+        if !instruction.is_ip_rel_memory_operand() {
+            for register in [T0, T1] {
+                let uses = |r: Register| r != Register::None && number(r) == register;
+                if uses(instruction.memory_base()) || uses(instruction.memory_index()) {
+                    self.asm.load(register, Self::home(register));
+                }
+            }
+            let bytes = self.bytes_of(instruction);
+            self.asm.raw(&bytes[..instruction.len()]);
+        } else if wide {
+            self.code_address(to, instruction.ip_rel_memory_address());
+        } else {
+            self.code_address(T0, instruction.ip_rel_memory_address());
+            self.asm.mov32(to, T0);
+        }
+        if to == T0 || to == T1 {
+            self.asm.store(Self::home(to), to);
+        }
+    }
+
+    /// BT, BTS, BTR, BTC with a register as the bit offset: the word that holds the bit is looked up, the offset cut to it.
+    pub(super) fn bit_string(&mut self, decoded: &Decoded) {
+        let instruction = &decoded.instruction;
+        let register = instruction.op1_register();
+        let size = register.size() as u32;
+        let access = if instruction.mnemonic() == iced_x86::Mnemonic::Bt { Access::Read } else { Access::Write };
+        self.spill_if_live(decoded);
+        self.effective_address(instruction, T0);
+        let source = number(register);
+        if source == T0 || source == T1 {
+            self.asm.load(T1, Self::home(source));
+        } else {
+            self.asm.mov(T1, source);
+        }
+        match size {
+            2 => self.asm.raw(&[0x4d, 0x0f, 0xbf, 0xdb]), // movsx r11, r11w
+            4 => self.asm.raw(&[0x4d, 0x63, 0xdb]),       // movsxd r11, r11d
+            _ => {}
+        }
+        let shift = (size * 8).trailing_zeros() as u8;
+        self.asm.raw(&[0x49, 0xc1, 0xfb, shift]); // sar r11, shift
+        let scale = size.trailing_zeros() as u8;
+        self.asm.lea(T0, Mem { base: Some(T0), index: Some((T1, scale)), disp: 0, gs: false });
+        self.look_up(access, size, T0, T1);
+        self.settle_flags(decoded, T1);
+        if source == T0 || source == T1 {
+            self.asm.load(T1, Self::home(source));
+        } else {
+            self.asm.mov(T1, source);
+        }
+        self.emit_bit_operation(instruction, size);
+    }
+
+    /// The operation itself on `[T0]` with the bit offset in T1, which is first cut to the operand's width: by a rotation
+    /// and a shift of BMI2, because ZF may be live.
+    fn emit_bit_operation(&mut self, instruction: &Instruction, size: u32) {
+        use iced_x86::Mnemonic::{Btc, Btr, Bts};
+        let bits = (size * 8).trailing_zeros() as u8;
+        let spill = Mem::gs(offset_of!(Cpu, spill));
+        self.asm.rorx(T1, T1, bits);
+        self.asm.store(spill, RCX as Reg);
+        self.asm.mov_imm(RCX as Reg, u64::from(64 - bits));
+        self.asm.raw(&[0xc4, 0x42, 0xf3, 0xf7, 0xdb]); // shrx r11, r11, rcx
+        self.asm.load(RCX as Reg, spill);
+        if instruction.has_lock_prefix() {
+            self.asm.raw(&[0xf0]);
+        }
+        if size == 2 {
+            self.asm.raw(&[0x66]);
+        }
+        let opcode = match instruction.mnemonic() {
+            Bts => 0xab,
+            Btr => 0xb3,
+            Btc => 0xbb,
+            _ => 0xa3,
+        };
+        let rex = 0x45 | if size == 8 { 8 } else { 0 };
+        self.asm.raw(&[rex, 0x0f, opcode, 0x1a]); // op [r10], r11
+    }
+
+    /// The bytes of an instruction, kept from decoding.
+    pub(super) fn bytes_of(&self, instruction: &Instruction) -> [u8; 16] {
+        let start = instruction.ip().wrapping_sub(self.source_address) as usize;
+        let mut bytes = [0; 16];
+        bytes[..instruction.len()].copy_from_slice(&self.source_bytes[start..start + instruction.len()]);
+        bytes
+    }
+}
+
+/// Instructions that only read their register operands.
+fn is_compare(instruction: &Instruction) -> bool {
+    use iced_x86::Mnemonic::{Cmp, Test};
+    matches!(instruction.mnemonic(), Cmp | Test | iced_x86::Mnemonic::Bt)
+}

@@ -1,0 +1,342 @@
+//! Decoding of a block, and the choice of a way for each instruction.
+use iced_x86::{
+    Code, CpuidFeature, Decoder, DecoderOptions, EncodingKind, FlowControl, Instruction, InstructionInfoFactory,
+    Mnemonic, OpAccess, OpKind, Register,
+};
+
+use crate::mmu::Access;
+
+/// The most guest instructions in a block.
+pub const MAX_INSTRUCTIONS: usize = 64;
+
+/// How an instruction is lowered.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Way {
+    /// No effect at all.
+    Nothing,
+    /// Copied; no memory.
+    Copy,
+    /// Copied with its memory operand redirected.
+    CopyMemory {
+        /// Bytes of the operand.
+        size: u32,
+        /// What it does to memory.
+        access: Access,
+    },
+    /// A bit test whose register operand reaches beyond the memory operand.
+    BitString,
+    /// LEA.
+    Lea,
+    /// PUSH of a register, an immediate or memory.
+    Push,
+    /// POP to a register.
+    Pop,
+    /// LEAVE.
+    Leave,
+    /// JMP to a fixed place.
+    Jump,
+    /// Jcc.
+    JumpIf,
+    /// CALL of a fixed place.
+    Call,
+    /// JMP through a register or memory.
+    JumpIndirect,
+    /// CALL through a register or memory.
+    CallIndirect,
+    /// RET.
+    Return,
+    /// Left to the interpreter.
+    Interpret,
+}
+
+impl Way {
+    /// Whether nothing follows it in its block.
+    pub fn ends_block(self) -> bool {
+        matches!(
+            self,
+            Way::Jump
+                | Way::JumpIf
+                | Way::Call
+                | Way::JumpIndirect
+                | Way::CallIndirect
+                | Way::Return
+                | Way::Interpret
+        )
+    }
+}
+
+/// One instruction of a block.
+#[derive(Clone, Copy, Debug)]
+pub struct Decoded {
+    /// What iced made of it; its IP is the linear address.
+    pub instruction: Instruction,
+    /// Offset from the block's page.
+    pub offset: u32,
+    /// How it is lowered.
+    pub way: Way,
+    /// It touches x87, MMX, XMM or YMM registers.
+    pub vectors: bool,
+    /// Status flags (iced's bits) that somebody may read before they are written, just before this instruction.
+    pub live_before: u32,
+    /// The same just after it.
+    pub live_after: u32,
+}
+
+/// iced's bits of the six status flags.
+pub const STATUS: u32 = 0x3f;
+
+/// Decodes up to the end of the block or of `bytes`, which begin at linear address `address`. The last instruction is one
+/// that ends a block, or `None` of them does: then the block ends for its length, or because what follows does not lie
+/// in `bytes` as a whole.
+pub fn decode(bytes: &[u8], address: u64, vectors_allowed: bool, out: &mut Vec<Decoded>) {
+    out.clear();
+    let mut decoder = Decoder::with_ip(64, bytes, address, DecoderOptions::NONE);
+    let mut factory = InstructionInfoFactory::new();
+    let mut instruction = Instruction::default();
+    while out.len() < MAX_INSTRUCTIONS && decoder.can_decode() {
+        decoder.decode_out(&mut instruction);
+        if instruction.is_invalid() && decoder.last_error() == iced_x86::DecoderError::NoMoreBytes {
+            return;
+        }
+        let vectors = uses_vectors(&instruction);
+        let way = if vectors && !vectors_allowed { Way::Interpret } else { way_of(&instruction, &mut factory) };
+        let offset = (instruction.ip() & 0xfff) as u32;
+        out.push(Decoded { instruction, offset, way, vectors, live_before: 0, live_after: 0 });
+        if way.ends_block() {
+            return;
+        }
+    }
+}
+
+fn way_of(instruction: &Instruction, factory: &mut InstructionInfoFactory) -> Way {
+    if instruction.is_invalid() || instruction.is_privileged() || instruction.is_string_instruction() {
+        return Way::Interpret;
+    }
+    match instruction.flow_control() {
+        FlowControl::Next => {}
+        _ => return flow(instruction),
+    }
+    if is_nothing(instruction) {
+        return Way::Nothing;
+    }
+    if instruction.is_stack_instruction() {
+        return stack(instruction);
+    }
+    if instruction.mnemonic() == Mnemonic::Lea {
+        return if instruction.op0_register().size() >= 4 { Way::Lea } else { Way::Interpret };
+    }
+    if !may_copy(instruction) {
+        return Way::Interpret;
+    }
+    memory(instruction, factory)
+}
+
+fn memory(instruction: &Instruction, factory: &mut InstructionInfoFactory) -> Way {
+    let info = factory.info(instruction);
+    let access = match info.used_memory() {
+        [] => return Way::Copy,
+        [only] => only.access(),
+        _ => return Way::Interpret,
+    };
+    let access = match access {
+        OpAccess::None | OpAccess::NoMemAccess => return Way::Nothing,
+        OpAccess::Read | OpAccess::CondRead => Access::Read,
+        _ => Access::Write,
+    };
+    let is_explicit = (0..instruction.op_count()).any(|i| instruction.op_kind(i) == OpKind::Memory);
+    let has_modrm = !is_moffs(instruction.code());
+    let size = instruction.memory_size().size() as u32;
+    if !is_explicit || !has_modrm || !(1..=64).contains(&size) {
+        return Way::Interpret;
+    }
+    if instruction.is_ip_rel_memory_operand() && !is_near(instruction) {
+        return Way::Interpret;
+    }
+    if is_bit_string(instruction.code()) {
+        return Way::BitString;
+    }
+    if uses_scratch_twice(instruction) {
+        return Way::Interpret;
+    }
+    Way::CopyMemory { size, access }
+}
+
+/// Whether a RIP-relative operand is within reach of a displacement from the page that the code runs in.
+fn is_near(instruction: &Instruction) -> bool {
+    let page = instruction.ip() & !x86::address::PAGE_OFFSET;
+    i32::try_from(instruction.ip_rel_memory_address().wrapping_sub(page) as i64).is_ok()
+}
+
+fn flow(instruction: &Instruction) -> Way {
+    match instruction.code() {
+        Code::Jmp_rel8_64 | Code::Jmp_rel32_64 => Way::Jump,
+        Code::Call_rel32_64 => Way::Call,
+        Code::Jmp_rm64 => Way::JumpIndirect,
+        Code::Call_rm64 => Way::CallIndirect,
+        Code::Retnq | Code::Retnq_imm16 => Way::Return,
+        _ if instruction.is_jcc_short_or_near() && instruction.op0_kind() == OpKind::NearBranch64 => Way::JumpIf,
+        _ => Way::Interpret,
+    }
+}
+
+fn stack(instruction: &Instruction) -> Way {
+    match instruction.code() {
+        Code::Push_r64 | Code::Pushq_imm8 | Code::Pushq_imm32 | Code::Push_rm64 => Way::Push,
+        Code::Pop_r64 => Way::Pop,
+        Code::Pop_rm64 if instruction.op0_kind() == OpKind::Register => Way::Pop,
+        Code::Leaveq => Way::Leave,
+        _ => Way::Interpret,
+    }
+}
+
+/// Instructions that do nothing a guest could see.
+fn is_nothing(instruction: &Instruction) -> bool {
+    use Mnemonic::*;
+    matches!(
+        instruction.mnemonic(),
+        Nop | Endbr64
+            | Endbr32
+            | Prefetch
+            | Prefetchw
+            | Prefetchwt1
+            | Prefetchnta
+            | Prefetcht0
+            | Prefetcht1
+            | Prefetcht2
+            | Reservednop
+            | Cldemote
+    )
+}
+
+fn is_moffs(code: Code) -> bool {
+    use Code::*;
+    matches!(
+        code,
+        Mov_AL_moffs8
+            | Mov_AX_moffs16
+            | Mov_EAX_moffs32
+            | Mov_RAX_moffs64
+            | Mov_moffs8_AL
+            | Mov_moffs16_AX
+            | Mov_moffs32_EAX
+            | Mov_moffs64_RAX
+    )
+}
+
+fn is_bit_string(code: Code) -> bool {
+    use Code::*;
+    matches!(
+        code,
+        Bt_rm16_r16
+            | Bt_rm32_r32
+            | Bt_rm64_r64
+            | Bts_rm16_r16
+            | Bts_rm32_r32
+            | Bts_rm64_r64
+            | Btr_rm16_r16
+            | Btr_rm32_r32
+            | Btr_rm64_r64
+            | Btc_rm16_r16
+            | Btc_rm32_r32
+            | Btc_rm64_r64
+    )
+}
+
+/// Whether both scratch registers are register operands beside a memory operand.
+fn uses_scratch_twice(instruction: &Instruction) -> bool {
+    let names = |wanted: Register| {
+        (0..instruction.op_count()).any(|i| {
+            instruction.op_kind(i) == OpKind::Register && instruction.op_register(i).full_register() == wanted
+        })
+    };
+    names(Register::R10) && names(Register::R11)
+}
+
+/// Whether the host may execute the instruction itself: no privilege, no leak of the host, offered by the CPU model.
+fn may_copy(instruction: &Instruction) -> bool {
+    use Mnemonic::*;
+    if !matches!(instruction.encoding(), EncodingKind::Legacy | EncodingKind::VEX) {
+        return false;
+    }
+    let touches_system_register = (0..instruction.op_count()).any(|i| {
+        instruction.op_kind(i) == OpKind::Register && {
+            let register = instruction.op_register(i);
+            register.is_segment_register() || register.is_cr() || register.is_dr() || register.is_tr()
+        }
+    });
+    if touches_system_register || !instruction.cpuid_features().iter().all(|feature| is_offered(*feature)) {
+        return false;
+    }
+    !matches!(
+        instruction.mnemonic(),
+        Cpuid | Rdtsc | Rdtscp | Rdpid | Rdpmc | Xgetbv | Sgdt | Sidt | Sldt | Str | Smsw | Lar | Lsl | Verr | Verw
+            | Fxsave | Fxsave64 | Fxrstor | Fxrstor64 | Xsave | Xsave64 | Xsaveopt | Xsaveopt64 | Xrstor | Xrstor64
+            | Fnstenv | Fstenv | Fnsave | Fsave | Fldenv | Frstor | Fstcw | Fstsw | Finit | Fclex | Fstdw | Fstsg
+            | Cli | Sti | Cld | Std | Xlatb | Maskmovq | Maskmovdqu | Vmaskmovdqu
+            | Rdfsbase | Rdgsbase | Wrfsbase | Wrgsbase
+            | Vpgatherdd | Vpgatherdq | Vpgatherqd | Vpgatherqq | Vgatherdps | Vgatherdpd | Vgatherqps | Vgatherqpd
+            | Clflush | Clflushopt | Clwb | Lfs | Lgs | Lss | Swapgs | Movdir64b | Enqcmd
+    )
+}
+
+/// CPUID features whose instructions the CPU model may offer. If the host lacks one, its #UD becomes the guest's.
+fn is_offered(feature: CpuidFeature) -> bool {
+    use CpuidFeature::*;
+    matches!(
+        feature,
+        INTEL8086
+            | INTEL186
+            | INTEL286
+            | INTEL386
+            | INTEL486
+            | X64
+            | CMOV
+            | CX8
+            | CMPXCHG16B
+            | MULTIBYTENOP
+            | PAUSE
+            | POPCNT
+            | LZCNT
+            | BMI1
+            | BMI2
+            | ADX
+            | MOVBE
+            | RDRAND
+            | RDSEED
+    ) || is_vector_feature(feature)
+}
+
+fn is_vector_feature(feature: CpuidFeature) -> bool {
+    use CpuidFeature::*;
+    matches!(
+        feature,
+        FPU | FPU287
+            | FPU387
+            | MMX
+            | SSE
+            | SSE2
+            | SSE3
+            | SSSE3
+            | SSE4_1
+            | SSE4_2
+            | AES
+            | PCLMULQDQ
+            | AVX
+            | AVX2
+            | FMA
+            | F16C
+            | SHA
+            | GFNI
+            | VAES
+            | VPCLMULQDQ
+    )
+}
+
+fn uses_vectors(instruction: &Instruction) -> bool {
+    use Mnemonic::*;
+    let only_in_name = matches!(
+        instruction.mnemonic(),
+        Lfence | Mfence | Sfence | Pause | Movnti | Prefetchnta | Prefetcht0 | Prefetcht1 | Prefetcht2 | Clflush | Crc32 | Popcnt
+    );
+    !only_in_name && instruction.cpuid_features().iter().any(|feature| is_vector_feature(*feature))
+}

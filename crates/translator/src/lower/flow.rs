@@ -1,0 +1,153 @@
+//! Jumps, calls and returns.
+use std::mem::offset_of;
+
+use iced_x86::OpKind;
+
+use super::block::{Cold, FlagPlace, Lowering};
+use super::decode::Decoded;
+use super::memory::number;
+use crate::cpu::Cpu;
+use crate::emit::asm::{Mem, T0, T1};
+use crate::mmu::table::Jumps;
+use crate::mmu::{Access, view};
+use x86::address::PAGE_OFFSET;
+
+impl Lowering {
+    /// Whether a direct jump to `target` may be linked: the mapping of the target is known as long as the block lives.
+    fn may_link(&self, target: u64) -> bool {
+        self.is_absolute() || target & !PAGE_OFFSET == self.page
+    }
+
+    /// Goes to a fixed address.
+    pub(super) fn direct_exit(&mut self, target: u64) {
+        let offset = self.offset_of(target);
+        if self.may_link(target) {
+            self.restore_flags();
+            let from = self.asm.jmp();
+            self.link(from, offset);
+        } else {
+            self.table_exit(offset);
+        }
+    }
+
+    /// Goes to an address relative to the page, through the jump table.
+    pub(super) fn table_exit(&mut self, target: i64) {
+        self.spill_for_table();
+        self.asm.load(T0, Mem::gs(offset_of!(Cpu, code_page)));
+        self.asm.lea(T0, Mem::base(T0, target as i32));
+        self.dispatch();
+    }
+
+    /// Goes to the linear address in T0; flags are put aside.
+    pub(super) fn dispatch(&mut self) {
+        debug_assert!(self.flags == FlagPlace::Spilled);
+        let code = view::jump_offset(self.ring()) + offset_of!(Jumps, code);
+        self.asm.pext(T1, T0, Mem::gs(offset_of!(Cpu, jump_mask)));
+        self.asm.jmp_mem(Mem::gs_index8(T1, code));
+    }
+
+    pub(super) fn jump(&mut self, decoded: &Decoded) {
+        self.direct_exit(decoded.instruction.near_branch_target());
+    }
+
+    pub(super) fn jump_if(&mut self, decoded: &Decoded) {
+        let instruction = &decoded.instruction;
+        self.restore_flags();
+        let condition = instruction.condition_code() as u8;
+        let from = self.asm.jcc(encode_condition(condition));
+        let target = instruction.near_branch_target();
+        let offset = self.offset_of(target);
+        if self.may_link(target) {
+            self.link(from, offset);
+        } else {
+            self.cold.push(Cold::Far { from, target: offset });
+        }
+        self.direct_exit(instruction.next_ip());
+    }
+
+    pub(super) fn call(&mut self, decoded: &Decoded) {
+        let instruction = &decoded.instruction;
+        self.look_up_push(decoded);
+        self.push_return_address(instruction.next_ip());
+        // What was live before the push and is not put aside is dead for the target too.
+        self.direct_exit(instruction.near_branch_target());
+    }
+
+    /// Stores the return address at the host address in T0 and moves the stack pointer.
+    fn push_return_address(&mut self, address: u64) {
+        let slot = Mem::base(T0, 0);
+        if self.is_absolute() && i64::from(address as i32) as u64 == address {
+            self.asm.store_imm(slot, address as i32);
+        } else {
+            self.code_address(T1, address);
+            self.asm.store(slot, T1);
+        }
+        self.move_stack(-8);
+    }
+
+    /// T0 = the target of an indirect jump or call.
+    fn load_target(&mut self, decoded: &Decoded) {
+        let instruction = &decoded.instruction;
+        if instruction.op0_kind() == OpKind::Memory {
+            self.look_up_operand(decoded, 8, Access::Read, T0);
+            self.asm.load(T0, Mem::base(T0, 0));
+            return;
+        }
+        let register = number(instruction.op0_register());
+        if register == T0 || register == T1 {
+            self.asm.load(T0, Self::home(register));
+        } else {
+            self.asm.mov(T0, register);
+        }
+    }
+
+    pub(super) fn jump_indirect(&mut self, decoded: &Decoded) {
+        self.load_target(decoded);
+        self.spill_for_table();
+        self.dispatch();
+    }
+
+    pub(super) fn call_indirect(&mut self, decoded: &Decoded) {
+        let target = Mem::gs(offset_of!(Cpu, spill));
+        self.load_target(decoded);
+        self.asm.store(target, T0);
+        self.look_up_push(decoded);
+        self.push_return_address(decoded.instruction.next_ip());
+        self.asm.load(T0, target);
+        self.spill_for_table();
+        self.dispatch();
+    }
+
+    pub(super) fn return_near(&mut self, decoded: &Decoded) {
+        let extra = if decoded.instruction.op_count() == 1 { decoded.instruction.immediate16() } else { 0 };
+        self.look_up_pop(decoded);
+        self.asm.load(T0, Mem::base(T0, 0));
+        self.move_stack(8 + i32::from(extra));
+        self.spill_for_table();
+        self.dispatch();
+    }
+}
+
+/// iced numbers conditions from 1 (o) to 16 (g); Jcc encodes them from 0.
+fn encode_condition(condition: u8) -> u8 {
+    use iced_x86::ConditionCode as C;
+    const ORDER: [C; 16] = [
+        C::o,
+        C::no,
+        C::b,
+        C::ae,
+        C::e,
+        C::ne,
+        C::be,
+        C::a,
+        C::s,
+        C::ns,
+        C::p,
+        C::np,
+        C::l,
+        C::ge,
+        C::le,
+        C::g,
+    ];
+    ORDER.iter().position(|known| *known as u8 == condition).unwrap_or(0) as u8
+}

@@ -1,0 +1,91 @@
+//! Which status flags are live where: one backward pass over a block.
+use iced_x86::{Instruction, Mnemonic, OpKind};
+
+use super::decode::{Decoded, STATUS};
+
+/// Fills `live_before` and `live_after`; `at_end` are the flags that are live after the last instruction.
+pub fn analyse(block: &mut [Decoded], at_end: u32) {
+    let mut live = at_end;
+    for decoded in block.iter_mut().rev() {
+        decoded.live_after = live;
+        live = (live & !killed(&decoded.instruction)) | reads(&decoded.instruction);
+        decoded.live_before = live;
+    }
+}
+
+/// Status flags that an instruction reads.
+pub fn reads(instruction: &Instruction) -> u32 {
+    instruction.rflags_read() & STATUS
+}
+
+/// Status flags that an instruction gives a new value whatever happens.
+pub fn killed(instruction: &Instruction) -> u32 {
+    if may_leave_flags(instruction) { 0 } else { instruction.rflags_modified() & STATUS }
+}
+
+/// Shifts and rotations by nothing leave the flags as they are.
+fn may_leave_flags(instruction: &Instruction) -> bool {
+    use Mnemonic::*;
+    let shifts =
+        matches!(instruction.mnemonic(), Shl | Sal | Shr | Sar | Rol | Ror | Rcl | Rcr | Shld | Shrd);
+    if !shifts {
+        return false;
+    }
+    let last = instruction.op_count() - 1;
+    match instruction.op_kind(last) {
+        OpKind::Immediate8 => instruction.immediate(last) & 0x1f == 0,
+        _ => true,
+    }
+}
+
+/// The flags that code reads before it writes them, as far as a look at its first instructions tells.
+pub fn needed_by(code: &[Decoded]) -> u32 {
+    let (mut needed, mut open) = (0, STATUS);
+    for decoded in code {
+        if decoded.way.ends_block() && reads(&decoded.instruction) == 0 {
+            break;
+        }
+        needed |= reads(&decoded.instruction) & open;
+        open &= !killed(&decoded.instruction);
+        if open == 0 {
+            return needed;
+        }
+    }
+    needed | open
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::lower::decode::decode;
+
+    fn block(bytes: &[u8]) -> Vec<Decoded> {
+        let mut out = Vec::new();
+        decode(bytes, 0x1000, true, &mut out);
+        out
+    }
+
+    #[test]
+    fn flags_die_where_they_are_overwritten() {
+        // add rax, rbx; mov rcx, [rdx]; cmp rax, rcx; jz +0
+        let mut code = block(&[0x48, 0x01, 0xd8, 0x48, 0x8b, 0x0a, 0x48, 0x39, 0xc8, 0x74, 0x00]);
+        analyse(&mut code, STATUS);
+        assert_eq!(code[1].live_before, 0);
+        assert_eq!(code[3].live_before, STATUS);
+    }
+
+    #[test]
+    fn a_shift_by_cl_kills_nothing() {
+        // shl rax, cl; ret
+        let mut code = block(&[0x48, 0xd3, 0xe0, 0xc3]);
+        analyse(&mut code, STATUS);
+        assert_eq!(code[0].live_before, STATUS);
+    }
+
+    #[test]
+    fn inc_keeps_carry_alive() {
+        // inc rax; adc rbx, 0; ret
+        let code = block(&[0x48, 0xff, 0xc0, 0x48, 0x83, 0xd3, 0x00, 0xc3]);
+        assert_eq!(needed_by(&code), iced_x86::RflagsBits::CF);
+    }
+}

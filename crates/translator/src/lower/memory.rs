@@ -1,0 +1,106 @@
+//! Memory operands: the effective address, the look-up, and what follows a miss.
+use std::mem::offset_of;
+
+use iced_x86::{Instruction, Register};
+
+use super::block::{Cold, Lowering};
+use super::decode::Decoded;
+use crate::cpu::Cpu;
+use crate::emit::asm::{Mem, Reg, T0, T1, cond};
+use crate::mmu::table::{LOOKUP_SHIFT, LOOKUPS, Lookup};
+use crate::mmu::{Access, view};
+use crate::runtime::thunks::{Exit, gpr, segment_base};
+use x86::address::{PAGE_SHIFT, PAGE_SIZE};
+use x86::segment::{FS, GS};
+
+/// The number of a general-purpose register of 32 or 64 bits.
+pub fn number(register: Register) -> Reg {
+    register.full_register().number() as Reg
+}
+
+impl Lowering {
+    /// `to` = effective address of the memory operand. Both scratch registers may be clobbered.
+    pub(super) fn effective_address(&mut self, instruction: &Instruction, to: Reg) {
+        if instruction.is_ip_rel_memory_operand() {
+            let address = instruction.ip_rel_memory_address();
+            self.code_address(to, address);
+        } else {
+            self.computed_address(instruction, to);
+        }
+        let segment = match instruction.memory_segment() {
+            Register::FS => FS,
+            Register::GS => GS,
+            _ => return,
+        };
+        let other = if to == T0 { T1 } else { T0 };
+        self.asm.load(other, Mem::gs(segment_base(segment)));
+        self.asm.lea(to, Mem { base: Some(to), index: Some((other, 0)), disp: 0, gs: false });
+    }
+
+    fn computed_address(&mut self, instruction: &Instruction, to: Reg) {
+        let (base, index) = (instruction.memory_base(), instruction.memory_index());
+        let bare = base == Register::None && index == Register::None;
+        let narrow = base.size() == 4 || index.size() == 4 || (bare && instruction.memory_displ_size() == 4);
+        let disp = instruction.memory_displacement64() as i32;
+        let operand = |register: Register, asm: &mut crate::emit::asm::Asm| {
+            let number = number(register);
+            if number == T0 || number == T1 {
+                asm.load(number, Mem::gs(gpr(usize::from(number))));
+            }
+            number
+        };
+        let base = (base != Register::None).then(|| operand(base, &mut self.asm));
+        let index = (index != Register::None).then(|| operand(index, &mut self.asm));
+        let scale = instruction.memory_index_scale().trailing_zeros() as u8;
+        match (base, index, disp) {
+            (Some(base), None, 0) if narrow => self.asm.mov32(to, base),
+            (Some(base), None, 0) if base == to => {}
+            (Some(base), None, 0) => self.asm.mov(to, base),
+            (None, None, disp) if narrow => self.asm.mov_imm(to, u64::from(disp as u32)),
+            (None, None, _) => self.asm.mov_imm(to, instruction.memory_displacement64()),
+            _ => {
+                let mem = Mem { base, index: index.map(|index| (index, scale)), disp, gs: false };
+                if narrow { self.asm.lea32(to, mem) } else { self.asm.lea(to, mem) }
+            }
+        }
+    }
+
+    /// `to` = a linear address near the code: built in, or relative to the page that the code runs in.
+    pub(super) fn code_address(&mut self, to: Reg, address: u64) {
+        if self.is_absolute() {
+            self.asm.mov_imm(to, address);
+        } else {
+            let offset = self.offset_of(address);
+            self.asm.load(to, Mem::gs(offset_of!(Cpu, code_page)));
+            self.asm.lea(to, Mem::base(to, offset as i32));
+        }
+    }
+
+    /// Turns the guest address in `address` into a host address that is good for `size` bytes; clobbers `index` and the
+    /// flags. Whoever calls has put live flags aside.
+    pub(super) fn look_up(&mut self, access: Access, size: u32, address: Reg, index: Reg) {
+        let table = view::lookup_offset(self.ring());
+        let (field, exit) = match access {
+            Access::Write => (offset_of!(Lookup, write), Exit::Write),
+            _ => (offset_of!(Lookup, read), Exit::Read),
+        };
+        let tag = table + field;
+        let asm = &mut self.asm;
+        asm.rorx(index, address, (PAGE_SHIFT - LOOKUP_SHIFT) as u8);
+        asm.and_imm32(index, (LOOKUPS as u32 - 1) << LOOKUP_SHIFT);
+        asm.xor_mem(address, Mem::gs_base(index, tag));
+        asm.cmp_imm(address, PAGE_SIZE as i32 - size as i32);
+        let from = asm.jcc(cond::A);
+        asm.add_mem(address, Mem::gs_base(index, table + offset_of!(Lookup, host)));
+        let (retry, flags) = (self.start, self.flags);
+        self.cold.push(Cold::Slow { from, exit, address, index, tag, retry, flags });
+    }
+
+    /// The look-up of an instruction's own memory operand.
+    pub(super) fn look_up_operand(&mut self, decoded: &Decoded, size: u32, access: Access, address: Reg) {
+        self.spill_if_live(decoded);
+        self.effective_address(&decoded.instruction, address);
+        let index = if address == T0 { T1 } else { T0 };
+        self.look_up(access, size, address, index);
+    }
+}

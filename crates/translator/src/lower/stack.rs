@@ -1,0 +1,81 @@
+//! PUSH, POP, LEAVE, and the stack side of CALL and RET.
+use iced_x86::OpKind;
+
+use super::block::Lowering;
+use super::decode::Decoded;
+use super::memory::number;
+use crate::emit::asm::{Mem, Reg, T0, T1};
+use crate::mmu::Access;
+use std::mem::offset_of;
+use x86::reg::{RBP, RSP};
+
+use crate::cpu::Cpu;
+
+impl Lowering {
+    /// T0 = host address of the 8 bytes below the stack pointer.
+    pub(super) fn look_up_push(&mut self, decoded: &Decoded) {
+        self.spill_if_live(decoded);
+        self.asm.lea(T0, Mem::base(RSP as Reg, -8));
+        self.look_up(Access::Write, 8, T0, T1);
+    }
+
+    /// T0 = host address of the 8 bytes at the stack pointer.
+    pub(super) fn look_up_pop(&mut self, decoded: &Decoded) {
+        self.spill_if_live(decoded);
+        self.asm.mov(T0, RSP as Reg);
+        self.look_up(Access::Read, 8, T0, T1);
+    }
+
+    /// RSP += distance.
+    pub(super) fn move_stack(&mut self, distance: i32) {
+        self.asm.lea(RSP as Reg, Mem::base(RSP as Reg, distance));
+    }
+
+    pub(super) fn push(&mut self, decoded: &Decoded) {
+        let instruction = &decoded.instruction;
+        if instruction.op0_kind() == OpKind::Memory {
+            self.look_up_operand(decoded, 8, Access::Read, T0);
+            self.asm.load(T0, Mem::base(T0, 0));
+            self.asm.store(Mem::gs(offset_of!(Cpu, spill)), T0);
+        }
+        self.look_up_push(decoded);
+        let slot = Mem::base(T0, 0);
+        match instruction.op0_kind() {
+            OpKind::Memory => {
+                self.asm.load(T1, Mem::gs(offset_of!(Cpu, spill)));
+                self.asm.store(slot, T1);
+            }
+            OpKind::Register => {
+                let register = number(instruction.op0_register());
+                if register == T0 || register == T1 {
+                    self.asm.load(T1, Self::home(register));
+                    self.asm.store(slot, T1);
+                } else {
+                    self.asm.store(slot, register);
+                }
+            }
+            _ => self.asm.store_imm(slot, instruction.immediate(0) as i32),
+        }
+        self.move_stack(-8);
+    }
+
+    pub(super) fn pop(&mut self, decoded: &Decoded) {
+        let register = number(decoded.instruction.op0_register());
+        self.look_up_pop(decoded);
+        self.asm.load(register, Mem::base(T0, 0));
+        if register == T0 || register == T1 {
+            self.asm.store(Self::home(register), register);
+        }
+        if register != RSP as Reg {
+            self.move_stack(8);
+        }
+    }
+
+    pub(super) fn leave(&mut self, decoded: &Decoded) {
+        self.spill_if_live(decoded);
+        self.asm.mov(T0, RBP as Reg);
+        self.look_up(Access::Read, 8, T0, T1);
+        self.asm.lea(RSP as Reg, Mem::base(RBP as Reg, 8));
+        self.asm.load(RBP as Reg, Mem::base(T0, 0));
+    }
+}

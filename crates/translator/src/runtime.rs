@@ -1,0 +1,36 @@
+//! Between Rust and translated code: the way in, the ways out, and host faults.
+#![expect(unsafe_code, reason = "the register file is shared with emitted code")]
+
+pub mod attention;
+pub mod fault;
+pub mod thunks;
+
+use crate::cpu::Cpu;
+use crate::mmu::Mmu;
+use thunks::Thunks;
+
+/// The register file.
+pub fn cpu_of(mmu: &mut Mmu) -> &mut Cpu {
+    // SAFETY: the views live as long as the MMU; emitted code runs only inside `run`, while nobody borrows.
+    unsafe { &mut *mmu.views().cpu() }
+}
+
+/// The register file beside a borrow of the MMU. The `Cpu` lies in memory of its own (the state pages of the views), which
+/// no method of [`Mmu`] touches except through the `&Cpu` it is given.
+#[expect(clippy::mut_from_ref, reason = "disjoint memory behind one owner")]
+pub fn cpu_apart<'a>(mmu: &Mmu) -> &'a mut Cpu {
+    // SAFETY: as above; callers use it within one call and never keep two.
+    unsafe { &mut *mmu.views().cpu() }
+}
+
+/// Runs translated code until it exits.
+pub fn run(thunks: &Thunks, gs_base: u64, code: u64) {
+    // SAFETY: the vCPU passes a view of its own and an entry or resume point of a live block of its own buffer.
+    unsafe { thunks.run(gs_base, code) }
+}
+
+/// The host's time-stamp counter.
+pub fn host_tsc() -> u64 {
+    // SAFETY: RDTSC exists on every x86-64 host.
+    unsafe { core::arch::x86_64::_rdtsc() }
+}

@@ -1,0 +1,120 @@
+//! Host exceptions raised by copied guest instructions (`#DE`, `#MF`, `#XM`, alignment `#GP`): a signal handler turns
+//! them into exits, so that they become the guest's own.
+#![expect(unsafe_code, reason = "installs signal handlers and edits the interrupted context")]
+use std::cell::Cell;
+use std::mem::offset_of;
+use std::sync::Once;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use crate::cpu::Cpu;
+
+/// Code buffers whose faults are the guest's: start, end, and the fault thunk. Zero where free.
+static RANGES: [CodeRange; 64] = [const { CodeRange::free() }; 64];
+
+struct CodeRange {
+    start: AtomicU64,
+    end: AtomicU64,
+    thunk: AtomicU64,
+}
+
+impl CodeRange {
+    const fn free() -> Self {
+        Self { start: AtomicU64::new(0), end: AtomicU64::new(0), thunk: AtomicU64::new(0) }
+    }
+}
+
+/// As long as this lives, faults in a range of code lead to its thunk.
+pub struct FaultGuard(usize);
+
+impl FaultGuard {
+    /// Registers a range of code and installs the handlers (once for the process).
+    pub fn new(range: std::ops::Range<u64>, thunk: u64) -> std::io::Result<Self> {
+        static INSTALL: Once = Once::new();
+        INSTALL.call_once(install);
+        for (slot, entry) in RANGES.iter().enumerate() {
+            if entry.end.compare_exchange(0, range.end, Ordering::SeqCst, Ordering::SeqCst).is_ok() {
+                entry.thunk.store(thunk, Ordering::SeqCst);
+                entry.start.store(range.start, Ordering::SeqCst);
+                return Ok(Self(slot));
+            }
+        }
+        Err(std::io::Error::other("more than 64 translators in one process"))
+    }
+}
+
+impl Drop for FaultGuard {
+    fn drop(&mut self) {
+        let entry = &RANGES[self.0];
+        entry.start.store(0, Ordering::SeqCst);
+        entry.end.store(0, Ordering::SeqCst);
+    }
+}
+
+const SIGNALS: [libc::c_int; 4] = [libc::SIGSEGV, libc::SIGBUS, libc::SIGFPE, libc::SIGILL];
+
+fn install() {
+    for signal in SIGNALS {
+        // SAFETY: the handler is async-signal-safe (it touches only atomics, the context and the CPU's own memory).
+        unsafe {
+            let mut action: libc::sigaction = std::mem::zeroed();
+            action.sa_sigaction = handler as *const () as usize;
+            action.sa_flags = libc::SA_SIGINFO | libc::SA_ONSTACK | libc::SA_NODEFER;
+            libc::sigaction(signal, &action, std::ptr::null_mut());
+        }
+    }
+}
+
+/// Linux's flag that disarms the alternate stack while a handler runs, whatever the stack pointer says (sigaltstack(2)):
+/// the guest's stack pointer is in RSP and may have any value.
+const SS_AUTODISARM: libc::c_int = 1 << 31;
+
+thread_local! {
+    static STACK: Cell<Option<Box<[u8; 65536]>>> = const { Cell::new(None) };
+}
+
+/// Gives this thread a stack for signal handlers; translated code must not run on a thread without.
+pub fn prepare_thread() {
+    STACK.with(|cell| {
+        let existing = cell.take();
+        if existing.is_some() {
+            cell.set(existing);
+            return;
+        }
+        let mut stack = Box::new([0_u8; 65536]);
+        let description =
+            libc::stack_t { ss_sp: stack.as_mut_ptr().cast(), ss_flags: SS_AUTODISARM, ss_size: stack.len() };
+        // SAFETY: the memory lives as long as the thread (the thread-local owns it).
+        unsafe { libc::sigaltstack(&description, std::ptr::null_mut()) };
+        cell.set(Some(stack));
+    });
+}
+
+unsafe extern "C" fn handler(signal: libc::c_int, info: *mut libc::siginfo_t, context: *mut libc::c_void) {
+    // SAFETY: the kernel passes a valid ucontext to an SA_SIGINFO handler.
+    let registers = unsafe { &mut (*context.cast::<libc::ucontext_t>()).uc_mcontext.gregs };
+    let rip = registers[libc::REG_RIP as usize] as u64;
+    let own = RANGES.iter().find(|range| {
+        let start = range.start.load(Ordering::Relaxed);
+        start != 0 && (start..range.end.load(Ordering::Relaxed)).contains(&rip)
+    });
+    let Some(range) = own else {
+        // Not ours: let the default action happen when the instruction runs again.
+        let _ = info;
+        // SAFETY: restores the default disposition.
+        unsafe { libc::signal(signal, libc::SIG_DFL) };
+        return;
+    };
+    let trap = registers[libc::REG_TRAPNO as usize] as u64;
+    // SAFETY: a fault inside a registered range happens on a vCPU thread, whose GS base is its view, which begins with
+    // its `Cpu`.
+    unsafe {
+        std::arch::asm!(
+            "mov qword ptr gs:[{offset}], {trap}",
+            offset = const offset_of!(Cpu, exit_argument),
+            trap = in(reg) trap,
+        );
+    }
+    // T1 reports the place. What the guest has in R11 is in memory.
+    registers[libc::REG_R11 as usize] = rip as i64;
+    registers[libc::REG_RIP as usize] = range.thunk.load(Ordering::Relaxed) as i64;
+}

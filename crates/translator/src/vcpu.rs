@@ -1,0 +1,343 @@
+//! A virtual CPU under binary translation: the loop between translated code, the interpreter and the machine.
+
+mod find;
+mod follow;
+mod jumps;
+pub mod statistics;
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+use platform::{CpuIo, GuestRam, RestoreError, ShutdownCause, Stop, Vcpu};
+use x86::address::PAGE_OFFSET;
+use x86::flags;
+use x86::{CpuState, Exception, Gva};
+
+use crate::cache::blocks::{Blocks, CodeMode};
+use crate::cache::code::CodeBuffer;
+use crate::cpu::{Cpu, Mode};
+use crate::cpuid::CpuidModel;
+use crate::interp::{Env, InterruptKind, Interpreter, Step};
+use crate::lower::block::Lowering;
+use crate::mmu::access::Filled;
+use crate::mmu::table::Ring;
+use crate::mmu::{Access, Mmu};
+use crate::runtime::attention::AttentionHandle;
+use crate::runtime::fault::{self, FaultGuard};
+use crate::runtime::thunks::{EXITS, Exit, Thunks};
+use crate::{Config, SetupError};
+use find::FetchCache;
+use jumps::JumpTables;
+use statistics::{Phase, Statistics};
+
+/// A virtual CPU under binary translation.
+pub struct BtVcpu {
+    mmu: Mmu,
+    interpreter: Interpreter,
+    buffer: CodeBuffer,
+    thunks: Thunks,
+    lowering: Lowering,
+    blocks: Blocks,
+    jumps: JumpTables,
+    fetches: FetchCache,
+    statistics: Statistics,
+    attention: Arc<AttentionHandle>,
+    config: Config,
+    /// Told to interpret everything: the oracle of the translator.
+    interpret_only: bool,
+    _faults: FaultGuard,
+}
+
+/// How the loop goes on.
+enum Next {
+    /// Look up the block at RIP.
+    Look,
+    /// Enter translated code here, its vector registers loaded first if they were when it was left.
+    Enter { code: u64, vectors: bool },
+    /// Interpret one instruction.
+    Interpret,
+    /// Leave.
+    Leave(Stop),
+}
+
+impl BtVcpu {
+    /// A CPU in its power-up state over `ram`.
+    pub fn new(ram: GuestRam, config: Config) -> Result<Self, SetupError> {
+        let model = CpuidModel::new(&config);
+        let mmu = Mmu::new(ram, model.physical_bits()).map_err(SetupError::Memory)?;
+        let interpreter = Interpreter::new(model, &config)?;
+        let mut buffer = CodeBuffer::new(config.code_cache_bytes).map_err(SetupError::CodeCache)?;
+        let thunks = Thunks::build(&mut buffer);
+        let faults =
+            FaultGuard::new(buffer.range(), thunks.exit(Exit::Fault)).map_err(SetupError::Signals)?;
+        let attention = Arc::new(AttentionHandle::new());
+        let mut vcpu = Self {
+            jumps: JumpTables::new(thunks.exit(Exit::Jump)),
+            lowering: Lowering::new(thunks),
+            mmu,
+            interpreter,
+            buffer,
+            thunks,
+            blocks: Blocks::default(),
+            fetches: FetchCache::default(),
+            statistics: Statistics::default(),
+            attention,
+            interpret_only: config.interpret_only,
+            config,
+            _faults: faults,
+        };
+        vcpu.jumps.reset(&mut vcpu.mmu);
+        let (attention, address) = (Arc::clone(&vcpu.attention), vcpu.mmu.views().cpu());
+        attention.attach(address);
+        vcpu.restore(&CpuState::default()).map_err(SetupError::Restore)?;
+        Ok(vcpu)
+    }
+
+    /// The register file.
+    pub fn cpu(&mut self) -> &mut Cpu {
+        crate::runtime::cpu_of(&mut self.mmu)
+    }
+
+    /// What translated code may assume now; `None` where only the interpreter serves.
+    fn code_mode(&mut self) -> Option<CodeMode> {
+        use x86::control::{CR0_EM, CR0_TS, CR4_OSFXSR, CR4_OSXSAVE};
+        if self.interpret_only {
+            return None;
+        }
+        let cpu = self.cpu();
+        let stepping = cpu.other_flags & (flags::TF | flags::RF | flags::VM) != 0;
+        let breakpoints = cpu.dr[7] & 0xff != 0;
+        let cpl = cpu.cpl();
+        if cpu.mode() != Mode::Bits64 || stepping || breakpoints || cpu.interrupt_shadow != 0 {
+            return None;
+        }
+        let vectors = cpu.cr0 & (CR0_EM | CR0_TS) == 0
+            && cpu.cr4 & (CR4_OSFXSR | CR4_OSXSAVE) == CR4_OSFXSR | CR4_OSXSAVE
+            && cpu.xcr0 & 7 == 7;
+        matches!(cpl, 0 | 3).then_some(CodeMode { user: cpl == 3, vectors })
+    }
+
+    fn run_loop(&mut self, io: &dyn CpuIo) -> Stop {
+        fault::prepare_thread();
+        let mut next = Next::Look;
+        loop {
+            if self.cpu().attention.load(Ordering::Relaxed) != 0
+                && let Some(stop) = self.attend(io)
+            {
+                return stop;
+            }
+            if self.has_news() {
+                self.follow_changes(io);
+                // What was about to be entered may be gone.
+                next = match next {
+                    Next::Enter { .. } => Next::Look,
+                    other => other,
+                };
+            }
+            next = match next {
+                Next::Look => self.look(io),
+                Next::Enter { code, vectors } => self.enter(code, vectors, io),
+                Next::Interpret => self.interpret(io),
+                Next::Leave(stop) => return stop,
+            };
+        }
+    }
+
+    /// Serves whoever raised attention: stop requests, NMIs, interrupts.
+    fn attend(&mut self, io: &dyn CpuIo) -> Option<Stop> {
+        self.cpu().attention.store(0, Ordering::SeqCst);
+        if io.stop_requested() {
+            self.cpu().attention.store(1, Ordering::Relaxed);
+            return Some(Stop::Requested);
+        }
+        if self.cpu().interrupt_shadow != 0 {
+            // Comes back after the next instruction.
+            self.cpu().attention.store(1, Ordering::Relaxed);
+            return None;
+        }
+        if self.cpu().nmi_blocked == 0 && io.take_nmi() {
+            return self.deliver(io, |interpreter, env| {
+                interpreter.deliver_interrupt(env, x86::exception::vector::NMI, InterruptKind::Nmi)
+            });
+        }
+        let cpu = self.cpu();
+        cpu.interrupt_waiting = 0;
+        if cpu.interrupt_flag == 0 {
+            cpu.interrupt_waiting = u32::from(io.interrupt_pending());
+            return None;
+        }
+        let vector = io.acknowledge_interrupt()?;
+        self.statistics.interrupts += 1;
+        // There may be another one behind it.
+        self.cpu().attention.store(1, Ordering::Relaxed);
+        self.deliver(io, |interpreter, env| {
+            interpreter.deliver_interrupt(env, vector, InterruptKind::External)
+        })
+    }
+
+    fn deliver(
+        &mut self,
+        io: &dyn CpuIo,
+        how: impl FnOnce(&mut Interpreter, &mut Env<'_>) -> Result<(), crate::interp::TripleFault>,
+    ) -> Option<Stop> {
+        let rip = self.cpu().rip;
+        let (interpreter, mut env) = self.interpreter_env(io);
+        let fault = how(interpreter, &mut env).err()?;
+        Some(Stop::Shutdown(ShutdownCause::TripleFault { rip, vector: fault.vector }))
+    }
+
+    fn raise(&mut self, io: &dyn CpuIo, exception: Exception) -> Next {
+        self.statistics.exceptions += 1;
+        match self.deliver(io, |interpreter, env| interpreter.deliver_exception(env, exception)) {
+            Some(stop) => Next::Leave(stop),
+            None => Next::Look,
+        }
+    }
+
+    fn interpreter_env<'a>(&'a mut self, io: &'a dyn CpuIo) -> (&'a mut Interpreter, Env<'a>) {
+        let cpu = crate::runtime::cpu_apart(&self.mmu);
+        (&mut self.interpreter, Env { cpu, mmu: &mut self.mmu, io })
+    }
+
+    fn interpret(&mut self, io: &dyn CpuIo) -> Next {
+        self.statistics.enter(Phase::Interpreting);
+        self.statistics.interpreted += 1;
+        self.cpu().vectors_loaded = 0;
+        let shadow = self.cpu().interrupt_shadow;
+        let (interpreter, mut env) = self.interpreter_env(io);
+        let outcome = interpreter.step(&mut env);
+        let cpu = self.cpu();
+        if shadow != 0 && cpu.interrupt_shadow == shadow {
+            cpu.interrupt_shadow = 0;
+        }
+        match outcome {
+            Ok(Step::Next) => Next::Look,
+            Ok(Step::Halt) => {
+                Next::Leave(Stop::Halted { interrupts_enabled: self.cpu().interrupt_flag != 0 })
+            }
+            Err(exception) => self.raise(io, exception),
+        }
+    }
+
+    fn look(&mut self, io: &dyn CpuIo) -> Next {
+        let Some(mode) = self.code_mode() else { return Next::Interpret };
+        match self.find(mode, io) {
+            Ok(Some(id)) => {
+                let body = self.blocks.get(id).body;
+                Next::Enter { code: body, vectors: false }
+            }
+            Ok(None) => Next::Interpret,
+            Err(exception) => self.raise(io, exception),
+        }
+    }
+
+    fn enter(&mut self, code: u64, vectors: bool, io: &dyn CpuIo) -> Next {
+        self.statistics.enter(Phase::Translated);
+        let gs_base = self.mmu.views().gs_base(self.mmu.current_view());
+        let cpu = self.cpu();
+        cpu.vectors_loaded = u32::from(vectors);
+        cpu.code_page = cpu.rip & !PAGE_OFFSET;
+        crate::runtime::run(&self.thunks, gs_base, code);
+        self.statistics.enter(Phase::Runtime);
+        let reason = self.cpu().exit_reason as usize;
+        self.statistics.exits[reason] += 1;
+        let vectors = std::mem::replace(&mut self.cpu().vectors_loaded, 0) != 0;
+        match EXITS[reason] {
+            Exit::Link => self.follow_link(io),
+            Exit::Jump => self.follow_jump(io),
+            Exit::Attention => {
+                self.locate();
+                Next::Look
+            }
+            Exit::Interpret => {
+                self.locate();
+                Next::Interpret
+            }
+            Exit::Read => self.miss(Access::Read, vectors, io),
+            Exit::Write => self.miss(Access::Write, vectors, io),
+            Exit::Fault => self.host_fault(),
+        }
+    }
+
+    /// Sets RIP from the place in translated code that was reported.
+    fn locate(&mut self) {
+        let resume = self.cpu().resume;
+        let Some(id) = self.blocks.at(resume) else { return };
+        let Some(offset) = self.blocks.guest_offset(id, resume) else { return };
+        let page = self.page_of(id);
+        self.cpu().rip = page.wrapping_add(i64::from(offset) as u64);
+    }
+
+    fn page_of(&mut self, id: crate::cache::blocks::BlockId) -> u64 {
+        let key = self.blocks.get(id).key;
+        if key.mode.user { self.cpu().code_page } else { key.page }
+    }
+
+    fn miss(&mut self, access: Access, vectors: bool, io: &dyn CpuIo) -> Next {
+        self.locate();
+        let (address, resume) = (Gva(self.cpu().exit_argument), self.cpu().resume);
+        let ring = if self.cpu().cpl() == 3 { Ring::User } else { Ring::Supervisor };
+        if !address.is_canonical() {
+            return Next::Interpret;
+        }
+        let cpu = crate::runtime::cpu_apart(&self.mmu);
+        match self.mmu.fill(cpu, address, access, ring) {
+            // The entry may be there while the access crosses into another page.
+            Ok(Filled::Entry) if !self.just_missed(address, access) => Next::Enter { code: resume, vectors },
+            Ok(_) => Next::Interpret,
+            Err(exception) => self.raise(io, exception),
+        }
+    }
+
+    /// Whether the same access missed twice in a row: then it crosses a page.
+    fn just_missed(&mut self, address: Gva, access: Access) -> bool {
+        let this = (address, access, self.cpu().rip);
+        self.statistics.last_miss.replace(this) == Some(this)
+    }
+
+    /// A copied instruction raised an exception on the host. The interpreter finds out which one it is for the guest.
+    fn host_fault(&mut self) -> Next {
+        self.locate();
+        let (vector, rip) = (self.cpu().exit_argument, self.cpu().rip);
+        if vector == u64::from(x86::exception::vector::PF) {
+            tracing::error!(rip = format_args!("{rip:#x}"), "translated code touched host memory that is not there");
+            return Next::Leave(Stop::Shutdown(ShutdownCause::EngineError { rip }));
+        }
+        Next::Interpret
+    }
+}
+
+impl Vcpu for BtVcpu {
+    fn run(&mut self, io: &dyn CpuIo) -> Stop {
+        self.statistics.start();
+        let stop = self.run_loop(io);
+        self.statistics.stop();
+        stop
+    }
+    fn attention(&self) -> Arc<dyn platform::Attention> {
+        Arc::clone(&self.attention) as Arc<dyn platform::Attention>
+    }
+    fn save(&self) -> CpuState {
+        crate::save::save(crate::runtime::cpu_apart(&self.mmu))
+    }
+    fn restore(&mut self, state: &CpuState) -> Result<(), RestoreError> {
+        let offset = self.config.tsc.offset;
+        let cpu = self.cpu();
+        crate::save::restore(cpu, state)?;
+        cpu.tsc_offset = offset;
+        cpu.jump_mask = crate::mmu::table::JUMP_MASK;
+        cpu.host_mxcsr = 0x1f80;
+        cpu.attention.store(1, Ordering::Relaxed);
+        self.forget_all();
+        Ok(())
+    }
+    fn statistics(&self) -> Vec<(&'static str, u64)> {
+        self.statistics.rows(&self.mmu, &self.blocks, self.buffer.used())
+    }
+}
+
+impl Drop for BtVcpu {
+    fn drop(&mut self) {
+        self.attention.detach();
+    }
+}

@@ -1,0 +1,177 @@
+//! Finding the block at RIP, or making it.
+use platform::CpuIo;
+use x86::address::{PAGE_OFFSET, PAGE_SIZE};
+use x86::{Exception, Gva};
+
+use super::statistics::Phase;
+use super::{BtVcpu, Next};
+use crate::cache::blocks::{BlockId, CodeMode};
+use crate::lower::block::{Lowering, Source};
+use crate::mmu::{Access, Privilege};
+
+/// Room that a block may need at most.
+const BLOCK_ROOM: usize = 64 << 10;
+
+/// Pages of code that were looked up lately: linear page, mode and view to frame.
+pub struct FetchCache {
+    entries: Box<[(u64, u64); 256]>,
+}
+
+impl Default for FetchCache {
+    fn default() -> Self {
+        Self { entries: Box::new([(u64::MAX, 0); 256]) }
+    }
+}
+
+impl FetchCache {
+    /// Page numbers have 52 bits at most after sign extension is cut; the rest holds who asks.
+    fn tag(page: u64, user: bool, view: usize) -> (usize, u64) {
+        let number = page >> 12;
+        ((number ^ (view as u64) << 5) as usize & 255, number | u64::from(user) << 52 | (view as u64) << 53)
+    }
+    fn get(&self, page: u64, user: bool, view: usize) -> Option<u64> {
+        let (index, tag) = Self::tag(page, user, view);
+        let (known, frame) = self.entries[index];
+        (known == tag).then_some(frame)
+    }
+    fn put(&mut self, page: u64, user: bool, view: usize, frame: u64) {
+        let (index, tag) = Self::tag(page, user, view);
+        self.entries[index] = (tag, frame);
+    }
+    pub(super) fn clear(&mut self) {
+        self.entries.fill((u64::MAX, 0));
+    }
+}
+
+impl BtVcpu {
+    /// The frame (as an address) that a linear page of code leads to.
+    fn fetch_page(&mut self, page: u64, user: bool) -> Result<u64, Exception> {
+        let view = self.mmu.current_view();
+        if let Some(frame) = self.fetches.get(page, user, view) {
+            return Ok(frame);
+        }
+        let privilege = if user { Privilege::User } else { Privilege::Supervisor };
+        let cpu = crate::runtime::cpu_apart(&self.mmu);
+        let translation = self.mmu.walk(cpu, Gva(page), Access::Execute, privilege)?;
+        let frame = translation.gpa.0 & !PAGE_OFFSET;
+        self.fetches.put(page, user, view, frame);
+        if !user {
+            self.jumps.note_supervisor_page(page, frame, translation.global);
+        }
+        Ok(frame)
+    }
+
+    /// The block at RIP, translated now if need be; `None` where the interpreter has to serve.
+    pub(super) fn find(&mut self, mode: CodeMode, io: &dyn CpuIo) -> Result<Option<BlockId>, Exception> {
+        let rip = self.cpu().rip;
+        if !Gva(rip).is_canonical() {
+            return Err(Exception::general_protection(0));
+        }
+        let page = rip & !PAGE_OFFSET;
+        let frame = self.fetch_page(page, mode.user).map_err(|fault| at_address(fault, rip))?;
+        let gpa = frame | rip & PAGE_OFFSET;
+        let key = Lowering::key(rip, gpa, mode);
+        if let Some(id) = self.blocks.find(&key) {
+            if !self.crosses_elsewhere(id, page, mode) {
+                return Ok(Some(id));
+            }
+            self.kill_blocks(&[id]);
+        }
+        let _ = io;
+        self.statistics.enter(Phase::Translating);
+        let made = self.translate(rip, gpa, mode);
+        self.statistics.enter(Phase::Runtime);
+        Ok(made)
+    }
+
+    /// Whether a block across the end of its page was made from another second page than the one that is there now.
+    fn crosses_elsewhere(&mut self, id: BlockId, page: u64, mode: CodeMode) -> bool {
+        let Some((second, _)) = self.blocks.get(id).sources.get(1).copied() else { return false };
+        self.fetch_page(page.wrapping_add(PAGE_SIZE), mode.user) != Ok(second & !PAGE_OFFSET)
+    }
+
+    fn translate(&mut self, rip: u64, gpa: u64, mode: CodeMode) -> Option<BlockId> {
+        let room = (PAGE_SIZE - (gpa & PAGE_OFFSET)) as usize;
+        let mut bytes = [0_u8; PAGE_SIZE as usize + 16];
+        self.mmu.ram().read(x86::Gpa(gpa), &mut bytes[..room])?;
+        let mut length = room;
+        let next_page = (rip & !PAGE_OFFSET).wrapping_add(PAGE_SIZE);
+        let next_gpa = match room {
+            0..=1024 => self.fetch_page(next_page, mode.user).ok(),
+            _ => None,
+        };
+        if let Some(next) = next_gpa
+            && self.mmu.ram().read(x86::Gpa(next), &mut bytes[room..room + 16]).is_some()
+        {
+            length += 16;
+        }
+        if self.buffer.room() < BLOCK_ROOM {
+            self.statistics.evictions += 1;
+            self.forget_all();
+        }
+        let source = Source { address: rip, gpa, bytes: &bytes[..length], next_gpa, mode };
+        let lowered = self.lowering.lower(&source, self.buffer.next_address())?;
+        self.buffer.append(lowered.code);
+        let instructions = lowered.block.instructions;
+        let (id, fresh) = self.blocks.add(lowered.block);
+        for frame in fresh {
+            self.mmu.ram().watch().set_code(frame, true);
+            self.mmu.protect_frame(frame);
+        }
+        self.statistics.translated(instructions);
+        Some(id)
+    }
+
+    /// A direct jump that is not linked yet: links it if the target may be linked.
+    pub(super) fn follow_link(&mut self, io: &dyn CpuIo) -> Next {
+        let place = self.cpu().resume;
+        let Some(from) = self.blocks.at(place) else { return self.lost(place) };
+        let Some(index) = self.blocks.link_at(from, place) else { return self.lost(place) };
+        let target = self.blocks.get(from).links[usize::from(index)].target;
+        let page = self.page_of(from);
+        self.cpu().rip = page.wrapping_add(target as u64);
+        let mode = self.blocks.get(from).key.mode;
+        let epoch = self.statistics.epoch;
+        match self.find(mode, io) {
+            Ok(Some(to)) => {
+                let crosses = self.blocks.get(to).sources.len() > 1;
+                if epoch == self.statistics.epoch
+                    && !(mode.user && crosses)
+                    && let Some((place, code)) = self.blocks.link(from, index, to)
+                {
+                    self.buffer.patch_relative(place, code);
+                }
+                Next::Enter { code: self.blocks.get(to).body, vectors: false }
+            }
+            Ok(None) => Next::Interpret,
+            Err(exception) => self.raise(io, exception),
+        }
+    }
+
+    /// A jump through the table that found nothing: fills the table.
+    pub(super) fn follow_jump(&mut self, io: &dyn CpuIo) -> Next {
+        let Some(mode) = self.code_mode() else { return Next::Interpret };
+        match self.find(mode, io) {
+            Ok(Some(id)) => {
+                let rip = self.cpu().rip;
+                let block = self.blocks.get(id);
+                let (checked, body) = (block.checked, block.body);
+                self.jumps.fill(&mut self.mmu, mode.user, rip, checked);
+                Next::Enter { code: body, vectors: false }
+            }
+            Ok(None) => Next::Interpret,
+            Err(exception) => self.raise(io, exception),
+        }
+    }
+
+    fn lost(&mut self, place: u64) -> Next {
+        let rip = self.cpu().rip;
+        tracing::error!(place, "translated code left by a jump that nobody knows");
+        Next::Leave(platform::Stop::Shutdown(platform::ShutdownCause::EngineError { rip }))
+    }
+}
+
+/// A fault of a fetch names the instruction's own address, not that of its page.
+fn at_address(fault: Exception, rip: u64) -> Exception {
+    Exception { address: fault.address.map(|_| Gva(rip)), ..fault }
+}

@@ -1,0 +1,123 @@
+//! Following the guest: writes to code, and changes of address spaces.
+use platform::CpuIo;
+use x86::Gva;
+use x86::address::{PAGE_OFFSET, PAGE_SHIFT, PAGE_SIZE};
+
+use super::BtVcpu;
+use crate::cache::blocks::BlockId;
+use crate::mmu::table::{RINGS, Ring};
+use crate::mmu::{Access, MappingChange, Privilege, view};
+
+impl BtVcpu {
+    /// Whether [`BtVcpu::follow_changes`] has something to do.
+    pub(super) fn has_news(&self) -> bool {
+        self.mmu.has_news() || self.mmu.ram().watch().has_written()
+    }
+
+    /// Drops what is not true any more.
+    pub(super) fn follow_changes(&mut self, _io: &dyn CpuIo) {
+        for (gpa, length) in self.mmu.take_code_writes() {
+            let dead = self.blocks.hit_by_write(gpa.0, length);
+            self.statistics.code_writes += 1;
+            self.kill_blocks(&dead);
+        }
+        for frame in self.mmu.ram().watch().take_written() {
+            let dead = self.blocks.in_frame(frame);
+            self.kill_blocks(&dead);
+        }
+        for change in self.mmu.take_changes() {
+            match change {
+                MappingChange::Page(address) => self.follow_page(address),
+                MappingChange::NonGlobal { view } => self.follow_non_global(view),
+                MappingChange::All => self.follow_all(),
+            }
+        }
+    }
+
+    pub(super) fn kill_blocks(&mut self, dead: &[BlockId]) {
+        let (mut patches, mut bare) = (Vec::new(), Vec::new());
+        for id in dead {
+            self.blocks.kill(*id, &mut patches, &mut bare);
+            let block = self.blocks.get(*id);
+            let ring = if block.key.mode.user { Ring::User } else { Ring::Supervisor };
+            self.jumps.forget_code(&mut self.mmu, ring, block.key.gpa & PAGE_OFFSET, block.checked);
+        }
+        for (place, target) in patches {
+            self.buffer.patch_relative(place, target);
+        }
+        for frame in bare {
+            self.mmu.ram().watch().set_code(frame, false);
+        }
+        self.statistics.killed += dead.len() as u64;
+    }
+
+    fn follow_page(&mut self, address: Gva) {
+        self.fetches.clear();
+        let page = address.page_start().0;
+        // A block across a page end belongs to the page before, too.
+        let before = page.wrapping_sub(PAGE_SIZE);
+        for view in 0..view::VIEWS {
+            for ring in RINGS {
+                self.jumps.clear(&mut self.mmu, view, ring, |target, _| {
+                    let of = target & !PAGE_OFFSET;
+                    of == page || of == before
+                });
+            }
+        }
+        if let Some(frame) = self.jumps.supervisor_frame(page) {
+            self.check_supervisor_page(page, frame);
+        }
+    }
+
+    fn follow_non_global(&mut self, view: usize) {
+        self.fetches.clear();
+        self.jumps.clear(&mut self.mmu, view, Ring::User, |_, _| true);
+        if self.jumps.has_non_global() {
+            for view in 0..view::VIEWS {
+                self.jumps.clear(&mut self.mmu, view, Ring::Supervisor, |_, _| true);
+            }
+            for (page, frame) in self.jumps.supervisor_pages(false) {
+                self.check_supervisor_page(page, frame);
+            }
+        }
+    }
+
+    fn follow_all(&mut self) {
+        self.fetches.clear();
+        for view in 0..view::VIEWS {
+            for ring in RINGS {
+                self.jumps.clear(&mut self.mmu, view, ring, |_, _| true);
+            }
+        }
+        for (page, frame) in self.jumps.supervisor_pages(true) {
+            self.check_supervisor_page(page, frame);
+        }
+    }
+
+    /// Supervisor code is linked across pages on the strength of its mappings: if one changed, its blocks go.
+    fn check_supervisor_page(&mut self, page: u64, frame: u64) {
+        let cpu = crate::runtime::cpu_apart(&self.mmu);
+        let now = self.mmu.walk(cpu, Gva(page), Access::Execute, Privilege::Supervisor);
+        if now.is_ok_and(|translation| translation.gpa.0 & !PAGE_OFFSET == frame) {
+            return;
+        }
+        self.jumps.forget_supervisor_page(page);
+        let mut dead = self.blocks.in_frame(frame >> PAGE_SHIFT);
+        dead.retain(|id| {
+            let key = self.blocks.get(*id).key;
+            key.page == page || key.page == page.wrapping_sub(PAGE_SIZE)
+        });
+        self.kill_blocks(&dead);
+    }
+
+    /// Throws all translations away.
+    pub(super) fn forget_all(&mut self) {
+        for frame in self.blocks.clear() {
+            self.mmu.ram().watch().set_code(frame, false);
+        }
+        self.buffer.clear();
+        self.jumps.reset(&mut self.mmu);
+        self.fetches.clear();
+        self.statistics.epoch += 1;
+    }
+}

@@ -1,0 +1,120 @@
+//! What the engine counts, and where its time goes.
+use std::time::Instant;
+
+use crate::cache::blocks::Blocks;
+use crate::mmu::{Access, Mmu};
+use crate::runtime::thunks::EXITS;
+use x86::Gva;
+
+/// What the thread is doing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Phase {
+    /// Running translated code.
+    Translated = 0,
+    /// Translating.
+    Translating = 1,
+    /// Interpreting, device accesses included.
+    Interpreting = 2,
+    /// Serving exits.
+    Runtime = 3,
+}
+
+const PHASES: usize = 4;
+
+/// Counters.
+#[derive(Default)]
+pub struct Statistics {
+    /// Grows whenever all translations are thrown away.
+    pub epoch: u64,
+    /// Exits by reason.
+    pub exits: [u64; EXITS.len()],
+    /// Instructions interpreted.
+    pub interpreted: u64,
+    /// External interrupts delivered.
+    pub interrupts: u64,
+    /// Exceptions delivered.
+    pub exceptions: u64,
+    /// Times that the code buffer was full.
+    pub evictions: u64,
+    /// Blocks killed by writes and mapping changes.
+    pub killed: u64,
+    /// Writes to frames with translated code.
+    pub code_writes: u64,
+    /// The last look-up that missed.
+    pub last_miss: Option<(Gva, Access, u64)>,
+    blocks: u64,
+    instructions: u64,
+    ticks: [u64; PHASES],
+    since: u64,
+    phase: usize,
+    started: Option<(Instant, u64)>,
+}
+
+fn tsc() -> u64 {
+    crate::runtime::host_tsc()
+}
+
+impl Statistics {
+    /// A block was made.
+    pub fn translated(&mut self, instructions: u32) {
+        self.blocks += 1;
+        self.instructions += u64::from(instructions);
+    }
+
+    /// The run loop begins.
+    pub fn start(&mut self) {
+        self.since = tsc();
+        self.phase = Phase::Runtime as usize;
+        self.started.get_or_insert_with(|| (Instant::now(), tsc()));
+    }
+    /// The run loop ends.
+    pub fn stop(&mut self) {
+        self.enter(Phase::Runtime);
+    }
+    /// Another phase begins.
+    pub fn enter(&mut self, phase: Phase) {
+        let now = tsc();
+        self.ticks[self.phase] += now.wrapping_sub(self.since);
+        self.since = now;
+        self.phase = phase as usize;
+    }
+
+    fn microseconds(&self, phase: Phase) -> u64 {
+        let Some((instant, ticks)) = self.started else { return 0 };
+        let (elapsed_us, elapsed_ticks) =
+            (instant.elapsed().as_micros(), u128::from(tsc().wrapping_sub(ticks)).max(1));
+        (u128::from(self.ticks[phase as usize]) * elapsed_us / elapsed_ticks) as u64
+    }
+
+    /// Rows to print.
+    pub fn rows(&self, mmu: &Mmu, blocks: &Blocks, code_bytes: usize) -> Vec<(&'static str, u64)> {
+        let counters = mmu.counters();
+        vec![
+            ("blocks translated", self.blocks),
+            ("instructions translated", self.instructions),
+            ("blocks in cache", blocks.len() as u64),
+            ("code cache bytes", code_bytes as u64),
+            ("code cache evictions", self.evictions),
+            ("blocks killed", self.killed),
+            ("writes to code pages", self.code_writes),
+            ("instructions interpreted", self.interpreted),
+            ("interrupts", self.interrupts),
+            ("exceptions", self.exceptions),
+            ("exits: link", self.exits[0]),
+            ("exits: jump table miss", self.exits[1]),
+            ("exits: attention", self.exits[2]),
+            ("exits: interpret", self.exits[3]),
+            ("exits: read miss", self.exits[4]),
+            ("exits: write miss", self.exits[5]),
+            ("exits: host fault", self.exits[6]),
+            ("page walks", counters.walks),
+            ("page flushes", counters.page_flushes),
+            ("flushes", counters.flushes),
+            ("address space switches", counters.switches),
+            ("time in translated code, us", self.microseconds(Phase::Translated)),
+            ("time translating, us", self.microseconds(Phase::Translating)),
+            ("time interpreting, us", self.microseconds(Phase::Interpreting)),
+            ("time serving exits, us", self.microseconds(Phase::Runtime)),
+        ]
+    }
+}
