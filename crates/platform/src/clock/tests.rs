@@ -6,15 +6,13 @@ use parking_lot::Mutex;
 
 use super::*;
 
-fn log() -> (Arc<Mutex<Vec<(u64, &'static str)>>>, ManualClock) {
+type Log = Arc<Mutex<Vec<(u64, &'static str)>>>;
+
+fn log() -> (Log, ManualClock) {
     (Arc::default(), ManualClock::new())
 }
 
-fn logging(
-    log: &Arc<Mutex<Vec<(u64, &'static str)>>>,
-    clock: &ManualClock,
-    name: &'static str,
-) -> TimerCallback {
+fn logging(log: &Log, clock: &ManualClock, name: &'static str) -> TimerCallback {
     let (log, clock) = (Arc::clone(log), clock.clone());
     Arc::new(move || log.lock().push((clock.now_ns(), name)))
 }
