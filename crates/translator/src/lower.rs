@@ -10,3 +10,5 @@ pub mod flow;
 pub mod liveness;
 pub mod memory;
 pub mod stack;
+pub mod string;
+pub mod system;

@@ -100,21 +100,33 @@ impl BtVcpu {
 
     /// What translated code may assume now; `None` where only the interpreter serves.
     fn code_mode(&mut self) -> Option<CodeMode> {
-        use x86::control::{CR0_EM, CR0_TS, CR4_OSFXSR, CR4_OSXSAVE};
+        use x86::control::*;
         if self.interpret_only {
             return None;
         }
         let cpu = self.cpu();
+        let user = match cpu.cpl() {
+            0 => false,
+            3 => true,
+            _ => return None,
+        };
         let stepping = cpu.other_flags & (flags::TF | flags::RF | flags::VM) != 0;
         let breakpoints = cpu.dr[7] & 0xff != 0;
-        let cpl = cpu.cpl();
-        if cpu.mode() != Mode::Bits64 || stepping || breakpoints || cpu.interrupt_shadow != 0 {
+        let checks_alignment = user && cpu.cr0 & CR0_AM != 0 && cpu.other_flags & flags::AC != 0;
+        let shielded = cpu.interrupt_shadow != 0;
+        if cpu.mode() != Mode::Bits64 || stepping || breakpoints || checks_alignment || shielded {
             return None;
         }
         let vectors = cpu.cr0 & (CR0_EM | CR0_TS) == 0
             && cpu.cr4 & (CR4_OSFXSR | CR4_OSXSAVE) == CR4_OSFXSR | CR4_OSXSAVE
             && cpu.xcr0 & 7 == 7;
-        matches!(cpl, 0 | 3).then_some(CodeMode { user: cpl == 3, vectors })
+        Some(CodeMode {
+            user,
+            vectors,
+            syscall: cpu.efer & EFER_SCE != 0,
+            time_stamp: !user || cpu.cr4 & CR4_TSD == 0,
+            bases: cpu.cr4 & CR4_FSGSBASE != 0,
+        })
     }
 
     fn run_loop(&mut self, io: &dyn CpuIo) -> Stop {

@@ -6,10 +6,16 @@ use std::hash::{BuildHasherDefault, Hasher};
 pub type BlockId = u32;
 
 /// What code may assume about the CPU it runs on; part of a block's identity.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub struct CodeMode {
     /// CPL 3 rather than CPL 0.
     pub user: bool,
+    /// SYSCALL and SYSRET do not fault (EFER.SCE).
+    pub syscall: bool,
+    /// RDTSC does not fault (CR4.TSD).
+    pub time_stamp: bool,
+    /// RDFSBASE and friends do not fault (CR4.FSGSBASE).
+    pub bases: bool,
     /// x87, SSE and AVX instructions do not fault (CR0.EM, CR0.TS, CR4.OSFXSR, CR4.OSXSAVE, XCR0).
     pub vectors: bool,
 }
@@ -31,8 +37,10 @@ pub const ANY_PAGE: u64 = u64::MAX;
 
 impl std::hash::Hash for Key {
     fn hash<H: Hasher>(&self, state: &mut H) {
-        let mode = u64::from(self.mode.user) << 1 | u64::from(self.mode.vectors);
-        state.write_u64(self.gpa ^ self.page.rotate_left(20) ^ mode << 62);
+        let mode = self.mode;
+        let mode = [mode.user, mode.vectors, mode.syscall, mode.time_stamp, mode.bases];
+        let mode = mode.iter().fold(0, |bits, flag| bits << 1 | u64::from(*flag));
+        state.write_u64(self.gpa ^ self.page.rotate_left(20) ^ mode << 58);
     }
 }
 
@@ -275,7 +283,8 @@ fn frames_of(sources: &[(u64, u32)]) -> impl Iterator<Item = u64> {
 mod tests {
     use super::*;
 
-    const MODE: CodeMode = CodeMode { user: true, vectors: true };
+    const MODE: CodeMode =
+        CodeMode { user: true, vectors: true, syscall: true, time_stamp: true, bases: false };
 
     fn block(gpa: u64, host: u64) -> Block {
         let link = Link { place: host + 20, stub: host + 30, target: 0, backward: false, to: None };

@@ -3,6 +3,7 @@ use std::mem::offset_of;
 
 use super::decode::{Decoded, MAX_INSTRUCTIONS, STATUS, Way, decode};
 use super::liveness;
+use super::system::System;
 use crate::cache::blocks::{ANY_PAGE, Block, CodeMode, Key, Link, Mark};
 use crate::cpu::Cpu;
 use crate::emit::asm::{Asm, Mem, Offset, Reg, T0, T1, cond};
@@ -62,6 +63,15 @@ pub enum Cold {
         /// Where the flags are.
         flags: FlagPlace,
     },
+    /// An unusual case of an instruction that is the interpreter's after all.
+    Unusual {
+        /// The jump that leads here.
+        from: Offset,
+        /// Start of the instruction; nothing of it was done.
+        start: Offset,
+        /// Where the flags are.
+        flags: FlagPlace,
+    },
     /// The vector registers have to be loaded.
     Vectors {
         /// The jump that leads here.
@@ -102,6 +112,8 @@ pub struct Lowering {
     guest_start: i64,
     pub(super) source_address: u64,
     pub(super) source_bytes: Vec<u8>,
+    /// STI was lowered: direct jumps out of the block lead to heads that look for attention.
+    pub(super) wants_attention: bool,
     /// The instruction after the block lies across the end of the page.
     next_crosses: bool,
     attention: Offset,
@@ -132,12 +144,13 @@ impl Lowering {
             scratch: Vec::new(),
             cold: Vec::new(),
             flags: FlagPlace::Eflags,
-            mode: CodeMode { user: false, vectors: false },
+            mode: CodeMode::default(),
             page: 0,
             start: 0,
             guest_start: 0,
             source_address: 0,
             source_bytes: Vec::new(),
+            wants_attention: false,
             next_crosses: false,
             attention: 0,
             body: 0,
@@ -169,7 +182,7 @@ impl Lowering {
     pub fn lower(&mut self, source: &Source<'_>, origin: u64) -> Option<Lowered<'_>> {
         self.restart(source, origin);
         let mut code = std::mem::take(&mut self.code);
-        decode(source.bytes, source.address, source.mode.vectors, &mut code);
+        decode(source.bytes, source.address, source.mode, &mut code);
         let to_page_end = (PAGE_SIZE - (source.address & PAGE_OFFSET)) as usize;
         self.next_crosses = clip(&mut code, source.address, to_page_end);
         if code.is_empty() {
@@ -203,6 +216,7 @@ impl Lowering {
         self.marks.clear();
         self.flags = FlagPlace::Eflags;
         self.vectors_checked = false;
+        self.wants_attention = false;
         self.mode = source.mode;
         self.page = source.address & !PAGE_OFFSET;
     }
@@ -261,6 +275,8 @@ impl Lowering {
             Way::JumpIndirect => self.jump_indirect(decoded),
             Way::CallIndirect => self.call_indirect(decoded),
             Way::Return => self.return_near(decoded),
+            Way::System(what) => self.system(decoded, what),
+            Way::String(what) => self.string(decoded, what),
             Way::Interpret => self.interpret(),
         }
     }
@@ -332,6 +348,10 @@ impl Lowering {
 
     fn fall_through(&mut self, last: &Decoded) {
         let next = last.instruction.next_ip();
+        if last.way == Way::System(System::SetInterruptFlag) {
+            // The instruction that STI shields is the next one: no attention before it.
+            self.wants_attention = false;
+        }
         self.start = self.asm.here();
         self.marks.push(Mark { host: self.start as u32, guest: self.offset_of(next) as i32 });
         if self.next_crosses && !self.is_absolute() {
@@ -355,7 +375,7 @@ impl Lowering {
         let Some(bytes) = source.bytes.get(start as usize..) else { return STATUS };
         let bytes = &bytes[..bytes.len().min(48)];
         let mut peeked = std::mem::take(&mut self.peeked);
-        decode(bytes, target, true, &mut peeked);
+        decode(bytes, target, source.mode, &mut peeked);
         let needed = liveness::needed_by(&peeked);
         if let Some(last) = peeked.last() {
             let end = (last.instruction.next_ip() - source.address) as usize;
@@ -366,7 +386,7 @@ impl Lowering {
     }
 
     pub(super) fn link(&mut self, from: Offset, target: i64) {
-        let backward = target <= self.guest_start;
+        let backward = target <= self.guest_start || self.wants_attention;
         self.cold.push(Cold::Link { from, target, backward });
     }
 
@@ -408,6 +428,14 @@ impl Lowering {
                     }
                     asm.lea_here(T1, self.body);
                     asm.jmp_address(self.thunks.exit(Exit::Attention));
+                }
+                Cold::Unusual { from, start, flags } => {
+                    asm.bind(from);
+                    if flags == FlagPlace::Spilled {
+                        asm.restore_flags(spilled, T1);
+                    }
+                    asm.lea_here(T1, start);
+                    asm.jmp_address(self.thunks.exit(Exit::Interpret));
                 }
                 Cold::Vectors { from, resume } => {
                     asm.bind(from);

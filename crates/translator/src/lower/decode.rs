@@ -4,6 +4,9 @@ use iced_x86::{
     Mnemonic, OpAccess, OpKind, Register,
 };
 
+use super::string::StringOperation;
+use super::system::System;
+use crate::cache::blocks::CodeMode;
 use crate::mmu::Access;
 
 /// The most guest instructions in a block.
@@ -45,6 +48,10 @@ pub enum Way {
     CallIndirect,
     /// RET.
     Return,
+    /// A system instruction with a translation of its own.
+    System(System),
+    /// A string instruction with a translation of its own.
+    String(StringOperation),
     /// Left to the interpreter.
     Interpret,
 }
@@ -52,16 +59,17 @@ pub enum Way {
 impl Way {
     /// Whether nothing follows it in its block.
     pub fn ends_block(self) -> bool {
-        matches!(
-            self,
+        match self {
             Way::Jump
-                | Way::JumpIf
-                | Way::Call
-                | Way::JumpIndirect
-                | Way::CallIndirect
-                | Way::Return
-                | Way::Interpret
-        )
+            | Way::JumpIf
+            | Way::Call
+            | Way::JumpIndirect
+            | Way::CallIndirect
+            | Way::Return
+            | Way::Interpret => true,
+            Way::System(what) => what.ends_block(),
+            _ => false,
+        }
     }
 }
 
@@ -88,7 +96,7 @@ pub const STATUS: u32 = 0x3f;
 /// Decodes up to the end of the block or of `bytes`, which begin at linear address `address`. The last instruction is one
 /// that ends a block, or `None` of them does: then the block ends for its length, or because what follows does not lie
 /// in `bytes` as a whole.
-pub fn decode(bytes: &[u8], address: u64, vectors_allowed: bool, out: &mut Vec<Decoded>) {
+pub fn decode(bytes: &[u8], address: u64, mode: CodeMode, out: &mut Vec<Decoded>) {
     out.clear();
     let mut decoder = Decoder::with_ip(64, bytes, address, DecoderOptions::NONE);
     let mut factory = InstructionInfoFactory::new();
@@ -99,18 +107,26 @@ pub fn decode(bytes: &[u8], address: u64, vectors_allowed: bool, out: &mut Vec<D
             return;
         }
         let vectors = uses_vectors(&instruction);
-        let way = if vectors && !vectors_allowed { Way::Interpret } else { way_of(&instruction, &mut factory) };
+        let way = match System::of(&instruction, mode) {
+            Some(system) => Way::System(system),
+            None if vectors && !mode.vectors => Way::Interpret,
+            None => way_of(&instruction, &mut factory),
+        };
         let offset = (instruction.ip() & 0xfff) as u32;
         out.push(Decoded { instruction, offset, way, vectors, live_before: 0, live_after: 0 });
-        if way.ends_block() {
+        let shielded = out.len() > 1 && out[out.len() - 2].way == Way::System(System::SetInterruptFlag);
+        if way.ends_block() || shielded {
             return;
         }
     }
 }
 
 fn way_of(instruction: &Instruction, factory: &mut InstructionInfoFactory) -> Way {
-    if instruction.is_invalid() || instruction.is_privileged() || instruction.is_string_instruction() {
+    if instruction.is_invalid() || instruction.is_privileged() {
         return Way::Interpret;
+    }
+    if instruction.is_string_instruction() {
+        return StringOperation::of(instruction).map_or(Way::Interpret, Way::String);
     }
     match instruction.flow_control() {
         FlowControl::Next => {}

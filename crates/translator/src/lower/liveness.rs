@@ -15,7 +15,11 @@ pub fn analyse(block: &mut [Decoded], at_end: u32) {
 
 /// Status flags that an instruction reads.
 pub fn reads(instruction: &Instruction) -> u32 {
-    instruction.rflags_read() & STATUS
+    match instruction.mnemonic() {
+        // These save RFLAGS as a whole.
+        Mnemonic::Pushfq | Mnemonic::Syscall => STATUS,
+        _ => instruction.rflags_read() & STATUS,
+    }
 }
 
 /// Status flags that an instruction gives a new value whatever happens.
@@ -57,11 +61,12 @@ pub fn needed_by(code: &[Decoded]) -> u32 {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::cache::blocks::CodeMode;
     use crate::lower::decode::decode;
 
     fn block(bytes: &[u8]) -> Vec<Decoded> {
         let mut out = Vec::new();
-        decode(bytes, 0x1000, true, &mut out);
+        decode(bytes, 0x1000, CodeMode { user: true, vectors: true, ..CodeMode::default() }, &mut out);
         out
     }
 
