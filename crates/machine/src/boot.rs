@@ -18,7 +18,7 @@ pub mod multiboot;
 pub mod placement;
 pub mod pvh;
 #[cfg(test)]
-mod samples;
+pub(crate) mod samples;
 
 pub use error::BootError;
 pub use images::{BootFiles, BootImages};

@@ -2,14 +2,45 @@
 //!
 //! | file | holds |
 //! |---|---|
-//! | [`acpi`] | the tables that describe the machine to an operating system |
+//! | [`config`] | what the user chose |
+//! | [`machine`] | building, running, resetting, ending |
+//! | [`lifecycle`] | states, outcomes, events |
+//! | [`handle`] | what other threads may do |
 //! | [`board`] | every address, port and interrupt line |
-//! | [`memory_map`] | what the guest is told about its address space |
-//! | [`boot`] | kernel formats and the states that they start in |
+//! | [`chipset`] | the chips at those addresses, and the wires between them |
+//! | [`cpu_io`] | the machine as one CPU sees it |
+//! | [`vcpu`], [`control`], [`parking`] | a CPU's thread, how to reach it, where it sleeps |
+//! | [`engine`] | which engine runs a CPU |
 //! | [`tsc`] | the guest's time-stamp counter |
+//! | [`boot`] | kernel formats and the states that they start in |
+//! | [`memory_map`] | what the guest is told about its address space |
+//! | [`acpi`] | the tables that describe the machine to an operating system |
 
 pub mod acpi;
 pub mod board;
 pub mod boot;
+pub mod chipset;
+pub mod config;
+pub mod console;
+pub mod control;
+pub mod cpu_io;
+pub mod engine;
+pub mod error;
+pub mod handle;
+pub mod lifecycle;
+pub mod machine;
 pub mod memory_map;
+pub mod parking;
+#[cfg(test)]
+mod scripted;
 pub mod tsc;
+pub mod vcpu;
+
+pub use boot::BootFiles;
+pub use config::MachineConfig;
+pub use console::ConsoleOutput;
+pub use control::Statistics;
+pub use error::MachineError;
+pub use handle::MachineHandle;
+pub use lifecycle::{Outcome, State};
+pub use machine::Machine;

@@ -1,0 +1,108 @@
+//! What a machine is made of, as its user chose.
+use crate::board::{RAM_MAX_BYTES, RAM_MIN_BYTES};
+use crate::boot::BootFiles;
+use x86::address::PAGE_SIZE;
+
+/// Room for translated code if the user says nothing.
+pub const CODE_CACHE_BYTES: usize = 64 << 20;
+/// How many CPUs a machine can have.
+pub const CPUS_MAX: u8 = 1;
+
+/// A machine, described.
+#[derive(Clone, Debug)]
+pub struct MachineConfig {
+    /// Guest RAM in bytes: whole pages, [`RAM_MIN_BYTES`] to [`RAM_MAX_BYTES`].
+    pub memory_bytes: u64,
+    /// Number of CPUs, 1 to [`CPUS_MAX`].
+    pub cpus: u8,
+    /// What to boot.
+    pub boot: BootFiles,
+    /// Port of the debug-exit device, if there shall be one.
+    pub debug_exit: Option<u16>,
+    /// Whether there is a debug console at port 0xe9.
+    pub debug_console: bool,
+    /// Bound on the memory for translated code.
+    pub code_cache_bytes: usize,
+    /// Interpret everything: slow, for finding the engine's own bugs.
+    pub interpret_only: bool,
+}
+
+/// A description that no machine fits.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum ConfigError {
+    /// Too little RAM.
+    #[error("{0} bytes of memory are too few for a machine, at least {min} MiB are needed", min = RAM_MIN_BYTES >> 20)]
+    MemoryTooSmall(u64),
+    /// Too much RAM.
+    #[error("{0} bytes of memory are more than the {max} MiB that a machine can have", max = RAM_MAX_BYTES >> 20)]
+    MemoryTooLarge(u64),
+    /// No whole pages.
+    #[error("{0} bytes of memory are not a multiple of {PAGE_SIZE}")]
+    MemoryNotInPages(u64),
+    /// A number of CPUs that does not exist.
+    #[error("{0} CPUs are not possible, only 1 to {CPUS_MAX}")]
+    Cpus(u8),
+    /// The debug-exit port belongs to something else.
+    #[error("the debug-exit port {0:#x} belongs to another device of the machine")]
+    DebugExitTaken(u16),
+}
+
+impl MachineConfig {
+    /// A machine with one CPU and without debug devices.
+    pub fn new(memory_bytes: u64, boot: BootFiles) -> Self {
+        Self {
+            memory_bytes,
+            cpus: 1,
+            boot,
+            debug_exit: None,
+            debug_console: false,
+            code_cache_bytes: CODE_CACHE_BYTES,
+            interpret_only: false,
+        }
+    }
+
+    /// Checks what can be checked without the host.
+    pub fn validate(&self) -> Result<(), ConfigError> {
+        let bytes = self.memory_bytes;
+        if bytes < RAM_MIN_BYTES {
+            return Err(ConfigError::MemoryTooSmall(bytes));
+        }
+        if bytes > RAM_MAX_BYTES {
+            return Err(ConfigError::MemoryTooLarge(bytes));
+        }
+        if !bytes.is_multiple_of(PAGE_SIZE) {
+            return Err(ConfigError::MemoryNotInPages(bytes));
+        }
+        if self.cpus == 0 || self.cpus > CPUS_MAX {
+            return Err(ConfigError::Cpus(self.cpus));
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn check(memory_bytes: u64) -> Result<(), ConfigError> {
+        MachineConfig::new(memory_bytes, BootFiles::default()).validate()
+    }
+
+    #[test]
+    fn memory_has_bounds_and_whole_pages() {
+        assert_eq!(check(0), Err(ConfigError::MemoryTooSmall(0)));
+        assert_eq!(check(3), Err(ConfigError::MemoryTooSmall(3)));
+        assert_eq!(check(RAM_MIN_BYTES), Ok(()));
+        assert_eq!(check(RAM_MIN_BYTES + 1), Err(ConfigError::MemoryNotInPages(RAM_MIN_BYTES + 1)));
+        assert_eq!(check(RAM_MAX_BYTES), Ok(()));
+        assert_eq!(check(RAM_MAX_BYTES + 4096), Err(ConfigError::MemoryTooLarge(RAM_MAX_BYTES + 4096)));
+    }
+
+    #[test]
+    fn cpus_have_bounds() {
+        for cpus in [0, CPUS_MAX + 1] {
+            let config = MachineConfig { cpus, ..MachineConfig::new(RAM_MIN_BYTES, BootFiles::default()) };
+            assert_eq!(config.validate(), Err(ConfigError::Cpus(cpus)));
+        }
+    }
+}

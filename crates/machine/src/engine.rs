@@ -1,0 +1,41 @@
+//! Where an engine is picked: the only file that knows which one runs a CPU.
+use platform::{GuestRam, Vcpu};
+
+use crate::tsc::GuestTsc;
+
+/// What an engine is built from.
+pub struct EngineSetup {
+    /// Guest RAM.
+    pub ram: GuestRam,
+    /// Number of the CPU, from 0; its APIC id too.
+    pub cpu_index: u32,
+    /// How many CPUs the machine has.
+    pub cpu_count: u32,
+    /// The guest's time-stamp counter.
+    pub tsc: GuestTsc,
+    /// Bound on the memory for translated code.
+    pub code_cache_bytes: usize,
+    /// Interpret everything: slow, for finding the engine's own bugs.
+    pub interpret_only: bool,
+}
+
+/// The host cannot run this engine.
+#[derive(Debug, thiserror::Error)]
+#[error("the engine cannot be set up")]
+pub struct EngineError(#[source] pub Box<dyn std::error::Error + Send + Sync>);
+
+/// Builds the engine of one CPU.
+pub type EngineFactory = dyn Fn(EngineSetup) -> Result<Box<dyn Vcpu>, EngineError>;
+
+/// The engine that needs nothing but the CPU: binary translation.
+pub fn binary_translator(setup: EngineSetup) -> Result<Box<dyn Vcpu>, EngineError> {
+    let config = translator::Config {
+        code_cache_bytes: setup.code_cache_bytes,
+        tsc: translator::TscModel { frequency_hz: setup.tsc.frequency_hz, offset: setup.tsc.offset },
+        cpu_index: setup.cpu_index,
+        cpu_count: setup.cpu_count,
+        interpret_only: setup.interpret_only,
+    };
+    let vcpu = translator::BtVcpu::new(setup.ram, config).map_err(|error| EngineError(Box::new(error)))?;
+    Ok(Box::new(vcpu))
+}

@@ -1,0 +1,213 @@
+//! One machine from its description to its end: see [`crate::lifecycle`] for the states.
+use std::sync::Arc;
+use std::thread::{Builder, JoinHandle};
+
+use platform::{GuestRam, Vcpu};
+use x86::CpuState;
+
+use crate::acpi::Tables;
+use crate::boot::{self, BootImages};
+use crate::chipset::{Chipset, Parts};
+use crate::config::MachineConfig;
+use crate::console::ConsoleOutput;
+use crate::control::Statistics;
+use crate::cpu_io::CpuPort;
+use crate::engine::{self, EngineFactory, EngineSetup};
+use crate::error::MachineError;
+use crate::handle::{MachineHandle, Shared};
+use crate::lifecycle::{Event, Outcome, State};
+use crate::tsc::GuestTsc;
+use crate::vcpu::{Counters, CpuThread, Report, statistics};
+
+/// A virtual machine. Dropping it frees everything; its threads live only inside [`Machine::run`].
+pub struct Machine {
+    images: BootImages,
+    tables: Tables,
+    ram: GuestRam,
+    chipset: Chipset,
+    cpus: Vec<Cpu>,
+    shared: Arc<Shared>,
+    /// State of the boot processor for the next run; set while a kernel is loaded.
+    entry: Option<CpuState>,
+}
+
+/// One CPU between runs.
+struct Cpu {
+    io: Arc<CpuPort>,
+    /// `None` while its thread has it.
+    engine: Option<Box<dyn Vcpu>>,
+    counters: Counters,
+    thread: Option<JoinHandle<(Box<dyn Vcpu>, Counters)>>,
+}
+
+impl Machine {
+    /// Builds a machine under binary translation, with its kernel loaded. `console` takes what the guest writes to its
+    /// first serial port.
+    pub fn new(config: &MachineConfig, console: Box<dyn ConsoleOutput>) -> Result<Self, MachineError> {
+        Self::with_engine(config, console, &engine::binary_translator)
+    }
+
+    /// Builds a machine whose CPUs come from `factory`.
+    pub fn with_engine(
+        config: &MachineConfig,
+        console: Box<dyn ConsoleOutput>,
+        factory: &EngineFactory,
+    ) -> Result<Self, MachineError> {
+        config.validate()?;
+        let images = BootImages::open(&config.boot)?;
+        let ram = GuestRam::new(config.memory_bytes)?;
+        let tsc = GuestTsc::starting_now();
+        let shared = Arc::new(Shared::new(config.cpus.into()));
+        let report: Arc<dyn Report> = Arc::<Shared>::clone(&shared);
+        let chipset = Chipset::build(Parts { config, ram: &ram, tsc, console, report })?;
+        let mut cpus = Vec::new();
+        for index in 0..usize::from(config.cpus) {
+            let setup = EngineSetup {
+                ram: ram.clone(),
+                cpu_index: index as u32,
+                cpu_count: config.cpus.into(),
+                tsc,
+                code_cache_bytes: config.code_cache_bytes,
+                interpret_only: config.interpret_only,
+            };
+            let engine = factory(setup)?;
+            cpus.push(Cpu::new(index, engine, &chipset, &shared)?);
+        }
+        let tables = Tables::build(config.cpus);
+        let mut machine = Self { images, tables, ram, chipset, cpus, shared, entry: None };
+        machine.load()?;
+        Ok(machine)
+    }
+
+    /// A handle for other threads.
+    pub fn handle(&self) -> MachineHandle {
+        MachineHandle { shared: Arc::clone(&self.shared) }
+    }
+
+    /// Runs the machine on threads of its own until it ends, through any number of resets. Can be called once.
+    pub fn run(&mut self) -> Result<Outcome, MachineError> {
+        let result = self.run_until_end();
+        // From here on there is nobody to answer.
+        let _ = self.shared.events.enter(State::Stopped);
+        self.shared.cpus.iter().for_each(|cpu| cpu.refuse());
+        result
+    }
+
+    /// The counters of each CPU, while the machine does not run.
+    pub fn statistics(&self) -> Vec<Statistics> {
+        let rows = |cpu: &Cpu| Some(statistics(cpu.engine.as_deref()?, cpu.counters));
+        self.cpus.iter().filter_map(rows).collect()
+    }
+
+    fn run_until_end(&mut self) -> Result<Outcome, MachineError> {
+        loop {
+            if self.shared.events.is_stop_due() {
+                return Ok(Outcome::Stopped);
+            }
+            let event = self.run_once()?;
+            match event {
+                Event::End(outcome) => return Ok(outcome),
+                Event::Reset(cause) => tracing::info!(?cause, "machine resets"),
+            }
+            self.shared.events.enter(State::Resetting).ok_or(MachineError::Over)?;
+            self.chipset.reset();
+            self.ram.clear()?;
+            self.load()?;
+        }
+    }
+
+    /// From the start of the CPUs to the end of their threads.
+    fn run_once(&mut self) -> Result<Event, MachineError> {
+        let entry = self.entry.take().ok_or(MachineError::Over)?;
+        self.shared.events.enter(State::Running).ok_or(MachineError::Over)?;
+        self.shared.release_all();
+        let event = self.start(&entry).map(|()| self.shared.events.wait());
+        self.shared.hold_all();
+        self.join()?;
+        event
+    }
+
+    /// Starts a thread for each CPU. On failure some may have started; [`Machine::join`] ends them.
+    fn start(&mut self, entry: &CpuState) -> Result<(), MachineError> {
+        let shared = &self.shared;
+        self.cpus.iter_mut().enumerate().try_for_each(|(index, cpu)| cpu.start(index, entry, shared))
+    }
+
+    /// Waits for the threads of all CPUs, which are held.
+    fn join(&mut self) -> Result<(), MachineError> {
+        let mut died = None;
+        for (index, cpu) in self.cpus.iter_mut().enumerate() {
+            match cpu.thread.take().map(JoinHandle::join) {
+                Some(Ok((engine, counters))) => (cpu.engine, cpu.counters) = (Some(engine), counters),
+                Some(Err(_)) => died = Some(index),
+                None => {}
+            }
+        }
+        died.map_or(Ok(()), |index| Err(MachineError::CpuDied(index)))
+    }
+
+    /// Puts tables and kernel into RAM, which is all zero.
+    fn load(&mut self) -> Result<(), MachineError> {
+        let rsdp = self.tables.write(&self.ram)?;
+        self.entry = Some(boot::load(&self.images, &self.ram, rsdp)?);
+        Ok(())
+    }
+}
+
+impl Cpu {
+    fn new(
+        index: usize,
+        engine: Box<dyn Vcpu>,
+        chipset: &Chipset,
+        shared: &Shared,
+    ) -> Result<Self, MachineError> {
+        let control = shared.cpus.get(index).ok_or(MachineError::CpuDied(index))?;
+        control.set_attention(engine.attention());
+        let io =
+            chipset.connect_cpu(index, engine.attention(), control).ok_or(MachineError::CpuDied(index))?;
+        Ok(Self { io: Arc::new(io), engine: Some(engine), counters: Counters::default(), thread: None })
+    }
+
+    fn start(&mut self, index: usize, entry: &CpuState, shared: &Arc<Shared>) -> Result<(), MachineError> {
+        let mut vcpu = self.engine.take().ok_or(MachineError::CpuDied(index))?;
+        if let Err(error) = vcpu.restore(entry) {
+            self.engine = Some(vcpu);
+            return Err(error.into());
+        }
+        let report: Arc<dyn Report> = Arc::<Shared>::clone(shared);
+        let control = shared.cpus.get(index).ok_or(MachineError::CpuDied(index))?;
+        let thread = CpuThread {
+            index,
+            vcpu,
+            io: Arc::<CpuPort>::clone(&self.io),
+            control: Arc::clone(control),
+            report: Arc::clone(&report),
+            counters: self.counters,
+        };
+        let mourner = Mourner { index, report };
+        let body = move || {
+            let _mourner = mourner;
+            thread.run()
+        };
+        let spawned = Builder::new().name(format!("cpu{index}")).spawn(body);
+        self.thread = Some(spawned.map_err(|source| MachineError::Thread { cpu: index, source })?);
+        Ok(())
+    }
+}
+
+/// Ends the machine if a CPU's thread panics, so that nobody waits for it for ever.
+struct Mourner {
+    index: usize,
+    report: Arc<dyn Report>,
+}
+
+impl Drop for Mourner {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            self.report.post(Event::End(Outcome::EngineError { cpu: self.index, rip: 0 }));
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

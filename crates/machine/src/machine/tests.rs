@@ -1,0 +1,202 @@
+//! Whole machines of real chips, whose engine is a script.
+use std::sync::mpsc;
+
+use parking_lot::Mutex;
+use platform::{CpuIo, Port, ShutdownCause, Stop};
+use tempfile::TempDir;
+use x86::{Gpa, msr};
+
+use super::*;
+use crate::boot::{BootError, BootFiles, samples};
+use crate::scripted::{Scripted, Step, act, stop};
+
+const RAM_BYTES: u64 = 64 << 20;
+const HALT: Stop = Stop::Halted { interrupts_enabled: true };
+const HALT_FOR_GOOD: Stop = Stop::Halted { interrupts_enabled: false };
+/// x2APIC registers: spurious vector, timer entry, end of interrupt (SDM 3A table 11-6).
+const X2APIC_SVR: u32 = 0x80f;
+const X2APIC_TIMER: u32 = 0x832;
+const X2APIC_EOI: u32 = 0x80b;
+const TIMER_DEADLINE_MODE: u64 = 2 << 17;
+const TIMER_VECTOR: u8 = 0x40;
+
+/// A machine that runs a script, and the directory of its kernel.
+struct Rig {
+    machine: Machine,
+    directory: TempDir,
+    console: mpsc::Receiver<Vec<u8>>,
+}
+
+impl Rig {
+    fn new(steps: Vec<Step>) -> Self {
+        Self::with(steps, |_| {})
+    }
+
+    fn with(steps: Vec<Step>, choose: impl FnOnce(&mut MachineConfig)) -> Self {
+        let directory = tempfile::tempdir().unwrap();
+        let kernel = samples::file(directory.path(), "kernel", &samples::bzimage());
+        let mut config = MachineConfig::new(RAM_BYTES, BootFiles { kernel, ..BootFiles::default() });
+        choose(&mut config);
+        let (sender, console) = mpsc::channel();
+        let output = move |bytes: &[u8]| sender.send(bytes.to_vec()).unwrap();
+        let engine: Mutex<Option<Box<dyn Vcpu>>> = Mutex::new(Some(Box::new(Scripted::new(steps))));
+        let factory = move |_: EngineSetup| Ok(engine.lock().take().unwrap());
+        let machine = Machine::with_engine(&config, Box::new(output), &factory).unwrap();
+        Self { machine, directory, console }
+    }
+
+    fn outcome(&mut self) -> Outcome {
+        self.machine.run().unwrap()
+    }
+
+    fn counter(&self, name: &str) -> u64 {
+        let rows = &self.machine.statistics()[0];
+        rows.iter().find(|(row, _)| *row == name).unwrap().1
+    }
+}
+
+fn enable_x2apic(io: &dyn CpuIo) {
+    let base = io.msr_read(msr::APIC_BASE).unwrap();
+    io.msr_write(msr::APIC_BASE, base | 1 << 11).unwrap();
+    io.msr_write(msr::APIC_BASE, base | 3 << 10).unwrap();
+    io.msr_write(X2APIC_SVR, 0x1ff).unwrap();
+}
+
+#[test]
+fn a_halted_cpu_sleeps_until_its_timer_and_takes_the_interrupt() {
+    let (sender, vectors) = mpsc::channel();
+    let mut rig = Rig::new(vec![
+        act(|io| {
+            enable_x2apic(io);
+            io.msr_write(X2APIC_TIMER, TIMER_DEADLINE_MODE | u64::from(TIMER_VECTOR)).unwrap();
+            // A few milliseconds of any clock rate, later than now in the guest's time.
+            io.msr_write(msr::TSC_DEADLINE, u64::MAX / 4).unwrap();
+            assert!(!io.interrupt_pending());
+            io.msr_write(msr::TSC_DEADLINE, 1).unwrap();
+        }),
+        stop(HALT),
+        act(move |io| {
+            sender.send(io.acknowledge_interrupt()).unwrap();
+            io.msr_write(X2APIC_EOI, 0).unwrap();
+        }),
+        stop(HALT_FOR_GOOD),
+    ]);
+    assert!(matches!(rig.outcome(), Outcome::HaltedForever { cpu: 0, .. }));
+    assert_eq!(vectors.recv(), Ok(Some(TIMER_VECTOR)));
+}
+
+#[test]
+fn halting_with_interrupts_off_ends_the_machine() {
+    let mut rig = Rig::new(vec![stop(HALT_FOR_GOOD)]);
+    let rip = samples::BZIMAGE_ADDRESS + 0x200;
+    assert_eq!(rig.outcome(), Outcome::HaltedForever { cpu: 0, rip });
+    assert_eq!(rig.machine.handle().state(), State::Stopped);
+    assert_eq!(rig.counter("halts"), 1);
+}
+
+#[test]
+fn a_halted_cpu_does_not_ask_the_engine_again_until_it_is_stopped() {
+    let mut rig = Rig::new(vec![stop(HALT), act(|_| panic!("ran while halted"))]);
+    let handle = rig.machine.handle();
+    let stopper = std::thread::spawn(move || {
+        while handle.statistics().first().is_none_or(|rows| !rows.contains(&("halts", 1))) {
+            std::thread::yield_now();
+        }
+        handle.stop();
+    });
+    assert_eq!(rig.outcome(), Outcome::Stopped);
+    stopper.join().unwrap();
+    assert_eq!(rig.counter("steps_left"), 1);
+}
+
+#[test]
+fn a_running_cpu_is_stopped() {
+    let mut rig = Rig::new(vec![]);
+    let handle = rig.machine.handle();
+    let stopper = std::thread::spawn(move || {
+        while handle.state() != State::Running {
+            std::thread::yield_now();
+        }
+        handle.stop();
+    });
+    assert_eq!(rig.outcome(), Outcome::Stopped);
+    stopper.join().unwrap();
+}
+
+#[test]
+fn a_stop_before_the_start_is_kept() {
+    let mut rig = Rig::new(vec![act(|_| panic!("ran"))]);
+    rig.machine.handle().stop();
+    assert_eq!(rig.outcome(), Outcome::Stopped);
+}
+
+#[test]
+fn shutdowns_are_outcomes() {
+    let cause = ShutdownCause::TripleFault { rip: 0x1234, vector: 13 };
+    let mut rig = Rig::new(vec![stop(Stop::Shutdown(cause))]);
+    assert_eq!(rig.outcome(), Outcome::TripleFault { cpu: 0, rip: 0x1234, vector: 13 });
+    let mut rig = Rig::new(vec![stop(Stop::Shutdown(ShutdownCause::EngineError { rip: 5 }))]);
+    assert_eq!(rig.outcome(), Outcome::EngineError { cpu: 0, rip: 5 });
+}
+
+#[test]
+fn a_reset_by_the_user_starts_again_with_fresh_ram_and_kernel() {
+    const ELSEWHERE: u64 = 0x30_0000;
+    let slot: Arc<Mutex<Option<(GuestRam, MachineHandle)>>> = Arc::default();
+    let (first, second) = (Arc::clone(&slot), Arc::clone(&slot));
+    let (sender, seen) = mpsc::channel();
+    let mut rig = Rig::new(vec![
+        act(move |io| {
+            let (ram, handle) = first.lock().clone().unwrap();
+            ram.write(Gpa(samples::BZIMAGE_ADDRESS), b"overwritten").unwrap();
+            ram.write(Gpa(ELSEWHERE), b"left behind").unwrap();
+            io.port_write(Port(0x21), &[0x5a]);
+            handle.reset();
+        }),
+        act(move |io| {
+            let (ram, _) = second.lock().clone().unwrap();
+            let (mut kernel, mut elsewhere, mut mask) = ([0; 1], [0xcc; 11], [0]);
+            ram.read(Gpa(samples::BZIMAGE_ADDRESS), &mut kernel).unwrap();
+            ram.read(Gpa(ELSEWHERE), &mut elsewhere).unwrap();
+            io.port_read(Port(0x21), &mut mask);
+            sender.send((kernel[0], elsewhere, mask[0])).unwrap();
+        }),
+        stop(HALT_FOR_GOOD),
+    ]);
+    *slot.lock() = Some((rig.machine.ram.clone(), rig.machine.handle()));
+    assert!(matches!(rig.outcome(), Outcome::HaltedForever { .. }));
+    let (kernel, elsewhere, mask) = seen.recv().unwrap();
+    assert_eq!((kernel, elsewhere), (samples::BZIMAGE_CODE[0], [0; 11]));
+    assert_ne!(mask, 0x5a, "the interrupt controller kept its mask");
+}
+
+#[test]
+fn a_kernel_that_vanished_before_a_reset_is_an_error() {
+    let mut rig = Rig::new(vec![]);
+    std::fs::write(rig.directory.path().join("kernel"), b"").unwrap();
+    let handle = rig.machine.handle();
+    let resetter = std::thread::spawn(move || {
+        while handle.state() != State::Running {
+            std::thread::yield_now();
+        }
+        handle.reset();
+    });
+    let error = rig.machine.run().unwrap_err();
+    assert!(matches!(error, MachineError::Boot(BootError::Read { .. })), "{error}");
+    resetter.join().unwrap();
+    assert_eq!(rig.machine.handle().state(), State::Stopped);
+}
+
+#[test]
+fn a_dying_cpu_thread_ends_the_machine_with_an_error() {
+    let mut rig = Rig::new(vec![act(|_| panic!("on purpose, by this test"))]);
+    assert!(matches!(rig.machine.run(), Err(MachineError::CpuDied(0))));
+}
+
+#[test]
+fn a_machine_runs_once() {
+    let mut rig = Rig::new(vec![stop(HALT_FOR_GOOD)]);
+    rig.outcome();
+    assert!(matches!(rig.machine.run(), Err(MachineError::Over)));
+    assert!(rig.machine.handle().statistics().is_empty());
+}
