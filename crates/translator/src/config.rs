@@ -41,6 +41,6 @@ pub enum SetupError {
     #[error("the power-up state was refused")]
     Restore(#[source] RestoreError),
     /// The host CPU lacks something.
-    #[error("this host's CPU lacks {0}, which binary translation needs")]
+    #[error("this host lacks {0}, which binary translation needs")]
     HostCpu(&'static str),
 }

@@ -3,6 +3,7 @@
 
 pub mod attention;
 pub mod fault;
+pub mod host;
 pub mod thunks;
 
 use crate::cpu::Cpu;

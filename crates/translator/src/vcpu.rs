@@ -63,6 +63,9 @@ enum Next {
 impl BtVcpu {
     /// A CPU in its power-up state over `ram`.
     pub fn new(ram: GuestRam, config: Config) -> Result<Self, SetupError> {
+        if let Some(lack) = crate::runtime::host::missing() {
+            return Err(SetupError::HostCpu(lack));
+        }
         let model = CpuidModel::new(&config);
         let mmu = Mmu::new(ram, model.physical_bits()).map_err(SetupError::Memory)?;
         let interpreter = Interpreter::new(model, &config)?;
