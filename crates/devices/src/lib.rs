@@ -7,3 +7,4 @@ pub mod apic;
 pub mod interrupts;
 pub mod ioapic;
 pub mod pic;
+pub mod uart;
