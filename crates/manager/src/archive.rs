@@ -1,0 +1,261 @@
+//! The package archive of the host's distribution, by its ordinary clients, as any user.
+//!
+//! apt gets a configuration of its own inside the cache: its own source list for one suite, its own package lists and
+//! archives directory. Nothing under `/etc` or `/var` is written, so root is not needed; the host's own apt settings
+//! (proxies, certificates) still apply.
+use std::fmt::Write as _;
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output, Stdio};
+
+use crate::cache::{CacheError, replace};
+use crate::sources::{Source, Sources};
+
+/// Where the host's apt keeps its settings.
+const APT_SETTINGS: &str = "/etc/apt";
+
+/// A suite of the archive that guests are taken from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Suite {
+    /// Debian 12, with its security updates.
+    Bookworm,
+    /// Newer packages made for Debian 12.
+    BookwormBackports,
+}
+
+impl Suite {
+    /// The archive's name for it.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Suite::Bookworm => "bookworm",
+            Suite::BookwormBackports => "bookworm-backports",
+        }
+    }
+
+    /// The source list that apt gets.
+    fn list(self, sources: &Sources) -> Result<String, ArchiveError> {
+        let main = sources.main.as_ref().ok_or(ArchiveError::NoSource)?;
+        let mut list = line(main, self.name());
+        if let (Suite::Bookworm, Some(security)) = (self, &sources.security) {
+            list += &line(security, "bookworm-security");
+        }
+        Ok(list)
+    }
+}
+
+fn line(source: &Source, suite: &str) -> String {
+    let signed_by = source.signed_by.as_ref().map(|key| format!(" signed-by={key}")).unwrap_or_default();
+    format!("deb [arch=amd64{signed_by}] {} {suite} main\n", source.uri)
+}
+
+/// A package could not be had.
+#[derive(Debug, thiserror::Error)]
+pub enum ArchiveError {
+    /// A program is missing.
+    #[error("{0} is not installed; guests are made from Debian's packages with apt-get, apt-cache and dpkg")]
+    NoProgram(&'static str),
+    /// apt is there but not Debian's archive.
+    #[error("apt on this host knows no Debian archive, so guests cannot be fetched")]
+    NoSource,
+    /// The suite does not have it.
+    #[error("the archive has no package '{package}' in {suite}")]
+    NoPackage {
+        /// Its name.
+        package: String,
+        /// Where it was looked for.
+        suite: &'static str,
+    },
+    /// A client reported an error.
+    #[error("{command} failed: {message}")]
+    Client {
+        /// What was run.
+        command: String,
+        /// The last lines of what it said.
+        message: String,
+    },
+    /// The package's contents are not as expected.
+    #[error("package '{package}' has no {what}")]
+    Contents {
+        /// Its name.
+        package: String,
+        /// What was looked for.
+        what: &'static str,
+    },
+    /// Writing to the cache failed.
+    #[error(transparent)]
+    Cache(#[from] CacheError),
+}
+
+/// One suite, reached with a private apt configuration.
+#[derive(Debug)]
+pub struct Archive {
+    suite: Suite,
+    directory: PathBuf,
+}
+
+impl Archive {
+    /// Opens `suite` with its working files below `apt_directory`. Asks the network for nothing yet.
+    pub fn open(apt_directory: &Path, suite: Suite) -> Result<Self, ArchiveError> {
+        let list = suite.list(&Sources::of_host(Path::new(APT_SETTINGS)))?;
+        let directory = apt_directory.join(suite.name());
+        for part in ["lists/partial", "archives/partial"] {
+            let part = directory.join(part);
+            fs::create_dir_all(&part).map_err(CacheError::io("create", &part))?;
+        }
+        let archive = Self { suite, directory };
+        replace(&archive.directory.join("sources.list"), list.as_bytes())?;
+        replace(&archive.settings(), archive.configuration().as_bytes())?;
+        Ok(archive)
+    }
+
+    fn settings(&self) -> PathBuf {
+        self.directory.join("apt.conf")
+    }
+
+    fn configuration(&self) -> String {
+        let mut text = String::new();
+        let own = [
+            ("Dir::Etc::sourcelist", "sources.list"),
+            ("Dir::State::lists", "lists"),
+            ("Dir::Cache", "."),
+            ("Dir::Cache::archives", "archives"),
+        ];
+        for (name, file) in own {
+            // Writing to a string cannot fail.
+            let _ = writeln!(text, "{name} \"{}\";", self.directory.join(file).display());
+        }
+        // The cache may be closed to the user that apt would become.
+        text + "Dir::Etc::sourceparts \"-\";\nAPT::Sandbox::User \"root\";\nAcquire::Languages \"none\";\n"
+    }
+
+    /// Fetches the suite's package lists.
+    pub fn update(&self) -> Result<(), ArchiveError> {
+        let mut command = self.apt("apt-get");
+        command.args(["--quiet", "--error-on=any", "update"]);
+        run("apt-get", &mut command).map(drop)
+    }
+
+    /// The package that `package` depends on whose name starts with `prefix`, as a metapackage does.
+    pub fn dependency(&self, package: &str, prefix: &str) -> Result<String, ArchiveError> {
+        let arguments = ["depends", "--important", package];
+        let text = self.with_lists(package, || stdout("apt-cache", self.apt("apt-cache").args(arguments)))?;
+        let names = text.lines().filter_map(|line| line.trim().strip_prefix("Depends:")).map(str::trim);
+        let mut names = names.filter(|name| name.starts_with(prefix));
+        names.next().map(str::to_owned).ok_or_else(|| self.no_package(package))
+    }
+
+    /// The version that the suite offers.
+    pub fn version(&self, package: &str) -> Result<String, ArchiveError> {
+        let arguments = ["show", "--no-all-versions", package];
+        let text = self.with_lists(package, || stdout("apt-cache", self.apt("apt-cache").args(arguments)))?;
+        let version = text.lines().find_map(|line| line.strip_prefix("Version:"));
+        version.map(|version| version.trim().to_owned()).ok_or_else(|| self.no_package(package))
+    }
+
+    /// Downloads a package and unpacks its files below `into`, which exists. apt checks the signed checksum.
+    pub fn unpack(&self, package: &str, into: &Path) -> Result<(), ArchiveError> {
+        let directory = self.directory.join("archives");
+        let scratch = tempfile::tempdir_in(&directory).map_err(CacheError::io("write to", &directory))?;
+        self.with_lists(package, || {
+            let mut command = self.apt("apt-get");
+            run("apt-get", command.args(["--quiet", "download", package]).current_dir(scratch.path()))
+        })?;
+        let entries = fs::read_dir(scratch.path()).map_err(CacheError::io("read", scratch.path()))?;
+        let files = entries.flatten().map(|entry| entry.path());
+        let mut files = files.filter(|path| path.extension().is_some_and(|extension| extension == "deb"));
+        let file = files.next().ok_or_else(|| self.no_package(package))?;
+        run("dpkg", Command::new("dpkg").arg("-x").arg(file).arg(into)).map(drop)
+    }
+
+    /// Tries with the package lists that are there, and once more with fresh ones: they may be missing, or so old
+    /// that the archive has replaced what they name.
+    fn with_lists<T>(
+        &self,
+        package: &str,
+        attempt: impl Fn() -> Result<T, ArchiveError>,
+    ) -> Result<T, ArchiveError> {
+        match attempt() {
+            Err(ArchiveError::Client { .. }) => {}
+            result => return result,
+        }
+        self.update()?;
+        match attempt() {
+            Err(ArchiveError::Client { message, .. }) if message.contains("Unable to locate") => {
+                Err(self.no_package(package))
+            }
+            Err(ArchiveError::Client { message, .. }) if message.contains("No packages found") => {
+                Err(self.no_package(package))
+            }
+            result => result,
+        }
+    }
+
+    fn no_package(&self, package: &str) -> ArchiveError {
+        ArchiveError::NoPackage { package: package.to_owned(), suite: self.suite.name() }
+    }
+
+    fn apt(&self, program: &'static str) -> Command {
+        let mut command = Command::new(program);
+        command.arg("--config-file").arg(self.settings()).env("LC_ALL", "C");
+        command
+    }
+}
+
+fn stdout(program: &'static str, command: &mut Command) -> Result<String, ArchiveError> {
+    Ok(String::from_utf8_lossy(&run(program, command)?.stdout).into_owned())
+}
+
+fn run(program: &'static str, command: &mut Command) -> Result<Output, ArchiveError> {
+    let output = command.stdin(Stdio::null()).output().map_err(|error| match error.kind() {
+        io::ErrorKind::NotFound => ArchiveError::NoProgram(program),
+        _ => ArchiveError::Client { command: program.to_owned(), message: error.to_string() },
+    })?;
+    if output.status.success() {
+        return Ok(output);
+    }
+    let text = String::from_utf8_lossy(&output.stderr).into_owned();
+    let lines: Vec<_> = text.lines().rev().filter(|line| !line.trim().is_empty()).take(3).collect();
+    let message = lines.into_iter().rev().collect::<Vec<_>>().join("; ");
+    let words = command.get_args().filter(|word| !word.to_string_lossy().contains('/'));
+    let words: Vec<_> =
+        words.map(|word| word.to_string_lossy()).filter(|word| !word.starts_with('-')).collect();
+    Err(ArchiveError::Client { command: format!("{program} {}", words.join(" ")), message })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn sources() -> Sources {
+        let source = |uri: &str| Some(Source { uri: uri.to_owned(), signed_by: Some("/k.gpg".to_owned()) });
+        Sources {
+            main: source("http://m.example/debian"),
+            security: source("http://m.example/debian-security"),
+        }
+    }
+
+    #[test]
+    fn a_suite_comes_from_the_hosts_own_mirror() {
+        let list = Suite::Bookworm.list(&sources()).unwrap();
+        assert_eq!(
+            list,
+            "deb [arch=amd64 signed-by=/k.gpg] http://m.example/debian bookworm main\n\
+             deb [arch=amd64 signed-by=/k.gpg] http://m.example/debian-security bookworm-security main\n"
+        );
+        assert_eq!(Suite::BookwormBackports.list(&sources()).unwrap().lines().count(), 1);
+    }
+
+    #[test]
+    fn a_host_without_debians_archive_is_told_so() {
+        assert!(matches!(Suite::Bookworm.list(&Sources::default()), Err(ArchiveError::NoSource)));
+    }
+
+    #[test]
+    fn a_failing_client_is_quoted() {
+        let error = run("sh", Command::new("sh").args(["-c", "echo first >&2; echo why >&2; exit 3"]));
+        assert_eq!(error.unwrap_err().to_string().split_once("failed: ").unwrap().1, "first; why");
+        let error = run("no-such-program", &mut Command::new("no-such-program")).unwrap_err();
+        assert!(matches!(error, ArchiveError::NoProgram("no-such-program")));
+    }
+}

@@ -1,0 +1,191 @@
+//! Files that are either whole or not there.
+//!
+//! A file is written beside its place, synced, and renamed. A stamp beside it holds its length and checksum, so that
+//! a file cut short or changed later is noticed and made anew.
+use std::fs::{self, File};
+use std::io::{self, Read, Write};
+use std::path::{Path, PathBuf};
+
+/// A directory with files that can be made again at any time.
+#[derive(Clone, Debug)]
+pub struct Cache {
+    root: PathBuf,
+}
+
+/// The cache directory cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum CacheError {
+    /// No place for it: neither `XDG_CACHE_HOME` nor `HOME` is set.
+    #[error("there is no cache directory: neither XDG_CACHE_HOME nor HOME is set")]
+    NoHome,
+    /// Creating, writing or reading failed.
+    #[error("cannot {action} {}", path.display())]
+    Io {
+        /// What was tried.
+        action: &'static str,
+        /// On which file or directory.
+        path: PathBuf,
+        /// The host's reason.
+        source: io::Error,
+    },
+}
+
+impl CacheError {
+    pub(crate) fn io(action: &'static str, path: &Path) -> impl FnOnce(io::Error) -> Self {
+        let path = path.to_owned();
+        move |source| Self::Io { action, path, source }
+    }
+}
+
+/// Held while the cache is changed; other processes wait. Ends with the value.
+#[derive(Debug)]
+pub struct CacheLock {
+    _file: File,
+}
+
+impl Cache {
+    /// The cache at `root`; nothing is created yet.
+    pub fn at(root: impl Into<PathBuf>) -> Self {
+        Self { root: root.into() }
+    }
+
+    /// The user's own: `$XDG_CACHE_HOME/gasang/guests`, or below `~/.cache`.
+    pub fn of_user() -> Result<Self, CacheError> {
+        // The XDG base directory specification: a relative path is to be ignored.
+        let absolute = |name| std::env::var_os(name).map(PathBuf::from).filter(|path| path.is_absolute());
+        let base = absolute("XDG_CACHE_HOME").or_else(|| Some(absolute("HOME")?.join(".cache")));
+        Ok(Self::at(base.ok_or(CacheError::NoHome)?.join("gasang").join("guests")))
+    }
+
+    /// Where the cache is.
+    pub fn root(&self) -> &Path {
+        &self.root
+    }
+
+    /// A path inside.
+    pub fn path(&self, relative: &str) -> PathBuf {
+        self.root.join(relative)
+    }
+
+    /// Creates the directory if need be and waits until no other process changes it.
+    pub fn lock(&self) -> Result<CacheLock, CacheError> {
+        fs::create_dir_all(&self.root).map_err(CacheError::io("create the cache directory", &self.root))?;
+        let path = self.path("lock");
+        let file = File::options().create(true).truncate(false).write(true).open(&path);
+        let file = file.map_err(CacheError::io("write to the cache directory's", &path))?;
+        file.lock().map_err(CacheError::io("lock", &path))?;
+        Ok(CacheLock { _file: file })
+    }
+
+    /// The path of a file if it is there, whole and unchanged since [`Cache::store`].
+    pub fn find(&self, relative: &str) -> Option<PathBuf> {
+        let path = self.path(relative);
+        let stamp = fs::read_to_string(stamp_path(&path)).ok()?;
+        (Stamp::of_file(&path).ok()?.text() == stamp).then_some(path)
+    }
+
+    /// Writes a file and its stamp; a reader sees the old or the new contents, never a part.
+    pub fn store(&self, relative: &str, contents: &[u8]) -> Result<PathBuf, CacheError> {
+        let path = self.path(relative);
+        replace(&path, contents)?;
+        replace(&stamp_path(&path), Stamp::of(contents).text().as_bytes())?;
+        Ok(path)
+    }
+}
+
+/// Writes a file beside its place and renames it over.
+pub fn replace(path: &Path, contents: &[u8]) -> Result<(), CacheError> {
+    let directory = path.parent().unwrap_or(Path::new("."));
+    fs::create_dir_all(directory).map_err(CacheError::io("create", directory))?;
+    let write = || {
+        let mut file = tempfile::Builder::new().prefix(".new-").tempfile_in(directory)?;
+        file.write_all(contents)?;
+        file.as_file().sync_all()?;
+        file.persist(path).map_err(io::Error::from)?;
+        Ok(())
+    };
+    write().map_err(CacheError::io("write", path))
+}
+
+fn stamp_path(path: &Path) -> PathBuf {
+    let mut name = path.as_os_str().to_owned();
+    name.push(".stamp");
+    PathBuf::from(name)
+}
+
+/// Length and FNV-1a checksum: enough against accidents, no defence against an attacker with write access.
+#[derive(Clone, Copy)]
+struct Stamp {
+    bytes: u64,
+    checksum: u64,
+}
+
+impl Stamp {
+    const EMPTY: Self = Self { bytes: 0, checksum: 0xcbf2_9ce4_8422_2325 };
+
+    fn of(contents: &[u8]) -> Self {
+        Self::EMPTY.with(contents)
+    }
+
+    fn with(mut self, contents: &[u8]) -> Self {
+        for byte in contents {
+            self.checksum = (self.checksum ^ u64::from(*byte)).wrapping_mul(0x100_0000_01b3);
+        }
+        self.bytes += contents.len() as u64;
+        self
+    }
+
+    fn of_file(path: &Path) -> io::Result<Self> {
+        let mut file = File::open(path)?;
+        let mut stamp = Self::EMPTY;
+        let mut buffer = vec![0; 1 << 16];
+        loop {
+            match file.read(&mut buffer)? {
+                0 => return Ok(stamp),
+                length => stamp = stamp.with(&buffer[..length]),
+            }
+        }
+    }
+
+    fn text(self) -> String {
+        format!("{} {:016x}\n", self.bytes, self.checksum)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_was_stored_is_found() {
+        let directory = tempfile::tempdir().unwrap();
+        let cache = Cache::at(directory.path());
+        assert_eq!(cache.find("a/b"), None);
+        let path = cache.store("a/b", b"contents").unwrap();
+        assert_eq!(cache.find("a/b"), Some(path.clone()));
+        assert_eq!(fs::read(path).unwrap(), b"contents");
+    }
+
+    #[test]
+    fn a_changed_or_shortened_file_is_not_found() {
+        let directory = tempfile::tempdir().unwrap();
+        let cache = Cache::at(directory.path());
+        let path = cache.store("kernel", b"contents").unwrap();
+        fs::write(&path, b"contentz").unwrap();
+        assert_eq!(cache.find("kernel"), None);
+        fs::write(&path, b"cont").unwrap();
+        assert_eq!(cache.find("kernel"), None);
+        cache.store("kernel", b"contents").unwrap();
+        assert!(cache.find("kernel").is_some());
+    }
+
+    #[test]
+    fn nothing_half_written_stays() {
+        let directory = tempfile::tempdir().unwrap();
+        let cache = Cache::at(directory.path());
+        fs::create_dir(cache.path("taken")).unwrap();
+        assert!(cache.store("taken", b"contents").is_err());
+        let names: Vec<_> = fs::read_dir(directory.path()).unwrap().map(|e| e.unwrap().file_name()).collect();
+        assert_eq!(names, ["taken"]);
+    }
+}

@@ -1,0 +1,128 @@
+//! Guests that gasang can make by itself: stock Debian kernels, and an initramfs with busybox.
+//!
+//! Everything lives in one [`Cache`]; whatever is missing or damaged is made again from the archive.
+
+mod initramfs;
+mod kernel;
+
+use std::path::{Path, PathBuf};
+
+use crate::archive::{Archive, ArchiveError, Suite};
+use crate::cache::{Cache, CacheError};
+pub use initramfs::{INIT_MARKER, Script};
+pub use kernel::Kernel;
+
+/// The kernel command line of the guests made here, before what the user appends: the console is the first serial
+/// port, and a panic is printed and then ends in a reset instead of a guest that hangs.
+pub const COMMAND_LINE: &str = "console=ttyS0 panic=1";
+
+/// A guest could not be made.
+#[derive(Debug, thiserror::Error)]
+pub enum ImageError {
+    /// The archive did not deliver.
+    #[error("cannot fetch {what}")]
+    Archive {
+        /// What was wanted.
+        what: &'static str,
+        /// Why not.
+        source: ArchiveError,
+    },
+    /// The cache cannot be used.
+    #[error(transparent)]
+    Cache(#[from] CacheError),
+}
+
+/// Makes guests, and keeps them.
+pub struct Images<'a> {
+    cache: Cache,
+    say: Box<dyn Fn(&str) + 'a>,
+}
+
+impl<'a> Images<'a> {
+    /// Guests in `cache`; `say` is told about steps that take long.
+    pub fn new(cache: Cache, say: impl Fn(&str) + 'a) -> Self {
+        Self { cache, say: Box::new(say) }
+    }
+
+    /// Where they are kept.
+    pub fn cache(&self) -> &Cache {
+        &self.cache
+    }
+
+    /// A stock kernel's bzImage.
+    pub fn kernel(&self, kernel: Kernel) -> Result<PathBuf, ImageError> {
+        let relative = kernel.cache_name();
+        self.made(&relative, || kernel.fetch(self))
+    }
+
+    /// The busybox program, statically linked.
+    pub fn busybox(&self) -> Result<PathBuf, ImageError> {
+        self.made("busybox/busybox", || {
+            (self.say)("fetching busybox from the package archive");
+            self.package_file("busybox", Suite::Bookworm, "busybox-static", "busybox program", |root| {
+                [root.join("bin/busybox"), root.join("usr/bin/busybox")]
+                    .into_iter()
+                    .find(|path| path.is_file())
+            })
+        })
+    }
+
+    /// An initramfs whose `/init` runs `script`.
+    pub fn initramfs(&self, script: &Script) -> Result<PathBuf, ImageError> {
+        let relative = format!("initramfs/{}.cpio", script.name());
+        let busybox = self.busybox()?;
+        let read = |path: &Path| std::fs::read(path).map_err(CacheError::io("read", path));
+        let archive = initramfs::build(&read(&busybox)?, script);
+        let archive = archive.map_err(CacheError::io("build", &self.cache.path(&relative)))?;
+        // Made each time, since it costs little and the script may have changed; kept if it is the same.
+        if let Some(path) = self.cache.find(&relative)
+            && read(&path)? == archive
+        {
+            return Ok(path);
+        }
+        let _lock = self.cache.lock()?;
+        Ok(self.cache.store(&relative, &archive)?)
+    }
+
+    /// The cached file, or what `make` returns, stored.
+    fn made(
+        &self,
+        relative: &str,
+        make: impl FnOnce() -> Result<Vec<u8>, ImageError>,
+    ) -> Result<PathBuf, ImageError> {
+        if let Some(path) = self.cache.find(relative) {
+            return Ok(path);
+        }
+        let _lock = self.cache.lock()?;
+        // Another process may have made it while this one waited for the lock.
+        if let Some(path) = self.cache.find(relative) {
+            return Ok(path);
+        }
+        Ok(self.cache.store(relative, &make()?)?)
+    }
+
+    fn archive(&self, suite: Suite) -> Result<Archive, ArchiveError> {
+        Archive::open(&self.cache.path("apt"), suite)
+    }
+
+    /// One file out of a package.
+    fn package_file(
+        &self,
+        what: &'static str,
+        suite: Suite,
+        package: &str,
+        file: &'static str,
+        find: impl Fn(&Path) -> Option<PathBuf>,
+    ) -> Result<Vec<u8>, ImageError> {
+        let fetch = || {
+            let archive = self.archive(suite)?;
+            let root = self.cache.root();
+            let unpacked = tempfile::tempdir_in(root).map_err(CacheError::io("write to", root))?;
+            archive.unpack(package, unpacked.path())?;
+            let missing = || ArchiveError::Contents { package: package.to_owned(), what: file };
+            let path = find(unpacked.path()).ok_or_else(missing)?;
+            Ok(std::fs::read(&path).map_err(CacheError::io("read", &path))?)
+        };
+        fetch().map_err(|source| ImageError::Archive { what, source })
+    }
+}

@@ -1,0 +1,80 @@
+//! The initramfs of the guests: busybox, an `/init`, and a script for tests and benchmarks.
+use std::io;
+
+use crate::cpio::{DIRECTORY, FILE, PROGRAM, SYMLINK, Writer};
+
+/// What the guest does once it is up.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Script {
+    name: String,
+    text: Option<String>,
+}
+
+impl Script {
+    /// Starts a shell on the console, with job control; the guest powers off when the shell ends.
+    pub fn shell() -> Self {
+        Self { name: "shell".to_owned(), text: None }
+    }
+
+    /// Runs a shell script instead, then powers off. Equal names share one file in the cache, one at a time.
+    pub fn of(name: impl Into<String>, text: impl Into<String>) -> Self {
+        Self { name: name.into(), text: Some(text.into()) }
+    }
+
+    /// Its name in the cache.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+}
+
+/// What `/init` prints before anything else of its own: benchmarks time the kernel's boot until this line.
+pub const INIT_MARKER: &str = "gasang: init";
+
+/// The first program of the guest.
+const INIT: &str = include_str!("init.sh");
+
+/// Builds the archive.
+pub fn build(busybox: &[u8], script: &Script) -> io::Result<Vec<u8>> {
+    let mut archive = Writer::new(Vec::with_capacity(busybox.len() + (64 << 10)));
+    for directory in ["bin", "sbin", "usr", "usr/bin", "usr/sbin", "dev", "proc", "sys", "tmp", "root", "etc"]
+    {
+        archive.add(directory, DIRECTORY, &[])?;
+    }
+    // Without it, the kernel has no console to give to /init.
+    archive.add_device("dev/console", 5, 1)?;
+    archive.add("bin/busybox", PROGRAM, busybox)?;
+    archive.add("bin/sh", SYMLINK, b"busybox")?;
+    archive.add("etc/passwd", FILE, b"root:x:0:0:root:/root:/bin/sh\n")?;
+    archive.add("etc/group", FILE, b"root:x:0:\n")?;
+    archive.add("init", PROGRAM, INIT.as_bytes())?;
+    if let Some(text) = &script.text {
+        archive.add("script", PROGRAM, text.as_bytes())?;
+    }
+    archive.finish()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_script_goes_in_only_when_there_is_one() {
+        let has = |script: &Script| {
+            let archive = build(b"#!busybox", script).unwrap();
+            archive.windows(7).any(|window| window == b"script\0")
+        };
+        assert!(!has(&Script::shell()));
+        assert!(has(&Script::of("test", "true")));
+    }
+
+    #[test]
+    fn init_prints_the_marker() {
+        assert!(INIT.contains(INIT_MARKER));
+    }
+
+    #[test]
+    fn equal_inputs_give_equal_archives() {
+        let script = Script::of("test", "true");
+        assert_eq!(build(b"b", &script).unwrap(), build(b"b", &script).unwrap());
+    }
+}

@@ -1,0 +1,13 @@
+//! What a user keeps on disk besides running machines: guest images and the cache that holds them.
+//!
+//! - [`images`]: the guests that gasang can make by itself
+//! - [`archive`]: the package archive of the host, by its ordinary clients, without root
+//! - [`cache`]: files that are either whole or not there
+//! - [`cpio`]: initramfs archives
+#![forbid(unsafe_code)]
+
+pub mod archive;
+pub mod cache;
+pub mod cpio;
+pub mod images;
+pub mod sources;
