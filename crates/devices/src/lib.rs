@@ -7,4 +7,5 @@ pub mod apic;
 pub mod interrupts;
 pub mod ioapic;
 pub mod pic;
+pub mod pit;
 pub mod uart;
