@@ -62,6 +62,8 @@ pub mod port {
     pub const DEBUG_CONSOLE: u16 = 0xe9;
     /// First serial port, eight ports.
     pub const COM1: u16 = 0x3f8;
+    /// Ports of a serial port.
+    pub const COM1_PORTS: u64 = 8;
     /// ACPI power-management block.
     pub const PM_BASE: u16 = 0x600;
     /// Ports of the power-management block.

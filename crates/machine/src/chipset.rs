@@ -5,12 +5,15 @@ use devices::apic::HostTsc;
 use devices::interrupts::{
     IOAPIC_REGION, Interrupts, IoApicWindow, PIC_ELCR_REGION, PIC_MASTER_REGION, PIC_SLAVE_REGION, PicPorts,
 };
+use devices::uart::Uart;
 use parking_lot::Mutex;
-use platform::{Attention, Bus, BusError, Clock, Device, GuestRam, HostClock, SharedDevice};
+use platform::{
+    Attention, Bus, BusError, Clock, Device, GuestRam, HostClock, Region, SharedDevice, TimerCallback,
+};
 
-use crate::board::{mmio, port};
+use crate::board::{irq, mmio, port};
 use crate::config::MachineConfig;
-use crate::console::ConsoleOutput;
+use crate::console::{BufferedOutput, ConsoleOutput, OutputBuffer, Writer};
 use crate::control::CpuControl;
 use crate::cpu_io::CpuPort;
 use crate::error::MachineError;
@@ -25,8 +28,8 @@ pub struct Parts<'a> {
     pub ram: &'a GuestRam,
     /// The guest's time-stamp counter.
     pub tsc: GuestTsc,
-    /// What the first serial port is connected to.
-    pub console: Box<dyn ConsoleOutput>,
+    /// Called when the first serial port has room for input again; wakes a thread.
+    pub input_room: TimerCallback,
     /// Where chips report power-off and reset.
     pub report: Arc<dyn Report>,
 }
@@ -37,6 +40,8 @@ pub struct Chipset {
     memory: Arc<Bus>,
     interrupts: Arc<Interrupts>,
     devices: Vec<SharedDevice>,
+    serial: Arc<Mutex<Uart>>,
+    serial_output: Arc<OutputBuffer>,
 }
 
 impl Chipset {
@@ -45,13 +50,23 @@ impl Chipset {
         let clock: Arc<dyn Clock> = Arc::new(HostClock::start().map_err(MachineError::Clock)?);
         let tsc = HostTsc { frequency_hz: parts.tsc.frequency_hz, offset: parts.tsc.offset };
         let interrupts = Interrupts::new(parts.config.cpus.into(), Arc::clone(&clock), Arc::new(tsc));
+        let serial_output = Arc::<OutputBuffer>::default();
+        let serial = Uart::new(
+            Arc::clone(&clock),
+            interrupts.isa_line(irq::COM1),
+            Box::new(BufferedOutput(Arc::clone(&serial_output))),
+            parts.input_room,
+        );
         let mut chipset = Self {
             ports: Arc::new(Bus::of_ports()),
             memory: Arc::new(Bus::of_memory()),
             interrupts,
             devices: Vec::new(),
+            serial,
+            serial_output,
         };
         chipset.add_interrupt_controllers()?;
+        chipset.add_serial_port()?;
         Ok(chipset)
     }
 
@@ -59,6 +74,16 @@ impl Chipset {
     pub fn reset(&self) {
         self.interrupts.reset();
         self.devices.iter().for_each(|device| device.lock().reset());
+    }
+
+    /// The first serial port.
+    pub fn serial(&self) -> &Arc<Mutex<Uart>> {
+        &self.serial
+    }
+
+    /// Starts passing on what the guest writes to the first serial port.
+    pub fn start_console(&self, console: Box<dyn ConsoleOutput>) -> std::io::Result<Writer> {
+        Writer::start(Arc::clone(&self.serial_output), Arc::clone(&self.serial), console)
     }
 
     /// Ties a CPU to its interrupt controller, once; `None` if the board has no such CPU.
@@ -81,6 +106,12 @@ impl Chipset {
         self.ports.add(port::ELCR.into(), 2, PIC_ELCR_REGION, pic)?;
         let ioapic = self.add(IoApicWindow(Arc::clone(&self.interrupts)));
         self.memory.add(mmio::IOAPIC_BASE, mmio::IOAPIC_BYTES, IOAPIC_REGION, ioapic)
+    }
+
+    fn add_serial_port(&mut self) -> Result<(), BusError> {
+        let serial: SharedDevice = Arc::<Mutex<Uart>>::clone(&self.serial);
+        self.devices.push(Arc::clone(&serial));
+        self.ports.add(port::COM1.into(), port::COM1_PORTS, Region(0), serial)
     }
 
     /// Takes a chip in, so that it is reset with the others.

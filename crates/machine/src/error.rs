@@ -31,6 +31,9 @@ pub enum MachineError {
     /// The host gives no thread for timers.
     #[error("the machine's clock cannot be started")]
     Clock(#[source] std::io::Error),
+    /// The host gives no thread for the console.
+    #[error("the console's thread cannot be started")]
+    Console(#[source] std::io::Error),
     /// The host has no threads left.
     #[error("no thread for CPU {cpu}")]
     Thread {

@@ -1,9 +1,13 @@
 //! How other threads reach a machine that runs.
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 use std::time::Duration;
+
+use devices::uart::Uart;
+use parking_lot::Mutex;
 
 use crate::control::{CpuControl, Statistics};
 use crate::lifecycle::{Event, Events, Outcome, ResetCause, State};
+use crate::parking::Parking;
 use crate::vcpu::Report;
 
 /// How long an answer of a CPU's thread is awaited; it comes in microseconds unless the CPU has just ended.
@@ -13,11 +17,14 @@ const ANSWER_TIMEOUT: Duration = Duration::from_secs(2);
 pub(crate) struct Shared {
     pub events: Events,
     pub cpus: Vec<Arc<CpuControl>>,
+    /// Woken when the first serial port has room for input again, and at the end.
+    pub input_room: Parking,
 }
 
 impl Shared {
     pub fn new(cpus: usize) -> Self {
-        Self { events: Events::default(), cpus: (0..cpus).map(|_| Arc::default()).collect() }
+        let cpus = (0..cpus).map(|_| Arc::default()).collect();
+        Self { events: Events::default(), cpus, input_room: Parking::default() }
     }
 
     pub fn hold_all(&self) {
@@ -37,10 +44,11 @@ impl Report for Shared {
     }
 }
 
-/// A handle to a machine, for any thread. Cheap to clone; it does not keep the machine's memory alive.
+/// A handle to a machine, for any thread. Cheap to clone; it keeps nothing of the machine alive but its state.
 #[derive(Clone)]
 pub struct MachineHandle {
     pub(crate) shared: Arc<Shared>,
+    pub(crate) serial: Weak<Mutex<Uart>>,
 }
 
 impl MachineHandle {
@@ -54,6 +62,27 @@ impl MachineHandle {
         if self.shared.events.state() == State::Running {
             self.shared.post(Event::Reset(ResetCause::User));
         }
+    }
+
+    /// Types bytes into the guest's first serial port, as fast as the guest takes them: blocks while it does not. Only
+    /// one thread may do so. Returns whether all were taken; `false` means that the machine has ended.
+    pub fn feed(&self, mut bytes: &[u8]) -> bool {
+        loop {
+            if self.state() == State::Stopped {
+                return false;
+            }
+            let taken = self.try_feed(bytes);
+            bytes = &bytes[taken..];
+            if bytes.is_empty() {
+                return true;
+            }
+            self.shared.input_room.wait();
+        }
+    }
+
+    /// Types as many bytes as there is room for now, and returns how many that was.
+    pub fn try_feed(&self, bytes: &[u8]) -> usize {
+        self.serial.upgrade().map_or(0, |serial| serial.lock().feed(bytes))
     }
 
     /// Where the machine is in its life.

@@ -10,6 +10,7 @@
 //! | [`chipset`] | the chips at those addresses, and the wires between them |
 //! | [`cpu_io`] | the machine as one CPU sees it |
 //! | [`vcpu`], [`control`], [`parking`] | a CPU's thread, how to reach it, where it sleeps |
+//! | [`console`] | the way out of the first serial port |
 //! | [`engine`] | which engine runs a CPU |
 //! | [`tsc`] | the guest's time-stamp counter |
 //! | [`boot`] | kernel formats and the states that they start in |

@@ -25,6 +25,8 @@ pub struct Machine {
     tables: Tables,
     ram: GuestRam,
     chipset: Chipset,
+    /// `None` once the machine has run.
+    console: Option<Box<dyn ConsoleOutput>>,
     cpus: Vec<Cpu>,
     shared: Arc<Shared>,
     /// State of the boot processor for the next run; set while a kernel is loaded.
@@ -59,7 +61,9 @@ impl Machine {
         let tsc = GuestTsc::starting_now();
         let shared = Arc::new(Shared::new(config.cpus.into()));
         let report: Arc<dyn Report> = Arc::<Shared>::clone(&shared);
-        let chipset = Chipset::build(Parts { config, ram: &ram, tsc, console, report })?;
+        let room = Arc::clone(&shared);
+        let input_room = Arc::new(move || room.input_room.wake());
+        let chipset = Chipset::build(Parts { config, ram: &ram, tsc, report, input_room })?;
         let mut cpus = Vec::new();
         for index in 0..usize::from(config.cpus) {
             let setup = EngineSetup {
@@ -74,22 +78,28 @@ impl Machine {
             cpus.push(Cpu::new(index, engine, &chipset, &shared)?);
         }
         let tables = Tables::build(config.cpus);
-        let mut machine = Self { images, tables, ram, chipset, cpus, shared, entry: None };
+        let mut machine =
+            Self { images, tables, ram, chipset, console: Some(console), cpus, shared, entry: None };
         machine.load()?;
         Ok(machine)
     }
 
     /// A handle for other threads.
     pub fn handle(&self) -> MachineHandle {
-        MachineHandle { shared: Arc::clone(&self.shared) }
+        MachineHandle { shared: Arc::clone(&self.shared), serial: Arc::downgrade(self.chipset.serial()) }
     }
 
     /// Runs the machine on threads of its own until it ends, through any number of resets. Can be called once.
     pub fn run(&mut self) -> Result<Outcome, MachineError> {
+        let console = self.console.take().ok_or(MachineError::Over)?;
+        let writer = self.chipset.start_console(console).map_err(MachineError::Console)?;
         let result = self.run_until_end();
+        // Everything that the guest said is out before its end is known.
+        drop(writer);
         // From here on there is nobody to answer.
         let _ = self.shared.events.enter(State::Stopped);
         self.shared.cpus.iter().for_each(|cpu| cpu.refuse());
+        self.shared.input_room.wake();
         result
     }
 
@@ -151,6 +161,14 @@ impl Machine {
         let rsdp = self.tables.write(&self.ram)?;
         self.entry = Some(boot::load(&self.images, &self.ram, rsdp)?);
         Ok(())
+    }
+}
+
+impl Drop for Machine {
+    fn drop(&mut self) {
+        // Whoever still holds a handle sees a machine that is over.
+        let _ = self.shared.events.enter(State::Stopped);
+        self.shared.input_room.wake();
     }
 }
 

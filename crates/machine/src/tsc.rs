@@ -8,6 +8,8 @@ const WINDOW_NS: u64 = 8_000_000;
 const READINGS: usize = 32;
 /// CPUID leaf of the ratio of the TSC to the core crystal clock (SDM 2A, CPUID).
 const LEAF_TSC: u32 = 0x15;
+/// Stated and measured rate agree if they differ by at most one part in this many.
+const AGREEMENT: u64 = 2_000;
 
 /// The guest's time-stamp counter in terms of the host's: `guest = host + offset` (wrapping).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -35,9 +37,15 @@ pub fn host_ticks() -> u64 {
     unsafe { _rdtsc() }
 }
 
-/// Ticks a second of the host's counter: from CPUID if it says so, else measured in [`WINDOW_NS`].
+/// Ticks a second of the host's counter: measured in [`WINDOW_NS`], or as CPUID says where that agrees. CPUID alone is
+/// not to be trusted: a virtual host may have moved to another machine.
 pub fn frequency_hz() -> u64 {
-    from_cpuid().unwrap_or_else(measure)
+    agreed(from_cpuid(), measure())
+}
+
+/// The stated rate, if it is within [`AGREEMENT`] of the measured one.
+fn agreed(stated: Option<u64>, measured: u64) -> u64 {
+    stated.filter(|stated| stated.abs_diff(measured) <= measured / AGREEMENT).unwrap_or(measured)
 }
 
 fn from_cpuid() -> Option<u64> {
@@ -114,6 +122,13 @@ mod tests {
         assert_eq!(from_ratio(0, 200, 24_000_000), None);
         assert_eq!(from_ratio(2, 0, 24_000_000), None);
         assert_eq!(from_ratio(2, 200, 0), None);
+    }
+
+    #[test]
+    fn a_stated_rate_counts_only_if_it_is_measured_too() {
+        assert_eq!(agreed(Some(2_400_000_000), 2_400_300_000), 2_400_000_000);
+        assert_eq!(agreed(Some(2_000_000_000), 2_400_300_000), 2_400_300_000);
+        assert_eq!(agreed(None, 2_400_300_000), 2_400_300_000);
     }
 
     #[test]

@@ -200,3 +200,53 @@ fn a_machine_runs_once() {
     assert!(matches!(rig.machine.run(), Err(MachineError::Over)));
     assert!(rig.machine.handle().statistics().is_empty());
 }
+
+#[test]
+fn the_console_carries_everything_before_the_end_is_known() {
+    let mut rig = Rig::new(vec![
+        act(|io| b"hello\n".iter().for_each(|byte| io.port_write(Port(0x3f8), &[*byte]))),
+        stop(HALT_FOR_GOOD),
+    ]);
+    rig.outcome();
+    let said: Vec<u8> = rig.console.try_iter().flatten().collect();
+    assert_eq!(said, b"hello\n");
+}
+
+#[test]
+fn typed_bytes_reach_the_guest_as_fast_as_it_reads() {
+    let typed: Vec<u8> = (0..10_000).map(|n| (n % 251) as u8).collect();
+    let expected = typed.clone();
+    let mut rig = Rig::new(vec![
+        act(move |io| {
+            // FIFOs on, then read by polling.
+            io.port_write(Port(0x3fa), &[1]);
+            for expected in &expected {
+                let mut status = [0];
+                while status[0] & 1 == 0 {
+                    io.port_read(Port(0x3fd), &mut status);
+                }
+                let mut byte = [0];
+                io.port_read(Port(0x3f8), &mut byte);
+                assert_eq!(byte[0], *expected);
+            }
+        }),
+        stop(HALT_FOR_GOOD),
+    ]);
+    let handle = rig.machine.handle();
+    let typist = std::thread::spawn(move || (handle.feed(&typed), handle));
+    assert!(matches!(rig.outcome(), Outcome::HaltedForever { .. }));
+    let (all, handle) = typist.join().unwrap();
+    assert!(all);
+    assert!(!handle.feed(b"too late"));
+}
+
+#[test]
+fn a_dropped_machine_leaves_nothing_behind_its_handle() {
+    let rig = Rig::new(vec![]);
+    let handle = rig.machine.handle();
+    assert!(handle.serial.upgrade().is_some());
+    drop(rig);
+    assert!(handle.serial.upgrade().is_none());
+    assert!(!handle.feed(b"x"));
+    handle.stop();
+}
