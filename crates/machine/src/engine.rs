@@ -35,6 +35,7 @@ pub fn binary_translator(setup: EngineSetup) -> Result<Box<dyn Vcpu>, EngineErro
         cpu_index: setup.cpu_index,
         cpu_count: setup.cpu_count,
         interpret_only: setup.interpret_only,
+        timed: true,
     };
     let vcpu = translator::BtVcpu::new(setup.ram, config).map_err(|error| EngineError(Box::new(error)))?;
     Ok(Box::new(vcpu))

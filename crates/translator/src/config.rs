@@ -23,6 +23,8 @@ pub struct Config {
     pub cpu_count: u32,
     /// Interpret everything; the translator's oracle.
     pub interpret_only: bool,
+    /// Measure where time goes, for statistics.
+    pub timed: bool,
 }
 
 /// No virtual CPU could be made.

@@ -41,6 +41,8 @@ pub struct BtVcpu {
     jumps: JumpTables,
     fetches: FetchCache,
     statistics: Statistics,
+    /// What the jump tables assume.
+    assumptions: CodeMode,
     attention: Arc<AttentionHandle>,
     config: Config,
     /// Told to interpret everything: the oracle of the translator.
@@ -83,7 +85,8 @@ impl BtVcpu {
             thunks,
             blocks: Blocks::default(),
             fetches: FetchCache::default(),
-            statistics: Statistics::default(),
+            assumptions: CodeMode::default(),
+            statistics: Statistics { timed: config.timed, ..Statistics::default() },
             attention,
             interpret_only: config.interpret_only,
             config,
@@ -113,8 +116,12 @@ impl BtVcpu {
             3 => true,
             _ => return None,
         };
-        let stepping = cpu.other_flags & (flags::TF | flags::RF | flags::VM) != 0;
         let breakpoints = cpu.dr[7] & 0xff != 0;
+        if !breakpoints {
+            // RF only ever suppresses breakpoints.
+            cpu.other_flags &= !flags::RF;
+        }
+        let stepping = cpu.other_flags & (flags::TF | flags::VM) != 0;
         let checks_alignment = user && cpu.cr0 & CR0_AM != 0 && cpu.other_flags & flags::AC != 0;
         let shielded = cpu.interrupt_shadow != 0;
         if cpu.mode() != Mode::Bits64 || stepping || breakpoints || checks_alignment || shielded {
@@ -123,13 +130,23 @@ impl BtVcpu {
         let vectors = cpu.cr0 & (CR0_EM | CR0_TS) == 0
             && cpu.cr4 & (CR4_OSFXSR | CR4_OSXSAVE) == CR4_OSFXSR | CR4_OSXSAVE
             && cpu.xcr0 & 7 == 7;
-        Some(CodeMode {
+        let mode = CodeMode {
             user,
             vectors,
             syscall: cpu.efer & EFER_SCE != 0,
-            time_stamp: !user || cpu.cr4 & CR4_TSD == 0,
+            time_stamp: cpu.cr4 & CR4_TSD == 0,
             bases: cpu.cr4 & CR4_FSGSBASE != 0,
-        })
+        };
+        self.enter_mode(mode);
+        Some(mode)
+    }
+
+    /// Jump tables tell rings apart, but no other assumption: they are emptied when one changes.
+    fn enter_mode(&mut self, mode: CodeMode) {
+        let assumptions = CodeMode { user: false, ..mode };
+        if std::mem::replace(&mut self.assumptions, assumptions) != assumptions {
+            self.jumps.clear_all(&mut self.mmu);
+        }
     }
 
     fn run_loop(&mut self, io: &dyn CpuIo) -> Stop {

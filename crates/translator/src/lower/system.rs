@@ -63,7 +63,7 @@ impl System {
             Mnemonic::Swapgs if supervisor => Some(Self::SwapGs),
             Mnemonic::Syscall if mode.user && mode.syscall => Some(Self::Call),
             Mnemonic::Sysretq if supervisor && mode.syscall => Some(Self::Return),
-            Mnemonic::Rdtsc if mode.time_stamp => Some(Self::TimeStamp),
+            Mnemonic::Rdtsc if supervisor || mode.time_stamp => Some(Self::TimeStamp),
             Mnemonic::Rdfsbase if mode.bases => base_access(instruction, FS).map(Self::ReadBase),
             Mnemonic::Rdgsbase if mode.bases => base_access(instruction, GS).map(Self::ReadBase),
             Mnemonic::Wrfsbase if mode.bases => base_access(instruction, FS).map(Self::WriteBase),

@@ -84,11 +84,7 @@ impl BtVcpu {
 
     fn follow_all(&mut self) {
         self.fetches.clear();
-        for view in 0..view::VIEWS {
-            for ring in RINGS {
-                self.jumps.clear(&mut self.mmu, view, ring, |_, _| true);
-            }
-        }
+        self.jumps.clear_all(&mut self.mmu);
         for (page, frame) in self.jumps.supervisor_pages(true) {
             self.check_supervisor_page(page, frame);
         }

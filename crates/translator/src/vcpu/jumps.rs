@@ -98,6 +98,15 @@ impl JumpTables {
         self.filled[view][ring as usize] = filled;
     }
 
+    /// Empties every entry in use.
+    pub(super) fn clear_all(&mut self, mmu: &mut Mmu) {
+        for view in 0..view::VIEWS {
+            for ring in RINGS {
+                self.clear(mmu, view, ring, |_, _| true);
+            }
+        }
+    }
+
     /// Empties the entries that lead to `code`, the checked entry of a block whose first byte has this page offset.
     pub(super) fn forget_code(&mut self, mmu: &mut Mmu, ring: Ring, page_offset: u64, code: u64) {
         let index = jump_index(page_offset);
