@@ -4,8 +4,15 @@
 //! wires and back ends, never one another; [`interrupts`] alone ties the interrupt controllers together.
 
 pub mod apic;
+pub mod debug_console;
+pub mod debug_exit;
+pub mod hpet;
 pub mod interrupts;
 pub mod ioapic;
 pub mod pic;
 pub mod pit;
+pub mod pm;
+pub mod port92;
+pub mod post_port;
+pub mod reset_control;
 pub mod uart;
