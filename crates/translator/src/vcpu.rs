@@ -86,7 +86,7 @@ impl BtVcpu {
             blocks: Blocks::default(),
             fetches: FetchCache::default(),
             assumptions: CodeMode::default(),
-            statistics: Statistics { timed: config.timed, ..Statistics::default() },
+            statistics: Statistics::new(config.timed),
             attention,
             interpret_only: config.interpret_only,
             config,

@@ -57,6 +57,11 @@ fn tsc() -> u64 {
 }
 
 impl Statistics {
+    /// Nothing counted yet; `timed` as in [`crate::Config`].
+    pub fn new(timed: bool) -> Self {
+        Self { timed, ..Self::default() }
+    }
+
     /// A block was made.
     pub fn translated(&mut self, instructions: u32) {
         self.blocks += 1;
