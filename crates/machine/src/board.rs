@@ -67,7 +67,7 @@ pub mod port {
     /// ACPI power-management block.
     pub const PM_BASE: u16 = 0x600;
     /// Ports of the power-management block.
-    pub const PM_PORTS: u16 = 0x80;
+    pub const PM_PORTS: u16 = 0x40;
     /// PM1a event block (status and enable, 2 bytes each).
     pub const PM1A_EVENT: u16 = PM_BASE;
     /// PM1a control block (2 bytes).

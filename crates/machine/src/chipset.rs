@@ -1,24 +1,25 @@
 //! Building the board: every chip, its addresses and its wires.
+//!
+//! [`legacy`] has the chips that a PC has had since the AT, [`power`] those that end or restart the machine.
 use std::sync::Arc;
 
 use devices::apic::HostTsc;
-use devices::interrupts::{
-    IOAPIC_REGION, Interrupts, IoApicWindow, PIC_ELCR_REGION, PIC_MASTER_REGION, PIC_SLAVE_REGION, PicPorts,
-};
+use devices::interrupts::Interrupts;
+use devices::pm::Pm;
 use devices::uart::Uart;
 use parking_lot::Mutex;
-use platform::{
-    Attention, Bus, BusError, Clock, Device, GuestRam, HostClock, Region, SharedDevice, TimerCallback,
-};
+use platform::{Attention, Bus, Clock, Device, GuestRam, HostClock, SharedDevice, TimerCallback};
 
-use crate::board::{irq, mmio, port};
 use crate::config::MachineConfig;
-use crate::console::{BufferedOutput, ConsoleOutput, OutputBuffer, Writer};
+use crate::console::{ConsoleOutput, OutputBuffer, Writer};
 use crate::control::CpuControl;
 use crate::cpu_io::CpuPort;
 use crate::error::MachineError;
 use crate::tsc::GuestTsc;
 use crate::vcpu::Report;
+
+mod legacy;
+mod power;
 
 /// What a board is built from.
 pub struct Parts<'a> {
@@ -41,7 +42,8 @@ pub struct Chipset {
     interrupts: Arc<Interrupts>,
     devices: Vec<SharedDevice>,
     serial: Arc<Mutex<Uart>>,
-    serial_output: Arc<OutputBuffer>,
+    power: Arc<Mutex<Pm>>,
+    output: Arc<OutputBuffer>,
 }
 
 impl Chipset {
@@ -50,23 +52,22 @@ impl Chipset {
         let clock: Arc<dyn Clock> = Arc::new(HostClock::start().map_err(MachineError::Clock)?);
         let tsc = HostTsc { frequency_hz: parts.tsc.frequency_hz, offset: parts.tsc.offset };
         let interrupts = Interrupts::new(parts.config.cpus.into(), Arc::clone(&clock), Arc::new(tsc));
-        let serial_output = Arc::<OutputBuffer>::default();
-        let serial = Uart::new(
-            Arc::clone(&clock),
-            interrupts.isa_line(irq::COM1),
-            Box::new(BufferedOutput(Arc::clone(&serial_output))),
-            parts.input_room,
-        );
+        let output = Arc::<OutputBuffer>::default();
         let mut chipset = Self {
             ports: Arc::new(Bus::of_ports()),
             memory: Arc::new(Bus::of_memory()),
-            interrupts,
             devices: Vec::new(),
-            serial,
-            serial_output,
+            serial: legacy::serial_port(&clock, &interrupts, &output, &parts.input_room),
+            power: power::management(&clock, &interrupts, &parts.report),
+            interrupts,
+            output,
         };
         chipset.add_interrupt_controllers()?;
+        chipset.add_timers(&clock)?;
         chipset.add_serial_port()?;
+        chipset.add_power_management()?;
+        chipset.add_resets(&parts.report)?;
+        chipset.add_debug_devices(parts.config, &parts.report)?;
         Ok(chipset)
     }
 
@@ -81,9 +82,14 @@ impl Chipset {
         &self.serial
     }
 
-    /// Starts passing on what the guest writes to the first serial port.
+    /// ACPI's power management.
+    pub fn power(&self) -> &Arc<Mutex<Pm>> {
+        &self.power
+    }
+
+    /// Starts passing on what the guest writes to the first serial port and to the debug console.
     pub fn start_console(&self, console: Box<dyn ConsoleOutput>) -> std::io::Result<Writer> {
-        Writer::start(Arc::clone(&self.serial_output), Arc::clone(&self.serial), console)
+        Writer::start(Arc::clone(&self.output), Arc::clone(&self.serial), console)
     }
 
     /// Ties a CPU to its interrupt controller, once; `None` if the board has no such CPU.
@@ -99,24 +105,16 @@ impl Chipset {
         CpuPort::new(index, ports, memory, Arc::clone(&self.interrupts), Arc::clone(control))
     }
 
-    fn add_interrupt_controllers(&mut self) -> Result<(), BusError> {
-        let pic = self.add(PicPorts(Arc::clone(&self.interrupts)));
-        self.ports.add(port::PIC_MASTER.into(), 2, PIC_MASTER_REGION, Arc::clone(&pic))?;
-        self.ports.add(port::PIC_SLAVE.into(), 2, PIC_SLAVE_REGION, Arc::clone(&pic))?;
-        self.ports.add(port::ELCR.into(), 2, PIC_ELCR_REGION, pic)?;
-        let ioapic = self.add(IoApicWindow(Arc::clone(&self.interrupts)));
-        self.memory.add(mmio::IOAPIC_BASE, mmio::IOAPIC_BYTES, IOAPIC_REGION, ioapic)
-    }
-
-    fn add_serial_port(&mut self) -> Result<(), BusError> {
-        let serial: SharedDevice = Arc::<Mutex<Uart>>::clone(&self.serial);
-        self.devices.push(Arc::clone(&serial));
-        self.ports.add(port::COM1.into(), port::COM1_PORTS, Region(0), serial)
-    }
-
-    /// Takes a chip in, so that it is reset with the others.
+    /// Takes a new chip in, so that it is reset with the others.
     fn add<D: Device + 'static>(&mut self, device: D) -> SharedDevice {
         let device: SharedDevice = Arc::new(Mutex::new(device));
+        self.devices.push(Arc::clone(&device));
+        device
+    }
+
+    /// Takes a chip in that others share.
+    fn add_shared<D: Device + 'static>(&mut self, device: &Arc<Mutex<D>>) -> SharedDevice {
+        let device: SharedDevice = Arc::<Mutex<D>>::clone(device);
         self.devices.push(Arc::clone(&device));
         device
     }

@@ -25,6 +25,8 @@ pub struct MachineConfig {
     pub code_cache_bytes: usize,
     /// Interpret everything: slow, for finding the engine's own bugs.
     pub interpret_only: bool,
+    /// Let the engine measure where time goes, for its statistics; costs a little.
+    pub timed: bool,
 }
 
 /// A description that no machine fits.
@@ -58,6 +60,7 @@ impl MachineConfig {
             debug_console: false,
             code_cache_bytes: CODE_CACHE_BYTES,
             interpret_only: false,
+            timed: false,
         }
     }
 

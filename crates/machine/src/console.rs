@@ -32,6 +32,8 @@ const LINGER: Duration = Duration::from_micros(500);
 pub struct OutputBuffer {
     state: Mutex<State>,
     changed: Condvar,
+    /// There is room again.
+    emptied: Condvar,
 }
 
 #[derive(Default)]
@@ -74,10 +76,28 @@ impl OutputBuffer {
         taken
     }
 
+    /// Takes everything; blocks while there is no room.
+    pub fn push_all(&self, mut bytes: &[u8]) {
+        loop {
+            bytes = &bytes[self.push(bytes)..];
+            if bytes.is_empty() {
+                return;
+            }
+            let mut state = self.state.lock();
+            while state.bytes.len() == BUFFER_BYTES && !state.closed {
+                self.emptied.wait(&mut state);
+            }
+            if state.closed {
+                return;
+            }
+        }
+    }
+
     /// No more output comes.
     fn close(&self) {
         self.state.lock().closed = true;
         self.changed.notify_one();
+        self.emptied.notify_all();
     }
 
     /// Waits for output or the end.
@@ -86,6 +106,7 @@ impl OutputBuffer {
         loop {
             if !state.bytes.is_empty() {
                 let bytes = std::mem::take(&mut state.bytes).into();
+                self.emptied.notify_all();
                 return Found::Bytes { bytes, refused: std::mem::take(&mut state.refused) };
             }
             if state.closed {

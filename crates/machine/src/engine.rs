@@ -17,6 +17,8 @@ pub struct EngineSetup {
     pub code_cache_bytes: usize,
     /// Interpret everything: slow, for finding the engine's own bugs.
     pub interpret_only: bool,
+    /// Measure where time goes; costs a little.
+    pub timed: bool,
 }
 
 /// The host cannot run this engine.
@@ -35,7 +37,7 @@ pub fn binary_translator(setup: EngineSetup) -> Result<Box<dyn Vcpu>, EngineErro
         cpu_index: setup.cpu_index,
         cpu_count: setup.cpu_count,
         interpret_only: setup.interpret_only,
-        timed: true,
+        timed: setup.timed,
     };
     let vcpu = translator::BtVcpu::new(setup.ram, config).map_err(|error| EngineError(Box::new(error)))?;
     Ok(Box::new(vcpu))

@@ -2,6 +2,7 @@
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 
+use devices::pm::Pm;
 use devices::uart::Uart;
 use parking_lot::Mutex;
 
@@ -49,6 +50,7 @@ impl Report for Shared {
 pub struct MachineHandle {
     pub(crate) shared: Arc<Shared>,
     pub(crate) serial: Weak<Mutex<Uart>>,
+    pub(crate) power: Weak<Mutex<Pm>>,
 }
 
 impl MachineHandle {
@@ -61,6 +63,13 @@ impl MachineHandle {
     pub fn reset(&self) {
         if self.shared.events.state() == State::Running {
             self.shared.post(Event::Reset(ResetCause::User));
+        }
+    }
+
+    /// Presses the power button for a moment: a guest that listens shuts itself down.
+    pub fn press_power_button(&self) {
+        if let Some(power) = self.power.upgrade() {
+            power.lock().press_power_button();
         }
     }
 

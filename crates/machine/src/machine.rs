@@ -73,6 +73,7 @@ impl Machine {
                 tsc,
                 code_cache_bytes: config.code_cache_bytes,
                 interpret_only: config.interpret_only,
+                timed: config.timed,
             };
             let engine = factory(setup)?;
             cpus.push(Cpu::new(index, engine, &chipset, &shared)?);
@@ -86,7 +87,11 @@ impl Machine {
 
     /// A handle for other threads.
     pub fn handle(&self) -> MachineHandle {
-        MachineHandle { shared: Arc::clone(&self.shared), serial: Arc::downgrade(self.chipset.serial()) }
+        MachineHandle {
+            shared: Arc::clone(&self.shared),
+            serial: Arc::downgrade(self.chipset.serial()),
+            power: Arc::downgrade(self.chipset.power()),
+        }
     }
 
     /// Runs the machine on threads of its own until it ends, through any number of resets. Can be called once.

@@ -250,3 +250,127 @@ fn a_dropped_machine_leaves_nothing_behind_its_handle() {
     assert!(!handle.feed(b"x"));
     handle.stop();
 }
+
+#[test]
+fn acpi_soft_off_ends_the_machine_before_the_next_instruction() {
+    let mut rig = Rig::new(vec![
+        // SLP_EN with the sleep type of the DSDT.
+        act(|io| io.port_write(Port(0x604), &(1_u16 << 13).to_le_bytes())),
+        act(|_| panic!("ran without power")),
+    ]);
+    assert_eq!(rig.outcome(), Outcome::PowerOff);
+    assert_eq!(rig.counter("steps_left"), 1);
+}
+
+#[test]
+fn guests_reset_themselves_by_port() {
+    for (port, value) in [(0xcf9, 0x06), (0x92, 0x03)] {
+        let mut rig = Rig::new(vec![
+            act(move |io| io.port_write(Port(port), &[value])),
+            act(move |io| {
+                let mut data = [0];
+                io.port_read(Port(port), &mut data);
+                assert_ne!(data[0], value, "the chip was not reset");
+            }),
+            stop(HALT_FOR_GOOD),
+        ]);
+        assert!(matches!(rig.outcome(), Outcome::HaltedForever { .. }), "port {port:#x}");
+        assert_eq!(rig.counter("steps_left"), 0);
+    }
+}
+
+#[test]
+fn debug_exit_gives_its_code() {
+    let steps = vec![act(|io| io.port_write(Port(0xf4), &[3])), stop(HALT)];
+    let mut rig = Rig::with(steps, |config| config.debug_exit = Some(0xf4));
+    assert_eq!(rig.outcome(), Outcome::DebugExit(7));
+}
+
+#[test]
+fn a_debug_exit_port_that_is_taken_is_refused() {
+    let directory = tempfile::tempdir().unwrap();
+    let kernel = samples::file(directory.path(), "kernel", &samples::bzimage());
+    let mut config = MachineConfig::new(RAM_BYTES, BootFiles { kernel, ..BootFiles::default() });
+    config.debug_exit = Some(0x3f6);
+    let factory = |_: EngineSetup| Ok(Box::new(Scripted::new(vec![])) as Box<dyn Vcpu>);
+    let error = Machine::with_engine(&config, Box::new(|_: &[u8]| {}), &factory).err().unwrap();
+    let taken = crate::config::ConfigError::DebugExitTaken(0x3f6);
+    assert!(matches!(error, MachineError::Config(error) if error == taken), "{error}");
+}
+
+#[test]
+fn the_debug_console_speaks_when_wanted_only() {
+    let say = || vec![act(|io| io.port_write(Port(0xe9), b"!")), stop(HALT_FOR_GOOD)];
+    for (wanted, said) in [(true, &b"!"[..]), (false, b"")] {
+        let mut rig = Rig::with(say(), |config| config.debug_console = wanted);
+        rig.outcome();
+        assert_eq!(rig.console.try_iter().flatten().collect::<Vec<_>>(), said);
+    }
+}
+
+#[test]
+fn the_timer_chip_interrupts_through_the_io_apic() {
+    let (sender, vectors) = mpsc::channel();
+    let mut rig = Rig::new(vec![
+        act(|io| {
+            enable_x2apic(io);
+            // Input 2 of the I/O APIC, edge, to CPU 0.
+            for (register, value) in [(0x15_u32, 0_u32), (0x14, TIMER_VECTOR.into())] {
+                io.mmio_write(Gpa(0xfec0_0000), &register.to_le_bytes());
+                io.mmio_write(Gpa(0xfec0_0010), &value.to_le_bytes());
+            }
+            // Channel 0, both bytes, rate generator, about 1 kHz.
+            for (port, value) in [(0x43, 0x34), (0x40, 0xa9), (0x40, 0x04)] {
+                io.port_write(Port(port), &[value]);
+            }
+        }),
+        stop(HALT),
+        act(move |io| sender.send(io.acknowledge_interrupt()).unwrap()),
+        stop(HALT_FOR_GOOD),
+    ]);
+    assert!(matches!(rig.outcome(), Outcome::HaltedForever { .. }));
+    assert_eq!(vectors.recv(), Ok(Some(TIMER_VECTOR)));
+}
+
+#[test]
+fn the_power_button_interrupts_a_guest_that_listens() {
+    let mut rig = Rig::new(vec![
+        act(|io| {
+            enable_x2apic(io);
+            // Input 9, level, and the button's enable.
+            for (register, value) in [(0x23_u32, 0_u32), (0x22, 1 << 15 | u32::from(TIMER_VECTOR))] {
+                io.mmio_write(Gpa(0xfec0_0000), &register.to_le_bytes());
+                io.mmio_write(Gpa(0xfec0_0010), &value.to_le_bytes());
+            }
+            io.port_write(Port(0x602), &(1_u16 << 8).to_le_bytes());
+        }),
+        stop(HALT),
+        act(|io| {
+            assert_eq!(io.acknowledge_interrupt(), Some(TIMER_VECTOR));
+            io.port_write(Port(0x604), &(1_u16 << 13).to_le_bytes());
+        }),
+    ]);
+    let handle = rig.machine.handle();
+    let presser = std::thread::spawn(move || {
+        while handle.statistics().first().is_none_or(|rows| !rows.contains(&("halts", 1))) {
+            std::thread::yield_now();
+        }
+        handle.press_power_button();
+    });
+    assert_eq!(rig.outcome(), Outcome::PowerOff);
+    presser.join().unwrap();
+}
+
+#[test]
+fn the_hpet_is_what_its_table_says() {
+    let mut rig = Rig::new(vec![
+        act(|io| {
+            let mut data = [0; 4];
+            io.mmio_read(Gpa(0xfed0_0000), &mut data);
+            let table = crate::acpi::timers::hpet();
+            assert_eq!(data, table[36..40]);
+        }),
+        stop(HALT_FOR_GOOD),
+    ]);
+    assert!(matches!(rig.outcome(), Outcome::HaltedForever { .. }));
+}
