@@ -63,10 +63,11 @@ impl Chipset {
             output,
         };
         chipset.add_interrupt_controllers()?;
-        chipset.add_timers(&clock)?;
+        chipset.add_timers(&clock, parts.ram.layout())?;
         chipset.add_serial_port()?;
         chipset.add_power_management()?;
         chipset.add_resets(&parts.report)?;
+        chipset.add_keyboard(power::reset_signal(&parts.report))?;
         chipset.add_debug_devices(parts.config, &parts.report)?;
         Ok(chipset)
     }

@@ -1,14 +1,18 @@
-//! Interrupt controllers, timers and the serial port.
+//! Interrupt controllers, timers, the keyboard controller and the serial port.
 use std::sync::Arc;
+use std::time::{SystemTime, UNIX_EPOCH};
 
 use devices::hpet::{Hpet, HpetLines, LegacyLine};
+use devices::i8042::{I8042, I8042_COMMAND_REGION, I8042_DATA_REGION};
 use devices::interrupts::{
     IOAPIC_REGION, Interrupts, IoApicWindow, PIC_ELCR_REGION, PIC_MASTER_REGION, PIC_SLAVE_REGION, PicPorts,
 };
 use devices::pit::{PIT_PORT_B_REGION, PIT_REGION, Pit};
+use devices::reset_control::BoardSignal;
+use devices::rtc::{Rtc, RtcConfig};
 use devices::uart::Uart;
 use parking_lot::Mutex;
-use platform::{BusError, Clock, Region, TimerCallback};
+use platform::{BusError, Clock, RamLayout, Region, TimerCallback};
 
 use super::Chipset;
 use crate::board::{irq, mmio, port};
@@ -25,6 +29,17 @@ pub fn serial_port(
     Uart::new(Arc::clone(clock), interrupts.isa_line(irq::COM1), output, Arc::clone(input_room))
 }
 
+/// A real-time clock that shows the host's time.
+fn rtc_config(clock: &dyn Clock, ram: RamLayout) -> RtcConfig {
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    let now_ns = u64::try_from(now.as_nanos()).unwrap_or(u64::MAX);
+    RtcConfig {
+        unix_start_ns: now_ns.saturating_sub(clock.now_ns()),
+        low_ram_bytes: ram.low,
+        high_ram_bytes: ram.high,
+    }
+}
+
 impl Chipset {
     /// The 8259A pair and the I/O APIC. Local APICs are part of each CPU's view.
     pub(super) fn add_interrupt_controllers(&mut self) -> Result<(), BusError> {
@@ -36,19 +51,30 @@ impl Chipset {
         self.memory.add(mmio::IOAPIC_BASE, mmio::IOAPIC_BYTES, IOAPIC_REGION, ioapic)
     }
 
-    /// The 8254 and the HPET, which can take interrupts 0 and 8 over.
-    pub(super) fn add_timers(&mut self, clock: &Arc<dyn Clock>) -> Result<(), BusError> {
+    /// The 8254, the RTC, and the HPET, which can take their interrupts over.
+    pub(super) fn add_timers(&mut self, clock: &Arc<dyn Clock>, ram: RamLayout) -> Result<(), BusError> {
         let irq0 = LegacyLine::new(self.interrupts.isa_line(irq::TIMER));
         let irq8 = LegacyLine::new(self.interrupts.isa_line(irq::RTC));
         let pit = Pit::new(Arc::clone(clock), irq0.legacy_end());
         let pit = self.add_shared(&pit);
         self.ports.add(port::PIT.into(), 4, PIT_REGION, Arc::clone(&pit))?;
         self.ports.add(port::PORT_B.into(), 1, PIT_PORT_B_REGION, pit)?;
+        let rtc = Rtc::new(rtc_config(clock.as_ref(), ram), Arc::clone(clock), irq8.legacy_end());
+        let rtc = self.add_shared(&rtc);
+        self.ports.add(port::RTC.into(), 2, Region(0), rtc)?;
         let gsi = |index| self.interrupts.gsi_line(HpetLines::FIRST_GSI + index as u32);
         let lines = HpetLines { irq0, irq8, gsis: std::array::from_fn(gsi) };
         let hpet = Hpet::new(Arc::clone(clock), lines);
         let hpet = self.add_shared(&hpet);
         self.memory.add(mmio::HPET_BASE, mmio::HPET_BYTES, Region(0), hpet)
+    }
+
+    /// The keyboard controller, which can reset the machine.
+    pub(super) fn add_keyboard(&mut self, reset: BoardSignal) -> Result<(), BusError> {
+        let keyboard = I8042::new(self.interrupts.isa_line(irq::KEYBOARD), reset);
+        let keyboard = self.add_shared(&keyboard);
+        self.ports.add(port::KEYBOARD_DATA.into(), 1, I8042_DATA_REGION, Arc::clone(&keyboard))?;
+        self.ports.add(port::KEYBOARD_COMMAND.into(), 1, I8042_COMMAND_REGION, keyboard)
     }
 
     /// The serial port's registers.

@@ -20,9 +20,14 @@ use crate::lifecycle::{Event, Outcome, ResetCause};
 use crate::vcpu::Report;
 
 /// A wire that posts an event.
-pub fn signal(report: &Arc<dyn Report>, event: Event) -> BoardSignal {
+fn signal(report: &Arc<dyn Report>, event: Event) -> BoardSignal {
     let report = Arc::clone(report);
     Arc::new(move || report.post(event))
+}
+
+/// The wire by which the guest resets the machine.
+pub fn reset_signal(report: &Arc<dyn Report>) -> BoardSignal {
+    signal(report, Event::Reset(ResetCause::Guest))
 }
 
 /// ACPI's fixed hardware, whose soft-off state ends the machine.
@@ -44,7 +49,7 @@ impl Chipset {
 
     /// Port 0x92, the reset control register, and the POST port.
     pub(super) fn add_resets(&mut self, report: &Arc<dyn Report>) -> Result<(), BusError> {
-        let reset = signal(report, Event::Reset(ResetCause::Guest));
+        let reset = reset_signal(report);
         let fast = self.add(Port92::new(Arc::clone(&reset)));
         self.ports.add(port::FAST_A20.into(), 1, Region(0), fast)?;
         let control = self.add(ResetControl::new(reset));

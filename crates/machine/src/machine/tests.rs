@@ -264,7 +264,7 @@ fn acpi_soft_off_ends_the_machine_before_the_next_instruction() {
 
 #[test]
 fn guests_reset_themselves_by_port() {
-    for (port, value) in [(0xcf9, 0x06), (0x92, 0x03)] {
+    for (port, value) in [(0xcf9, 0x06), (0x92, 0x03), (0x64, 0xfe)] {
         let mut rig = Rig::new(vec![
             act(move |io| io.port_write(Port(port), &[value])),
             act(move |io| {
@@ -373,4 +373,20 @@ fn the_hpet_is_what_its_table_says() {
         stop(HALT_FOR_GOOD),
     ]);
     assert!(matches!(rig.outcome(), Outcome::HaltedForever { .. }));
+}
+
+#[test]
+fn the_real_time_clock_shows_the_hosts_year() {
+    let (sender, centuries) = mpsc::channel();
+    let mut rig = Rig::new(vec![
+        act(move |io| {
+            let mut data = [0];
+            io.port_write(Port(0x70), &[0x32]);
+            io.port_read(Port(0x71), &mut data);
+            sender.send(data[0]).unwrap();
+        }),
+        stop(HALT_FOR_GOOD),
+    ]);
+    rig.outcome();
+    assert_eq!(centuries.recv(), Ok(0x20));
 }
