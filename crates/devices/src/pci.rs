@@ -1,0 +1,25 @@
+//! PCI: configuration space, windows on the buses, interrupts, and the bridges of a Q35 board.
+//!
+//! Lock order: the root, then a function, then the wires ([`PirqRouter`]) or the platform's interrupt sinks. A function
+//! never calls the root; the root alone moves windows.
+
+mod config;
+mod function;
+mod host_bridge;
+mod lpc;
+mod msix;
+mod pirq;
+mod root;
+mod spec;
+
+pub use config::{BarKind, ConfigSpace, Identity, Space, Window};
+pub use function::PciFunction;
+pub use host_bridge::HostBridge;
+pub use lpc::LpcBridge;
+pub use msix::Msix;
+pub use pirq::{Pin, PirqOutputs, PirqRouter};
+pub use root::{Address, ECAM_REGION, PCI_PORTS_REGION, PciError, PciRoot};
+pub(crate) use spec::CAPABILITY_VENDOR;
+
+#[cfg(test)]
+mod tests;
