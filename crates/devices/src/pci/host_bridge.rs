@@ -1,28 +1,32 @@
-//! The memory controller hub, 00:00.0.
+//! The host bridge of a Q35, 00:00.0. It has a face, and nothing to program: the board is fixed.
 use platform::{Device, SavedError, SavedState};
 
-use super::spec::{VENDOR_INTEL, mch};
-use super::{ConfigSpace, Identity, PciFunction};
+use super::config::{ConfigSpace, Identity};
+use super::function::PciFunction;
 
-const VERSION: u32 = 1;
+/// Class: host bridge.
+const CLASS: u32 = 0x06_00_00;
+/// PCIEXBAR, which tells where ECAM is (Intel 3 Series §5.1.16).
+const PCIEXBAR: usize = 0x60;
+/// PCIEXBAR: on, 256 buses.
+const PCIEXBAR_ENABLED: u64 = 1;
 
-/// The host bridge of a Q35. Its windows into memory are where the board plan says; software cannot move them.
-pub struct HostBridge {
-    config: ConfigSpace,
-}
+/// The function.
+pub struct HostBridge(ConfigSpace);
 
 impl HostBridge {
-    /// A bridge that tells that PCI Express configuration space of 256 buses is at `ecam_base`.
+    /// A bridge that says that ECAM is at `ecam_base`.
     pub fn new(ecam_base: u64) -> Self {
-        let mut config = ConfigSpace::new(&Identity {
-            vendor: VENDOR_INTEL,
-            device: mch::DEVICE,
-            revision: mch::REVISION,
-            class: mch::CLASS,
-            subsystem: (0, 0),
+        let mut config = ConfigSpace::new(Identity {
+            vendor: 0x8086,
+            device: 0x29c0,
+            class: CLASS,
+            revision: 0,
+            subsystem_vendor: 0x1af4,
+            subsystem: 0x1100,
         });
-        config.define(mch::PCIEXBAR, &(ecam_base | mch::PCIEXBAR_ENABLE).to_le_bytes());
-        Self { config }
+        config.set(PCIEXBAR, &(ecam_base | PCIEXBAR_ENABLED).to_le_bytes());
+        Self(config)
     }
 }
 
@@ -31,22 +35,22 @@ impl Device for HostBridge {
         "host-bridge"
     }
     fn reset(&mut self) {
-        self.config.reset();
+        self.0.reset();
     }
     fn save(&self) -> SavedState {
-        let Self { config } = self;
-        SavedState::new(VERSION, &config.save())
+        SavedState::new(1, &self.0.save())
     }
     fn restore(&mut self, saved: &SavedState) -> Result<(), SavedError> {
-        self.config.restore(&saved.take(VERSION)?)
+        self.0.restore(&saved.take(1)?);
+        Ok(())
     }
 }
 
 impl PciFunction for HostBridge {
     fn config(&self) -> &ConfigSpace {
-        &self.config
+        &self.0
     }
-    fn write_config(&mut self, register: u16, data: &[u8]) {
-        self.config.write(register, data);
+    fn config_mut(&mut self) -> &mut ConfigSpace {
+        &mut self.0
     }
 }

@@ -1,71 +1,85 @@
-//! The ICH9's LPC bridge, 00:1f.0: the ISA side of the board, and the routes of PCI interrupts to the 8259As.
+//! The LPC bridge of an ICH9, 00:1f.0: interrupt routing. The legacy chips behind it are devices of their own.
 use std::sync::Arc;
 
 use platform::{Device, SavedError, SavedState};
 
-use super::spec::{VENDOR_INTEL, lpc};
-use super::{ConfigSpace, Identity, PciFunction, PirqRouter};
+use super::config::{ConfigSpace, Identity};
+use super::function::PciFunction;
+use super::pirq::{LINES, PirqRouter};
+use super::spec::lpc;
 
-const VERSION: u32 = 1;
+/// Class: ISA bridge.
+const CLASS: u32 = 0x06_01_00;
 
-/// The LPC bridge.
-pub struct LpcBridge {
+/// The function.
+pub struct Lpc {
     config: ConfigSpace,
     router: Arc<PirqRouter>,
 }
 
-impl LpcBridge {
-    /// A bridge that tells that the power-management block is at port `pm_base`, and routes `router`'s wires.
-    pub fn new(pm_base: u16, router: Arc<PirqRouter>) -> Self {
-        let mut config = ConfigSpace::new(&Identity {
-            vendor: VENDOR_INTEL,
-            device: lpc::DEVICE,
-            revision: lpc::REVISION,
-            class: lpc::CLASS,
-            subsystem: (0, 0),
+impl Lpc {
+    /// A bridge that routes PCI interrupts to the 8259A through `router`.
+    pub fn new(router: Arc<PirqRouter>) -> Self {
+        let mut config = ConfigSpace::new(Identity {
+            vendor: 0x8086,
+            device: 0x2918,
+            class: CLASS,
+            revision: 2,
+            subsystem_vendor: 0x1af4,
+            subsystem: 0x1100,
         });
-        config.set_multifunction();
-        config.define(lpc::PMBASE, &(u32::from(pm_base) | lpc::PMBASE_IO).to_le_bytes());
-        config.define(lpc::ACPI_CNTL, &[lpc::ACPI_ENABLE]);
-        for routes in [lpc::PIRQA_ROUT, lpc::PIRQE_ROUT] {
-            config.define(routes, &[lpc::ROUTE_DISABLED; 4]);
-            config.let_write(routes, &[lpc::ROUTE_DISABLED | lpc::ROUTE_IRQ; 4]);
+        for line in 0..LINES {
+            config.allow(register(line), &[0x8f]);
         }
-        Self { config, router }
+        let mut bridge = Self { config, router };
+        bridge.disable_routes();
+        bridge
     }
-
+    fn disable_routes(&mut self) {
+        for line in 0..LINES {
+            self.config.set(register(line), &[lpc::PIRQ_DISABLED]);
+        }
+        self.apply_routes();
+    }
     fn apply_routes(&self) {
-        let mut routes = [0; 4];
-        self.config.read(lpc::PIRQA_ROUT as u16, &mut routes);
-        self.router.set_routes(routes);
+        for line in 0..LINES {
+            self.router.set_route(line, self.config.byte(register(line)));
+        }
     }
 }
 
-impl Device for LpcBridge {
+fn register(line: usize) -> usize {
+    if line < 4 { lpc::PIRQ_A + line } else { lpc::PIRQ_E + line - 4 }
+}
+
+impl Device for Lpc {
     fn name(&self) -> &'static str {
         "lpc"
     }
     fn reset(&mut self) {
         self.config.reset();
-        self.apply_routes();
+        self.disable_routes();
     }
     fn save(&self) -> SavedState {
         let Self { config, router: _ } = self;
-        SavedState::new(VERSION, &config.save())
+        SavedState::new(1, &config.save())
     }
     fn restore(&mut self, saved: &SavedState) -> Result<(), SavedError> {
-        self.config.restore(&saved.take(VERSION)?)?;
+        self.config.restore(&saved.take(1)?);
         self.apply_routes();
         Ok(())
     }
 }
 
-impl PciFunction for LpcBridge {
+impl PciFunction for Lpc {
     fn config(&self) -> &ConfigSpace {
         &self.config
     }
-    fn write_config(&mut self, register: u16, data: &[u8]) {
-        self.config.write(register, data);
+    fn config_mut(&mut self) -> &mut ConfigSpace {
+        &mut self.config
+    }
+    fn config_write(&mut self, at: usize, data: &[u8]) {
+        self.config.write(at, data);
         self.apply_routes();
     }
 }
