@@ -54,7 +54,8 @@ impl Core<'_> {
 
     /// `#AC(0)` for a misaligned access of user code that asked for it (SDM 3A §6.15, interrupt 17).
     pub fn check_alignment(&self, address: Gva, size: usize) -> Fallible {
-        let checked = self.cpu.other_flags & flags::AC != 0 && self.cpu.cr0 & CR0_AM != 0 && self.cpu.cpl() == 3;
+        let checked =
+            self.cpu.other_flags & flags::AC != 0 && self.cpu.cr0 & CR0_AM != 0 && self.cpu.cpl() == 3;
         if checked && size.is_power_of_two() && size <= 8 && !address.0.is_multiple_of(size as u64) {
             return Err(Exception::with_code(vector::AC, 0));
         }
@@ -89,7 +90,13 @@ impl Core<'_> {
         self.probe_linear(address, size, Access::Write, self.privilege())
     }
     /// Checks an access to linear memory, both pages of it, without making it.
-    pub fn probe_linear(&mut self, address: Gva, size: usize, access: Access, privilege: Privilege) -> Fallible {
+    pub fn probe_linear(
+        &mut self,
+        address: Gva,
+        size: usize,
+        access: Access,
+        privilege: Privilege,
+    ) -> Fallible {
         self.mmu.translate(self.cpu, address, access, privilege)?;
         let last = Gva(address.0.wrapping_add(size as u64 - 1));
         if last.page_start() != address.page_start() {

@@ -90,8 +90,8 @@ impl Core<'_> {
         let size = match instruction.code() {
             Loop_rel8_16_CX | Loop_rel8_32_CX | Loope_rel8_16_CX | Loope_rel8_32_CX | Loopne_rel8_16_CX
             | Loopne_rel8_32_CX => 2,
-            Loop_rel8_16_RCX | Loop_rel8_64_RCX | Loope_rel8_16_RCX | Loope_rel8_64_RCX | Loopne_rel8_16_RCX
-            | Loopne_rel8_64_RCX => 8,
+            Loop_rel8_16_RCX | Loop_rel8_64_RCX | Loope_rel8_16_RCX | Loope_rel8_64_RCX
+            | Loopne_rel8_16_RCX | Loopne_rel8_64_RCX => 8,
             _ => 4,
         };
         let count = self.gpr(RCX, size).wrapping_sub(1) & mask(size);

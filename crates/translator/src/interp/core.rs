@@ -24,6 +24,8 @@ pub(super) struct Core<'a> {
     pub next_rip: u64,
     /// The instruction loaded RFLAGS.RF itself (IRET, task switch).
     pub keeps_resume_flag: bool,
+    /// No single-step trap follows (INT n, SYSCALL: delivery and masking take TF away).
+    pub suppresses_trap: bool,
     /// HLT was executed.
     pub halts: bool,
     /// DR6 bits of breakpoints that this instruction met.

@@ -102,13 +102,15 @@ impl Core<'_> {
             if let Some(address) = current.address {
                 self.cpu.cr2 = address.0;
             }
-            let error_code = if self.cpu.is_protected() || self.cpu.is_virtual_8086() { current.error_code } else { None };
+            let error_code =
+                if self.cpu.is_protected() || self.cpu.is_virtual_8086() { current.error_code } else { None };
             let mut flags_image = self.cpu.rflags();
             if sets_resume_flag(current.vector) {
                 flags_image |= flags::RF;
             }
             let return_rip = self.cpu.rip;
-            let event = Event { vector: current.vector, error_code, software: false, flags_image, return_rip };
+            let event =
+                Event { vector: current.vector, error_code, software: false, flags_image, return_rip };
             let Err(next) = self.deliver(&event) else { return Ok(()) };
             current = match combine(current.vector, next) {
                 Some(exception) => exception,
@@ -145,6 +147,7 @@ impl Core<'_> {
             return_rip: self.next_rip,
         };
         self.deliver(&event)?;
+        self.suppresses_trap = true;
         self.next_rip = self.cpu.rip;
         Ok(())
     }
@@ -349,7 +352,8 @@ impl Core<'_> {
     /// SS and ESP of an inner ring from the TSS (SDM 3A §5.8.5), checked.
     pub fn task_stack(&mut self, level: u8, ext: u32) -> Fallible<(Segment, u64)> {
         let is_32 = self.cpu.tr.attributes & 8 != 0;
-        let (offset, size) = if is_32 { (4 + 8 * u64::from(level), 4) } else { (2 + 4 * u64::from(level), 2) };
+        let (offset, size) =
+            if is_32 { (4 + 8 * u64::from(level), 4) } else { (2 + 4 * u64::from(level), 2) };
         if offset + 2 * size - 1 > u64::from(self.cpu.tr.limit) {
             return Err(Exception::with_code(vector::TS, code_of(self.cpu.tr.selector) | ext));
         }

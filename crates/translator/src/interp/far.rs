@@ -26,8 +26,12 @@ impl Core<'_> {
     pub fn far_branch(&mut self, instruction: &Instruction) -> Fallible {
         let is_call = instruction.mnemonic() == Mnemonic::Call;
         let (selector, offset, size) = match instruction.op0_kind() {
-            OpKind::FarBranch16 => (instruction.far_branch_selector(), u64::from(instruction.far_branch16()), 2),
-            OpKind::FarBranch32 => (instruction.far_branch_selector(), u64::from(instruction.far_branch32()), 4),
+            OpKind::FarBranch16 => {
+                (instruction.far_branch_selector(), u64::from(instruction.far_branch16()), 2)
+            }
+            OpKind::FarBranch32 => {
+                (instruction.far_branch_selector(), u64::from(instruction.far_branch32()), 4)
+            }
             _ => {
                 let size = match instruction.code() {
                     Code::Jmp_m1616 | Code::Call_m1616 => 2,
@@ -162,7 +166,8 @@ impl Core<'_> {
         let target = self.descriptor(selector, vector::GP, 0)?;
         let cpl = self.cpu.cpl();
         let inner = branch.is_call && !target.is_conforming() && target.dpl() < cpl;
-        let level_fits = if target.is_conforming() || branch.is_call { target.dpl() <= cpl } else { target.dpl() == cpl };
+        let level_fits =
+            if target.is_conforming() || branch.is_call { target.dpl() <= cpl } else { target.dpl() == cpl };
         let width_fits = !long || (target.has(ATTR_L) && !target.has(ATTR_DB));
         if !target.is_code() || !level_fits || !width_fits {
             return Err(Exception::general_protection(code_of(selector)));
@@ -285,7 +290,11 @@ impl Core<'_> {
     fn return_stack(&mut self, selector: u16, code: &Descriptor, level: u8) -> Fallible<Segment> {
         if is_null(selector) {
             let to_long = self.cpu.is_long_mode() && code.has(ATTR_L);
-            return if to_long && level != 3 && rpl(selector) == level { Ok(null_stack(selector)) } else { Err(gp0()) };
+            return if to_long && level != 3 && rpl(selector) == level {
+                Ok(null_stack(selector))
+            } else {
+                Err(gp0())
+            };
         }
         let descriptor = self.descriptor(selector, vector::GP, 0)?;
         if rpl(selector) != level || descriptor.dpl() != level || !descriptor.is_writable_data() {

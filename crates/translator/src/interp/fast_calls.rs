@@ -2,7 +2,8 @@
 use x86::control::EFER_SCE;
 use x86::reg::{R11, RCX, RDX, RSP};
 use x86::segment::{
-    ATTR_ACCESSED, ATTR_CODE, ATTR_DB, ATTR_DPL_SHIFT, ATTR_G, ATTR_L, ATTR_P, ATTR_RW, ATTR_S, CS, SS, Segment,
+    ATTR_ACCESSED, ATTR_CODE, ATTR_DB, ATTR_DPL_SHIFT, ATTR_G, ATTR_L, ATTR_P, ATTR_RW, ATTR_S, CS, SS,
+    Segment,
 };
 use x86::{Exception, Gva, flags};
 
@@ -12,7 +13,8 @@ use super::core::{Core, Fallible, gp0};
 const SYSRET_FLAGS: u64 = 0x3c_7fd7;
 
 fn flat(selector: u16, attributes: u16, level: u8) -> Segment {
-    let attributes = attributes | ATTR_P | ATTR_S | ATTR_RW | ATTR_ACCESSED | ATTR_G | u16::from(level) << ATTR_DPL_SHIFT;
+    let attributes =
+        attributes | ATTR_P | ATTR_S | ATTR_RW | ATTR_ACCESSED | ATTR_G | u16::from(level) << ATTR_DPL_SHIFT;
     Segment { base: 0, limit: 0xffff_ffff, attributes, selector }
 }
 
@@ -31,6 +33,7 @@ impl Core<'_> {
         self.cpu.gpr[RCX] = self.next_rip;
         self.cpu.gpr[R11] = rflags;
         self.cpu.set_rflags(rflags & !self.cpu.sfmask & !flags::RF);
+        self.suppresses_trap = self.cpu.other_flags & flags::TF == 0;
         let selector = (self.cpu.star >> 32) as u16 & 0xfffc;
         self.load_flat(selector, selector.wrapping_add(8), 0, true);
         self.next_rip = self.cpu.lstar;

@@ -1,9 +1,9 @@
 //! RDMSR and WRMSR (SDM 4). Registers of the interrupt controller belong to the machine; unknown ones raise `#GP(0)`.
+use x86::Gva;
 use x86::control::{CR0_PG, EFER_LMA, EFER_LME, EFER_NXE, EFER_SCE};
 use x86::msr;
 use x86::reg::{RAX, RCX, RDX};
 use x86::segment::{FS, GS};
-use x86::Gva;
 
 use super::core::{Core, Fallible, gp0};
 use crate::cpuid::ARCH_CAPABILITIES;
@@ -23,23 +23,36 @@ const MISC_ENABLE_WRITABLE: u64 = 0x4_0040_d889 | 1 << 22;
 const SPEC_CTRL_DEFINED: u64 = 7;
 /// MSR_PLATFORM_INFO, thermal and power registers that operating systems read without being told they exist.
 const READ_AS_ZERO: [u32; 24] = [
-    0x0, 0x1, 0x17, 0x2a, 0x33, 0x34, 0x35, 0xce, 0x140, 0x198, 0x199, 0x19a, 0x19b, 0x19c, 0x1a2, 0x1ad, 0x1b0, 0x1b1,
-    0x1d9, 0x1fc, 0x606, 0x611, 0x64e, 0xc8f,
+    0x0, 0x1, 0x17, 0x2a, 0x33, 0x34, 0x35, 0xce, 0x140, 0x198, 0x199, 0x19a, 0x19b, 0x19c, 0x1a2, 0x1ad,
+    0x1b0, 0x1b1, 0x1d9, 0x1fc, 0x606, 0x611, 0x64e, 0xc8f,
 ];
 /// Registers whose writes have no effect.
 const WRITES_IGNORED: [u32; 14] =
     [0x0, 0x1, 0x79, 0x8b, 0x140, 0x17a, 0x198, 0x199, 0x19a, 0x19b, 0x1b0, 0x1d9, 0x1fc, 0x34];
 
+/// The memory-type registers in the order of [`crate::cpu::Cpu::mtrr`].
+pub(crate) const MTRR_NUMBERS: [u32; 28] = {
+    let mut numbers = [0; 28];
+    let mut slot = 0;
+    while slot < 16 {
+        numbers[slot] = msr::MTRR_PHYS_BASE0 + slot as u32;
+        slot += 1;
+    }
+    numbers[16] = msr::MTRR_FIX64K_00000;
+    numbers[17] = 0x258; // MTRR_FIX16K_80000 and A0000
+    numbers[18] = 0x259;
+    slot = 19;
+    while slot < 27 {
+        numbers[slot] = 0x268 + (slot - 19) as u32; // MTRR_FIX4K_C0000 to F8000
+        slot += 1;
+    }
+    numbers[27] = msr::MTRR_DEF_TYPE;
+    numbers
+};
+
 /// The slot in [`crate::cpu::Cpu::mtrr`] of a memory-type register.
-pub(crate) const fn mtrr_slot(number: u32) -> Option<usize> {
-    Some(match number {
-        msr::MTRR_PHYS_BASE0..=0x20f => (number - msr::MTRR_PHYS_BASE0) as usize,
-        msr::MTRR_FIX64K_00000 => 16,
-        0x258 | 0x259 => (number - 0x258) as usize + 17,
-        0x268..=0x26f => (number - 0x268) as usize + 19,
-        msr::MTRR_DEF_TYPE => 27,
-        _ => return None,
-    })
+fn mtrr_slot(number: u32) -> Option<usize> {
+    MTRR_NUMBERS.iter().position(|candidate| *candidate == number)
 }
 
 /// Whether each byte is a memory type that the PAT may hold.

@@ -5,7 +5,6 @@
 use iced_x86::{Instruction, OpKind, Register};
 
 use super::core::{Core, Fallible, mask, segment_number};
-use crate::cpu::Mode;
 
 impl Core<'_> {
     /// The offset of the memory operand inside its segment, truncated to the address size.
@@ -97,14 +96,5 @@ pub(super) fn address_size(instruction: &Instruction) -> usize {
             4 => 4,
             _ => 8,
         },
-    }
-}
-
-/// Bytes of the mode's default address size.
-pub(super) const fn default_address_size(mode: Mode) -> usize {
-    match mode {
-        Mode::Bits16 => 2,
-        Mode::Bits32 => 4,
-        Mode::Bits64 => 8,
     }
 }

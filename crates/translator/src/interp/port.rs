@@ -43,6 +43,7 @@ impl Core<'_> {
             u16::from(instruction.immediate8())
         };
         self.check_port(port, size)?;
+        self.note_port_breakpoints(port, size);
         let register = instruction.op_register(data_operand);
         if is_input {
             let mut data = [0; 4];

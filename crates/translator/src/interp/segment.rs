@@ -3,7 +3,8 @@
 use iced_x86::{Instruction, Mnemonic, OpKind};
 use x86::exception::vector;
 use x86::segment::{
-    ATTR_ACCESSED, ATTR_CODE, ATTR_DC, ATTR_DPL_SHIFT, ATTR_P, ATTR_RW, ATTR_S, CS, DS, ES, FS, GS, SS, Segment,
+    ATTR_ACCESSED, ATTR_CODE, ATTR_DC, ATTR_DPL_SHIFT, ATTR_P, ATTR_RW, ATTR_S, CS, DS, ES, FS, GS, SS,
+    Segment,
 };
 use x86::{Exception, Gva, flags};
 
@@ -80,7 +81,10 @@ pub(super) fn null_stack(selector: u16) -> Segment {
 
 /// A data segment as virtual-8086 mode loads it.
 pub(super) fn virtual_8086(selector: u16) -> Segment {
-    Segment { attributes: Segment::real_mode(0).attributes | 3 << ATTR_DPL_SHIFT, ..Segment::real_mode(selector) }
+    Segment {
+        attributes: Segment::real_mode(0).attributes | 3 << ATTR_DPL_SHIFT,
+        ..Segment::real_mode(selector)
+    }
 }
 
 impl Core<'_> {
@@ -190,7 +194,8 @@ impl Core<'_> {
     /// MOV from a segment register: 16 bits to memory, zero-extended to a register.
     pub fn move_from_segment(&mut self, instruction: &Instruction) -> Fallible {
         let selector = self.register(instruction.op1_register());
-        let size = if instruction.op0_kind() == OpKind::Register { instruction.op0_register().size() } else { 2 };
+        let size =
+            if instruction.op0_kind() == OpKind::Register { instruction.op0_register().size() } else { 2 };
         self.write_operand(instruction, 0, size, selector)
     }
     /// PUSH of a segment register is in `stack`; this is POP.
@@ -303,7 +308,8 @@ impl Core<'_> {
             return Err(gp0());
         }
         let long = self.cpu.is_long_mode();
-        let (descriptor, mut segment) = self.system_segment(selector, |kind| kind == 9 || (kind == 1 && !long))?;
+        let (descriptor, mut segment) =
+            self.system_segment(selector, |kind| kind == 9 || (kind == 1 && !long))?;
         self.set_busy(&descriptor, true)?;
         segment.attributes |= 2;
         self.cpu.tr = segment;
@@ -315,7 +321,11 @@ impl Core<'_> {
         let byte = self.read_system(place, 1)?;
         self.write_system(place, 1, if busy { byte | 2 } else { byte & !2 })
     }
-    fn system_segment(&mut self, selector: u16, fits: impl Fn(u16) -> bool) -> Fallible<(Descriptor, Segment)> {
+    fn system_segment(
+        &mut self,
+        selector: u16,
+        fits: impl Fn(u16) -> bool,
+    ) -> Fallible<(Descriptor, Segment)> {
         let gp = Exception::general_protection(code_of(selector));
         if selector & 4 != 0 {
             return Err(gp);
@@ -339,7 +349,8 @@ impl Core<'_> {
     /// The upper 32 bits of the base or offset of a 16-byte descriptor in long mode.
     pub fn upper_half(&mut self, descriptor: &Descriptor) -> Fallible<u64> {
         let gp = Exception::general_protection(code_of(descriptor.selector));
-        let limit = if descriptor.selector & 4 != 0 { self.cpu.ldtr.limit } else { u32::from(self.cpu.gdtr.limit) };
+        let limit =
+            if descriptor.selector & 4 != 0 { self.cpu.ldtr.limit } else { u32::from(self.cpu.gdtr.limit) };
         if u32::from(descriptor.selector & !7) + 15 > limit {
             return Err(gp);
         }
@@ -355,7 +366,9 @@ impl Core<'_> {
             Mnemonic::Lds | Mnemonic::Les | Mnemonic::Lfs | Mnemonic::Lgs | Mnemonic::Lss => {
                 self.load_far_pointer(instruction)
             }
-            Mnemonic::Lar | Mnemonic::Lsl | Mnemonic::Verr | Mnemonic::Verw => self.inspect_descriptor(instruction),
+            Mnemonic::Lar | Mnemonic::Lsl | Mnemonic::Verr | Mnemonic::Verw => {
+                self.inspect_descriptor(instruction)
+            }
             Mnemonic::Arpl => self.adjust_rpl(instruction),
             Mnemonic::Lldt => self.load_ldtr(instruction),
             Mnemonic::Ltr => self.load_task_register(instruction),

@@ -245,6 +245,7 @@ impl Core<'_> {
     pub fn stack_instruction(&mut self, instruction: &Instruction) -> Option<Fallible> {
         Some(match instruction.mnemonic() {
             Mnemonic::Push => self.push_operand(instruction),
+            Mnemonic::Pop => self.pop_operand(instruction),
             Mnemonic::Pusha => self.push_all(2),
             Mnemonic::Pushad => self.push_all(4),
             Mnemonic::Popa => self.pop_all(2),

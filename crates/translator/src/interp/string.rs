@@ -224,7 +224,8 @@ impl Core<'_> {
         if elements < 2 || !self.bulk_fits(operation, source, destination, bytes) {
             return Ok(0);
         }
-        let done = if is_move { self.bulk_move(from, to, bytes, size)? } else { self.bulk_store(to, bytes, size)? };
+        let done =
+            if is_move { self.bulk_move(from, to, bytes, size)? } else { self.bulk_store(to, bytes, size)? };
         if is_move {
             self.set_pointer(RSI, width, source.wrapping_add(done));
         }
@@ -256,7 +257,8 @@ impl Core<'_> {
     }
     fn bulk_store(&mut self, to: Gva, bytes: u64, size: u64) -> Fallible<u64> {
         let privilege = self.privilege();
-        let Some(target) = self.mmu.host_range(self.cpu, to, bytes as usize, Access::Write, privilege)? else {
+        let Some(target) = self.mmu.host_range(self.cpu, to, bytes as usize, Access::Write, privilege)?
+        else {
             return Ok(0);
         };
         let pattern = self.cpu.gpr[RAX].to_le_bytes();

@@ -91,7 +91,8 @@ impl Core<'_> {
     }
     fn write_cr3(&mut self, value: u64) -> Fallible {
         let pcid = self.cpu.cr4 & CR4_PCIDE != 0;
-        let (value, keep) = if pcid { (value & !CR3_NOFLUSH, value & CR3_NOFLUSH != 0) } else { (value, false) };
+        let (value, keep) =
+            if pcid { (value & !CR3_NOFLUSH, value & CR3_NOFLUSH != 0) } else { (value, false) };
         if self.cpu.is_long_mode() {
             if value >> PHYSICAL_BITS != 0 {
                 return Err(gp0());
@@ -212,7 +213,11 @@ impl Core<'_> {
             return Err(gp0());
         }
         let table = TableRegister { base, limit };
-        if instruction.mnemonic() == Mnemonic::Lgdt { self.cpu.gdtr = table } else { self.cpu.idtr = table }
+        if instruction.mnemonic() == Mnemonic::Lgdt {
+            self.cpu.gdtr = table
+        } else {
+            self.cpu.idtr = table
+        }
         Ok(())
     }
     fn store_table(&mut self, instruction: &Instruction) -> Fallible {
@@ -256,7 +261,8 @@ impl Core<'_> {
         self.require_ring_0()?;
         let offset = self.effective_offset(instruction);
         let segment = self.memory_segment(instruction);
-        let base = if self.is_64() && segment != FS && segment != GS { 0 } else { self.cpu.segments[segment].base };
+        let base =
+            if self.is_64() && segment != FS && segment != GS { 0 } else { self.cpu.segments[segment].base };
         let address = base.wrapping_add(offset) & if self.is_64() { u64::MAX } else { 0xffff_ffff };
         if Gva(address).is_canonical() {
             self.mmu.flush_page(Gva(address));
@@ -431,7 +437,8 @@ impl Core<'_> {
         } else if any(Register::is_tr) {
             Some(Err(Exception::invalid_opcode()))
         } else if any(Register::is_segment_register) {
-            let loads = instruction.op0_kind() == OpKind::Register && instruction.op0_register().is_segment_register();
+            let loads = instruction.op0_kind() == OpKind::Register
+                && instruction.op0_register().is_segment_register();
             Some(if loads { self.move_to_segment(instruction) } else { self.move_from_segment(instruction) })
         } else {
             None

@@ -161,7 +161,14 @@ impl Core<'_> {
         Ok(())
     }
 
-    fn enter_task(&mut self, layout: &Layout, image: Image, mut tss: Segment, cause: Cause, ext: u32) -> Fallible {
+    fn enter_task(
+        &mut self,
+        layout: &Layout,
+        image: Image,
+        mut tss: Segment,
+        cause: Cause,
+        ext: u32,
+    ) -> Fallible {
         tss.attributes |= 2;
         self.cpu.tr = tss;
         self.cpu.cr0 |= CR0_TS;

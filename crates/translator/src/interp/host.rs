@@ -1,0 +1,242 @@
+//! Host execution: an instruction without control flow or privilege runs as itself, in a stub that loads the guest's
+//! registers around it, with its memory operand redirected. Results and flags are exact by construction.
+#![expect(unsafe_code, reason = "calls generated stubs")]
+use iced_x86::{Instruction, InstructionInfoFactory, OpAccess, OpKind, Register};
+use x86::exception::vector;
+use x86::{Exception, control};
+
+use super::core::{Core, Fallible};
+use super::host_code::{self, Plan};
+use crate::cache::code::CodeBuffer;
+use crate::cpu::Cpu;
+use crate::mmu::Access;
+
+/// Bytes of stubs before all of them are thrown away.
+const CAPACITY: usize = 4 << 20;
+/// More than any stub needs.
+const STUB_ROOM: usize = 1024;
+/// Offset of MXCSR in the XSAVE area.
+const MXCSR: usize = 24;
+/// All exceptions masked.
+const MXCSR_MASKS: u32 = 0x1f80;
+/// The six sticky exception flags.
+const MXCSR_FLAGS: u32 = 0x3f;
+
+/// A memory operand as a stub sees it.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct MemoryUse {
+    pub size: usize,
+    pub reads: bool,
+    pub writes: bool,
+}
+
+/// One prepared instruction.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Stub {
+    entry: u64,
+    memory: Option<MemoryUse>,
+    vectors: bool,
+    generation: u32,
+}
+
+/// Stubs and the place where operands are put that cannot be used in place.
+pub(super) struct HostExecution {
+    code: CodeBuffer,
+    bounce: Box<Bounce>,
+    generation: u32,
+    information: InstructionInfoFactory,
+    host_mxcsr: u32,
+}
+
+#[repr(C, align(64))]
+struct Bounce([u8; 256]);
+
+/// Where a stub's memory operand is.
+enum Place {
+    /// In guest RAM.
+    Direct(*mut u8),
+    /// In the bounce buffer, at an offset.
+    Bounced(usize),
+}
+
+impl HostExecution {
+    pub fn new() -> std::io::Result<Self> {
+        Ok(Self {
+            code: CodeBuffer::new(CAPACITY)?,
+            bounce: Box::new(Bounce([0; 256])),
+            generation: 1,
+            information: InstructionInfoFactory::new(),
+            host_mxcsr: host_code::host_mxcsr(),
+        })
+    }
+
+    /// Whether a stub is still there.
+    pub fn is_current(&self, stub: &Stub) -> bool {
+        stub.generation == self.generation
+    }
+
+    /// Makes the stub of an instruction; `None` if it cannot run this way.
+    pub fn prepare(&mut self, instruction: &Instruction) -> Option<Stub> {
+        if self.code.room() < STUB_ROOM {
+            self.code.clear();
+            self.generation = self.generation.wrapping_add(1);
+        }
+        let mut rewritten = *instruction;
+        rewritten.set_has_rep_prefix(false);
+        rewritten.set_has_repne_prefix(false);
+        host_code::long_mode_form(&mut rewritten);
+        let memory = self.detach_memory(instruction, &mut rewritten);
+        let info = self.information.info(&rewritten);
+        let plan = Plan::new(&mut rewritten, info, memory.is_some())?;
+        let bytes = host_code::assemble(&plan, &rewritten, self.code.next_address())?;
+        if bytes.len() > STUB_ROOM {
+            return None;
+        }
+        let entry = self.code.next_address();
+        self.code.append(&bytes);
+        Some(Stub { entry, memory, vectors: plan.vectors, generation: self.generation })
+    }
+
+    /// Takes the address out of the memory operand; it becomes the plan's register later.
+    fn detach_memory(&mut self, original: &Instruction, rewritten: &mut Instruction) -> Option<MemoryUse> {
+        let operand =
+            (0..original.op_count()).find(|operand| original.op_kind(*operand) == OpKind::Memory)?;
+        let access = self.information.info(original).op_access(operand);
+        rewritten.set_memory_base(Register::None);
+        rewritten.set_memory_index(Register::None);
+        rewritten.set_memory_displacement64(0);
+        rewritten.set_memory_displ_size(0);
+        rewritten.set_segment_prefix(Register::None);
+        let writes = matches!(
+            access,
+            OpAccess::Write | OpAccess::CondWrite | OpAccess::ReadWrite | OpAccess::ReadCondWrite
+        );
+        let reads = !matches!(access, OpAccess::Write | OpAccess::NoMemAccess);
+        Some(MemoryUse { size: original.memory_size().size().clamp(1, 128), reads, writes })
+    }
+
+    fn call(&mut self, cpu: &mut Cpu, stub: &Stub, memory: *mut u8) {
+        cpu.host_mxcsr = self.host_mxcsr;
+        // SAFETY: `prepare` assembled a complete function of this signature, and `is_current` was checked by the caller.
+        // It touches the CPU it is given, `memory` as far as the operand's size reaches, and no other memory.
+        unsafe {
+            let run: extern "sysv64" fn(*mut Cpu, *mut u8) = std::mem::transmute(stub.entry);
+            run(cpu, memory);
+        }
+        if stub.vectors {
+            hide_pointers(cpu);
+        }
+    }
+    fn bounce_at(&mut self, offset: usize) -> *mut u8 {
+        self.bounce.0[offset..].as_mut_ptr()
+    }
+}
+
+/// FOP, FIP and FDP in a saved image are the host's business.
+fn hide_pointers(cpu: &mut Cpu) {
+    cpu.xsave.0[6..24].fill(0);
+}
+
+impl Core<'_> {
+    /// Runs an instruction by its stub.
+    pub fn run_on_host(&mut self, instruction: &Instruction, stub: &Stub) -> Fallible {
+        let place = match stub.memory {
+            Some(usage) => Some((usage, self.place_memory(instruction, usage)?)),
+            None => None,
+        };
+        let pointer = match &place {
+            None => std::ptr::null_mut(),
+            Some((_, (_, Place::Direct(pointer)))) => *pointer,
+            Some((_, (_, Place::Bounced(offset)))) => self.host.bounce_at(*offset),
+        };
+        self.call_guarded(stub, pointer)?;
+        if let Some((usage, (address, Place::Bounced(offset)))) = place
+            && usage.writes
+        {
+            let data = &self.host.bounce.0[offset..offset + usage.size];
+            self.mmu.write(
+                self.cpu,
+                self.io,
+                address,
+                data,
+                crate::mmu::Privilege::of_cpl(self.cpu.cpl()),
+            )?;
+        }
+        Ok(())
+    }
+
+    fn place_memory(&mut self, instruction: &Instruction, usage: MemoryUse) -> Fallible<(x86::Gva, Place)> {
+        let mut offset = self.effective_offset(instruction);
+        let segment = self.memory_segment(instruction);
+        let access = if usage.writes { Access::Write } else { Access::Read };
+        if usage.writes && usage.reads && !self.is_64() {
+            // A read-modify-write needs a readable segment too.
+            self.linear(segment, offset, usage.size as u64, Access::Read)?;
+        }
+        offset &= super::core::mask(super::operand::address_size(instruction));
+        let address = self.linear(segment, offset, usage.size as u64, access)?;
+        if super::class::needs_alignment(instruction) && !address.0.is_multiple_of(usage.size as u64) {
+            return Err(Exception::general_protection(0));
+        }
+        if usage.size <= 8 {
+            self.check_alignment(address, usage.size)?;
+        }
+        let privilege = self.privilege();
+        if let Some(pointer) = self.mmu.host_range(self.cpu, address, usage.size, access, privilege)? {
+            return Ok((address, Place::Direct(pointer)));
+        }
+        self.probe_linear(address, usage.size, access, privilege)?;
+        let at = (address.0 & 63) as usize;
+        if usage.reads {
+            let data = &mut self.host.bounce.0[at..at + usage.size];
+            self.mmu.read(self.cpu, self.io, address, data, privilege)?;
+        }
+        Ok((address, Place::Bounced(at)))
+    }
+
+    /// Runs a stub on bytes of the caller instead of guest memory.
+    pub fn run_on_bytes(&mut self, stub: &Stub, data: &mut [u8; 64]) -> Fallible {
+        self.host.bounce.0[..64].copy_from_slice(data);
+        let pointer = self.host.bounce_at(0);
+        self.call_guarded(stub, pointer)?;
+        data.copy_from_slice(&self.host.bounce.0[..64]);
+        Ok(())
+    }
+
+    /// Calls a stub; unmasked SIMD exceptions, found in MXCSR's sticky flags afterwards, undo it and raise `#XM`.
+    fn call_guarded(&mut self, stub: &Stub, pointer: *mut u8) -> Fallible {
+        let guest = self.mxcsr();
+        if !stub.vectors || guest & MXCSR_MASKS == MXCSR_MASKS {
+            self.host.call(self.cpu, stub, pointer);
+            return Ok(());
+        }
+        let (image, gpr, status) = (self.cpu.xsave.clone(), self.cpu.gpr, self.cpu.status_flags);
+        self.set_mxcsr((guest | MXCSR_MASKS) & !MXCSR_FLAGS);
+        self.host.call(self.cpu, stub, pointer);
+        let raised = self.mxcsr() & MXCSR_FLAGS;
+        let unmasked = raised & !((guest & MXCSR_MASKS) >> 7);
+        if unmasked != 0 {
+            self.cpu.xsave = image;
+            self.cpu.gpr = gpr;
+            self.cpu.status_flags = status;
+        }
+        self.set_mxcsr(guest | raised);
+        if unmasked == 0 {
+            Ok(())
+        } else if self.cpu.cr4 & control::CR4_OSXMMEXCPT != 0 {
+            Err(Exception::plain(vector::XM))
+        } else {
+            Err(Exception::invalid_opcode())
+        }
+    }
+
+    /// MXCSR in the guest's image.
+    pub fn mxcsr(&self) -> u32 {
+        let image = &self.cpu.xsave.0;
+        u32::from_le_bytes([image[MXCSR], image[MXCSR + 1], image[MXCSR + 2], image[MXCSR + 3]])
+    }
+    /// Changes MXCSR in the guest's image.
+    pub fn set_mxcsr(&mut self, value: u32) {
+        self.cpu.xsave.0[MXCSR..MXCSR + 4].copy_from_slice(&value.to_le_bytes());
+    }
+}
