@@ -19,5 +19,3 @@ pub mod post_port;
 pub mod reset_control;
 pub mod rtc;
 pub mod uart;
-pub mod debug;
-pub mod pci;

@@ -1,25 +1,25 @@
-//! PCI: configuration mechanisms, functions, and the two bridges of a Q35 (PCI 3.0; Intel ICH9 datasheet).
+//! PCI: configuration space, windows on the buses, interrupts, and the bridges of a Q35 board.
+//!
+//! Lock order: the root, then a function, then the wires ([`PirqRouter`]) or the platform's interrupt sinks. A function
+//! never calls the root; the root alone moves windows.
 
 mod config;
-mod ecam;
 mod function;
 mod host_bridge;
 mod lpc;
 mod msix;
 mod pirq;
-mod ports;
-mod segment;
+mod root;
 mod spec;
 
-pub use config::{BarKind, ConfigSpace, Identity};
-pub use ecam::Ecam;
-pub use function::{Address, PciFunction};
+pub use config::{BarKind, ConfigSpace, Identity, Space, Window};
+pub use function::PciFunction;
 pub use host_bridge::HostBridge;
-pub use lpc::Lpc;
+pub use lpc::LpcBridge;
 pub use msix::Msix;
-pub use pirq::PirqRouter;
-pub use ports::ConfigPorts;
-pub use segment::{Segment, SegmentError, Window};
+pub use pirq::{Pin, PirqOutputs, PirqRouter};
+pub use root::{Address, ECAM_REGION, PCI_PORTS_REGION, PciError, PciRoot};
+pub(crate) use spec::CAPABILITY_VENDOR;
 
 #[cfg(test)]
 mod tests;

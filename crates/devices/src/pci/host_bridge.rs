@@ -1,32 +1,28 @@
-//! The host bridge of a Q35, 00:00.0. It has a face, and nothing to program: the board is fixed.
+//! The memory controller hub, 00:00.0.
 use platform::{Device, SavedError, SavedState};
 
-use super::config::{ConfigSpace, Identity};
-use super::function::PciFunction;
+use super::spec::{VENDOR_INTEL, mch};
+use super::{ConfigSpace, Identity, PciFunction};
 
-/// Class: host bridge.
-const CLASS: u32 = 0x06_00_00;
-/// PCIEXBAR, which tells where ECAM is (Intel 3 Series §5.1.16).
-const PCIEXBAR: usize = 0x60;
-/// PCIEXBAR: on, 256 buses.
-const PCIEXBAR_ENABLED: u64 = 1;
+const VERSION: u32 = 1;
 
-/// The function.
-pub struct HostBridge(ConfigSpace);
+/// The host bridge of a Q35. Its windows into memory are where the board plan says; software cannot move them.
+pub struct HostBridge {
+    config: ConfigSpace,
+}
 
 impl HostBridge {
-    /// A bridge that says that ECAM is at `ecam_base`.
+    /// A bridge that tells that PCI Express configuration space of 256 buses is at `ecam_base`.
     pub fn new(ecam_base: u64) -> Self {
-        let mut config = ConfigSpace::new(Identity {
-            vendor: 0x8086,
-            device: 0x29c0,
-            class: CLASS,
-            revision: 0,
-            subsystem_vendor: 0x1af4,
-            subsystem: 0x1100,
+        let mut config = ConfigSpace::new(&Identity {
+            vendor: VENDOR_INTEL,
+            device: mch::DEVICE,
+            revision: mch::REVISION,
+            class: mch::CLASS,
+            subsystem: (0, 0),
         });
-        config.set(PCIEXBAR, &(ecam_base | PCIEXBAR_ENABLED).to_le_bytes());
-        Self(config)
+        config.define(mch::PCIEXBAR, &(ecam_base | mch::PCIEXBAR_ENABLE).to_le_bytes());
+        Self { config }
     }
 }
 
@@ -35,22 +31,22 @@ impl Device for HostBridge {
         "host-bridge"
     }
     fn reset(&mut self) {
-        self.0.reset();
+        self.config.reset();
     }
     fn save(&self) -> SavedState {
-        SavedState::new(1, &self.0.save())
+        let Self { config } = self;
+        SavedState::new(VERSION, &config.save())
     }
     fn restore(&mut self, saved: &SavedState) -> Result<(), SavedError> {
-        self.0.restore(&saved.take(1)?);
-        Ok(())
+        self.config.restore(&saved.take(VERSION)?)
     }
 }
 
 impl PciFunction for HostBridge {
     fn config(&self) -> &ConfigSpace {
-        &self.0
+        &self.config
     }
-    fn config_mut(&mut self) -> &mut ConfigSpace {
-        &mut self.0
+    fn write_config(&mut self, register: u16, data: &[u8]) {
+        self.config.write(register, data);
     }
 }

@@ -1,85 +1,71 @@
-//! The LPC bridge of an ICH9, 00:1f.0: interrupt routing. The legacy chips behind it are devices of their own.
+//! The ICH9's LPC bridge, 00:1f.0: the ISA side of the board, and the routes of PCI interrupts to the 8259As.
 use std::sync::Arc;
 
 use platform::{Device, SavedError, SavedState};
 
-use super::config::{ConfigSpace, Identity};
-use super::function::PciFunction;
-use super::pirq::{LINES, PirqRouter};
-use super::spec::lpc;
+use super::spec::{VENDOR_INTEL, lpc};
+use super::{ConfigSpace, Identity, PciFunction, PirqRouter};
 
-/// Class: ISA bridge.
-const CLASS: u32 = 0x06_01_00;
+const VERSION: u32 = 1;
 
-/// The function.
-pub struct Lpc {
+/// The LPC bridge.
+pub struct LpcBridge {
     config: ConfigSpace,
     router: Arc<PirqRouter>,
 }
 
-impl Lpc {
-    /// A bridge that routes PCI interrupts to the 8259A through `router`.
-    pub fn new(router: Arc<PirqRouter>) -> Self {
-        let mut config = ConfigSpace::new(Identity {
-            vendor: 0x8086,
-            device: 0x2918,
-            class: CLASS,
-            revision: 2,
-            subsystem_vendor: 0x1af4,
-            subsystem: 0x1100,
+impl LpcBridge {
+    /// A bridge that tells that the power-management block is at port `pm_base`, and routes `router`'s wires.
+    pub fn new(pm_base: u16, router: Arc<PirqRouter>) -> Self {
+        let mut config = ConfigSpace::new(&Identity {
+            vendor: VENDOR_INTEL,
+            device: lpc::DEVICE,
+            revision: lpc::REVISION,
+            class: lpc::CLASS,
+            subsystem: (0, 0),
         });
-        for line in 0..LINES {
-            config.allow(register(line), &[0x8f]);
+        config.set_multifunction();
+        config.define(lpc::PMBASE, &(u32::from(pm_base) | lpc::PMBASE_IO).to_le_bytes());
+        config.define(lpc::ACPI_CNTL, &[lpc::ACPI_ENABLE]);
+        for routes in [lpc::PIRQA_ROUT, lpc::PIRQE_ROUT] {
+            config.define(routes, &[lpc::ROUTE_DISABLED; 4]);
+            config.let_write(routes, &[lpc::ROUTE_DISABLED | lpc::ROUTE_IRQ; 4]);
         }
-        let mut bridge = Self { config, router };
-        bridge.disable_routes();
-        bridge
+        Self { config, router }
     }
-    fn disable_routes(&mut self) {
-        for line in 0..LINES {
-            self.config.set(register(line), &[lpc::PIRQ_DISABLED]);
-        }
-        self.apply_routes();
-    }
+
     fn apply_routes(&self) {
-        for line in 0..LINES {
-            self.router.set_route(line, self.config.byte(register(line)));
-        }
+        let mut routes = [0; 4];
+        self.config.read(lpc::PIRQA_ROUT as u16, &mut routes);
+        self.router.set_routes(routes);
     }
 }
 
-fn register(line: usize) -> usize {
-    if line < 4 { lpc::PIRQ_A + line } else { lpc::PIRQ_E + line - 4 }
-}
-
-impl Device for Lpc {
+impl Device for LpcBridge {
     fn name(&self) -> &'static str {
         "lpc"
     }
     fn reset(&mut self) {
         self.config.reset();
-        self.disable_routes();
+        self.apply_routes();
     }
     fn save(&self) -> SavedState {
         let Self { config, router: _ } = self;
-        SavedState::new(1, &config.save())
+        SavedState::new(VERSION, &config.save())
     }
     fn restore(&mut self, saved: &SavedState) -> Result<(), SavedError> {
-        self.config.restore(&saved.take(1)?);
+        self.config.restore(&saved.take(VERSION)?)?;
         self.apply_routes();
         Ok(())
     }
 }
 
-impl PciFunction for Lpc {
+impl PciFunction for LpcBridge {
     fn config(&self) -> &ConfigSpace {
         &self.config
     }
-    fn config_mut(&mut self) -> &mut ConfigSpace {
-        &mut self.config
-    }
-    fn config_write(&mut self, at: usize, data: &[u8]) {
-        self.config.write(at, data);
+    fn write_config(&mut self, register: u16, data: &[u8]) {
+        self.config.write(register, data);
         self.apply_routes();
     }
 }

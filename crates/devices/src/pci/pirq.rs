@@ -1,6 +1,6 @@
-//! From the INTx pins of slots to PIRQ lines, and from those to the I/O APIC and, as the LPC bridge says, the 8259A.
+//! The wires PIRQA# to PIRQD#: shared by functions, they end at the I/O APIC and, where routed, at the 8259As.
 //!
-//! Lock order: inner to functions, outer to the interrupt controllers.
+//! Lock order: the router is inner to functions and outer to the interrupt controllers.
 use std::sync::Arc;
 
 use parking_lot::Mutex;
@@ -8,70 +8,97 @@ use platform::{IrqLine, IrqSink};
 
 use super::spec::lpc;
 
-/// Lines that slots are wired to: PIRQA to PIRQD. E to H have nobody.
-const WIRED: usize = 4;
-/// Lines that the LPC bridge can route.
-pub(super) const LINES: usize = 8;
-/// 8259A inputs that a line can be routed to (ICH9 §13.1.17).
-const ROUTABLE: u16 = 0xdef8;
+/// Wires.
+const PIRQS: usize = 4;
+const PIC_INPUTS: usize = 16;
+
+/// A slot's interrupt pin.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Pin {
+    /// INTA#.
+    A = 1,
+    /// INTB#.
+    B,
+    /// INTC#.
+    C,
+    /// INTD#.
+    D,
+}
+
+/// Where the wires end.
+pub struct PirqOutputs {
+    /// Inputs of the I/O APIC, of PIRQA# to PIRQD#.
+    pub ioapic: [IrqLine; PIRQS],
+    /// Inputs 0 to 15 of the 8259As, for routed wires only.
+    pub pic: [IrqLine; PIC_INPUTS],
+}
 
 /// The wires.
 pub struct PirqRouter {
-    gsis: [IrqLine; LINES],
-    isa: [IrqLine; 16],
-    state: Mutex<State>,
+    wires: Mutex<Wires>,
+    outputs: PirqOutputs,
 }
 
-struct State {
-    /// The pins that assert each line: bit `4 * slot + pin`.
-    asserted: [u128; WIRED],
-    route: [u8; LINES],
+struct Wires {
+    /// Of each source: which wire it is on, and its level.
+    sources: Vec<(usize, bool)>,
+    routes: [u8; PIRQS],
+    /// Levels driven to the 8259As.
+    pic: u16,
 }
 
 impl PirqRouter {
-    /// Wires with `gsis` for PIRQA to PIRQH, and `isa` the 8259A inputs by number.
-    pub fn new(gsis: [IrqLine; LINES], isa: [IrqLine; 16]) -> Arc<Self> {
-        let state = State { asserted: [0; WIRED], route: [lpc::PIRQ_DISABLED; LINES] };
-        Arc::new(Self { gsis, isa, state: Mutex::new(state) })
+    /// Wires that nobody drives.
+    pub fn new(outputs: PirqOutputs) -> Arc<Self> {
+        let wires = Wires { sources: Vec::new(), routes: [lpc::ROUTE_DISABLED; PIRQS], pic: 0 };
+        Arc::new(Self { wires: Mutex::new(wires), outputs })
     }
-    /// The wire of interrupt pin `pin` (0 is INTA) of slot `device`: PIRQ number `(device + pin) % 4`.
-    pub fn line(self: &Arc<Self>, device: u8, pin: u8) -> IrqLine {
-        let number = u32::from(device & 31) * 4 + u32::from(pin & 3);
-        IrqLine::new(number, Arc::<Self>::clone(self))
+    /// A line for a function in `slot`: pin A of slot 0 is on PIRQA#, and every slot is one wire further (the DSDT's
+    /// `_PRT` says the same). Each call makes a line of its own; those on one wire are or-ed.
+    pub fn line(self: &Arc<Self>, slot: u8, pin: Pin) -> IrqLine {
+        let mut wires = self.wires.lock();
+        let number = wires.sources.len();
+        wires.sources.push(((usize::from(slot) + pin as usize - 1) % PIRQS, false));
+        IrqLine::new(number as u32, Arc::<Self>::clone(self))
     }
-    pub(super) fn set_route(&self, line: usize, route: u8) {
-        let mut state = self.state.lock();
-        let old = std::mem::replace(&mut state.route[line], route);
-        self.drive_isa(&state, old);
-        self.drive_isa(&state, route);
+    /// Takes the routes of PIRQA# to PIRQD# to the 8259As.
+    pub(super) fn set_routes(&self, routes: [u8; PIRQS]) {
+        let mut wires = self.wires.lock();
+        wires.routes = routes;
+        self.drive_pic(&mut wires);
     }
-    /// Drives the 8259A input that `route` means by all lines that are routed there.
-    fn drive_isa(&self, state: &State, route: u8) {
-        let Some(input) = isa_input(route) else { return };
-        let any = (0..WIRED)
-            .any(|line| isa_input(state.route[line]) == Some(input) && state.asserted[line] != 0);
-        self.isa[input].set(any);
+
+    fn drive_pic(&self, wires: &mut Wires) {
+        let before = wires.pic;
+        wires.pic = (0..PIRQS)
+            .filter(|pirq| wires.is_high(*pirq))
+            .fold(0, |levels, pirq| levels | wires.route(pirq).map_or(0, |irq| 1 << irq));
+        for (irq, line) in self.outputs.pic.iter().enumerate() {
+            if (before ^ wires.pic) & 1 << irq != 0 {
+                line.set(wires.pic & 1 << irq != 0);
+            }
+        }
     }
 }
 
-fn isa_input(route: u8) -> Option<usize> {
-    let input = usize::from(route & 0xf);
-    (route & lpc::PIRQ_DISABLED == 0 && ROUTABLE & 1 << input != 0).then_some(input)
+impl Wires {
+    fn is_high(&self, pirq: usize) -> bool {
+        self.sources.iter().any(|(wire, high)| *wire == pirq && *high)
+    }
+    fn route(&self, pirq: usize) -> Option<u8> {
+        let route = self.routes[pirq];
+        let irq = route & lpc::ROUTE_IRQ;
+        (route & lpc::ROUTE_DISABLED == 0 && lpc::ROUTABLE & 1 << irq != 0).then_some(irq)
+    }
 }
 
 impl IrqSink for PirqRouter {
-    fn set_level(&self, number: u32, high: bool) {
-        let (slot, pin) = (number / 4 % 32, number % 4);
-        let line = (slot + pin) as usize % WIRED;
-        let bit = 1_u128 << (number % 128);
-        let mut state = self.state.lock();
-        let asserted = &mut state.asserted[line];
-        let was = *asserted != 0;
-        *asserted = *asserted & !bit | if high { bit } else { 0 };
-        let is = *asserted != 0;
-        if was != is {
-            self.gsis[line].set(is);
-            self.drive_isa(&state, state.route[line]);
-        }
+    fn set_level(&self, line: u32, high: bool) {
+        let mut wires = self.wires.lock();
+        let Some(source) = wires.sources.get_mut(line as usize) else { return };
+        source.1 = high;
+        let pirq = source.0;
+        self.outputs.ioapic[pirq].set(wires.is_high(pirq));
+        self.drive_pic(&mut wires);
     }
 }
