@@ -314,17 +314,23 @@ impl BtVcpu {
         }
         let cpu = crate::runtime::cpu_apart(&self.mmu);
         match self.mmu.fill(cpu, address, access, ring) {
-            // The entry may be there while the access crosses into another page.
-            Ok(Filled::Entry) if !self.just_missed(address, access) => Next::Enter { code: resume, vectors },
+            Ok(Filled::Entry) if !self.is_stuck() => Next::Enter { code: resume, vectors },
             Ok(_) => Next::Interpret,
             Err(exception) => self.raise(io, exception),
         }
     }
 
-    /// Whether the same access missed twice in a row: then it crosses a page.
-    fn just_missed(&mut self, address: Gva, access: Access) -> bool {
-        let this = (address, access, self.cpu().rip);
-        self.statistics.last_miss.replace(this) == Some(this)
+    /// Whether filling entries does not help the instruction at RIP: its operand crosses a page, or its two operands
+    /// drive each other out of one entry.
+    fn is_stuck(&mut self) -> bool {
+        let rip = self.cpu().rip;
+        let misses = &mut self.statistics.misses_in_a_row;
+        *misses = if misses.0 == rip { (rip, misses.1 + 1) } else { (rip, 0) };
+        if misses.1 < 3 {
+            return false;
+        }
+        *misses = (rip, 0);
+        true
     }
 
     /// A copied instruction raised an exception on the host. The interpreter finds out which one it is for the guest.

@@ -2,9 +2,8 @@
 use std::time::Instant;
 
 use crate::cache::blocks::Blocks;
-use crate::mmu::{Access, Mmu};
+use crate::mmu::Mmu;
 use crate::runtime::thunks::EXITS;
-use x86::Gva;
 
 /// What the thread is doing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -42,8 +41,8 @@ pub struct Statistics {
     pub killed: u64,
     /// Writes to frames with translated code.
     pub code_writes: u64,
-    /// The last look-up that missed.
-    pub last_miss: Option<(Gva, Access, u64)>,
+    /// The instruction whose look-up missed last, and how many times it has done so again.
+    pub misses_in_a_row: (u64, u32),
     blocks: u64,
     instructions: u64,
     ticks: [u64; PHASES],
