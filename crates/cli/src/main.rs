@@ -1,2 +1,85 @@
-//! Placeholder.
-fn main() {}
+//! The `gasang` command: one file per verb under `verbs/`; errors are printed and become exit codes here only.
+use std::io::Write;
+use std::process::ExitCode;
+
+use clap::error::ErrorKind;
+use clap::{Parser, Subcommand};
+
+mod console;
+mod doctor;
+mod ending;
+mod exit;
+mod logging;
+mod memory;
+mod panic_watch;
+mod quantity;
+mod session;
+mod signals;
+mod statistics;
+mod verbs;
+
+/// Virtual machines from one binary, with or without /dev/kvm.
+#[derive(Parser)]
+#[command(name = "gasang", version, after_help = exit::HELP, subcommand_required = true)]
+#[command(
+    before_help = "Examples:\n  gasang run                 boot the default guest to a shell prompt\n  \
+                         gasang doctor              say what this host offers\n  \
+                         gasang run --kernel vmlinuz --initrd initrd.img --append 'console=ttyS0'"
+)]
+struct Command {
+    #[command(subcommand)]
+    verb: Verb,
+}
+
+#[derive(Subcommand)]
+enum Verb {
+    /// Boot a guest in the foreground, its console on this terminal
+    Run(verbs::run::Run),
+    /// Say what this host offers for running guests, and what to do about what it lacks
+    Doctor(verbs::doctor::Doctor),
+}
+
+fn main() -> ExitCode {
+    let command = match Command::try_parse() {
+        Ok(command) => command,
+        Err(error) => return usage(&error),
+    };
+    let result = match command.verb {
+        Verb::Run(run) => run.execute(),
+        Verb::Doctor(doctor) => doctor.execute(),
+    };
+    match result {
+        Ok(code) => code.into(),
+        Err(error) => report(&error),
+    }
+}
+
+/// Prints help or what is wrong with the command line. A closed pipe is nobody's fault.
+fn usage(error: &clap::Error) -> ExitCode {
+    let _ = error.print();
+    let asked_for = matches!(error.kind(), ErrorKind::DisplayHelp | ErrorKind::DisplayVersion);
+    if asked_for { exit::Code::OK.into() } else { exit::Code::USAGE.into() }
+}
+
+/// The one place that prints errors.
+fn report(error: &anyhow::Error) -> ExitCode {
+    let mut text = format!("gasang: {error}");
+    for source in error.chain().skip(1) {
+        text += &format!(": {source}");
+    }
+    if let Some(advice) = exit::advice(error) {
+        text += &format!("\n  {advice}");
+    }
+    let _ = writeln!(std::io::stderr(), "{text}");
+    exit::code_of(error).into()
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        super::Command::command().debug_assert();
+    }
+}

@@ -12,9 +12,8 @@ use crate::cache::{Cache, CacheError};
 pub use initramfs::{INIT_MARKER, Script};
 pub use kernel::Kernel;
 
-/// The kernel command line of the guests made here, before what the user appends: the console is the first serial
-/// port, and a panic is printed and then ends in a reset instead of a guest that hangs.
-pub const COMMAND_LINE: &str = "console=ttyS0 panic=1";
+/// The kernel command line of the guests made here, before what the user appends: the console is the first serial port.
+pub const COMMAND_LINE: &str = "console=ttyS0";
 
 /// A guest could not be made.
 #[derive(Debug, thiserror::Error)]

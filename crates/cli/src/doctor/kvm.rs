@@ -1,0 +1,70 @@
+//! Hardware assistance: whether there is a `/dev/kvm`, and whether it is real.
+use std::fs::{self, File};
+use std::io::{Error, ErrorKind};
+
+use super::cpu::field;
+use super::{Finding, Level};
+
+const MEANING: &str = "hardware assistance; the binary translator does without";
+
+/// Looks at `/dev/kvm`.
+pub fn probe() -> Finding {
+    let cpuinfo = fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
+    let flags = field(&cpuinfo, "flags").unwrap_or_default();
+    let has = |wanted: &str| flags.split_whitespace().any(|flag| flag == wanted);
+    judge(
+        File::options().read(true).write(true).open("/dev/kvm").map(drop),
+        has("vmx") || has("svm"),
+        has("hypervisor"),
+    )
+}
+
+fn judge(opened: Result<(), Error>, extensions: bool, is_virtual: bool) -> Finding {
+    let finding = |found: &str| Finding::ok("/dev/kvm", found, MEANING);
+    let note = |found: &str, advice: &str| finding(found).lacking(Level::Note, advice);
+    match opened {
+        Ok(()) if extensions => finding("usable"),
+        Ok(()) => note(
+            "there, but the CPU shows no VMX or SVM (a software KVM)",
+            "nothing needs doing; such a KVM emulates the guest's kernel slowly and is not used",
+        ),
+        Err(error) if error.kind() == ErrorKind::PermissionDenied => {
+            note("there, but closed to you", "join its group: sudo usermod -aG kvm $USER, then log in again")
+        }
+        Err(error) if error.kind() != ErrorKind::NotFound => {
+            note(&format!("there, but cannot be opened ({error})"), "look at 'dmesg' for messages of kvm")
+        }
+        Err(_) if extensions => note("not there", "the CPU could: sudo modprobe kvm_intel or kvm_amd"),
+        Err(_) if is_virtual => note(
+            "not there",
+            "this host is itself a virtual machine; whoever runs it could turn on nested virtualization",
+        ),
+        Err(_) => {
+            note("not there", "turn on VT-x or AMD-V (SVM) in the firmware's settings, if the CPU has it")
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn found(kind: ErrorKind, extensions: bool, is_virtual: bool) -> String {
+        judge(Err(kind.into()), extensions, is_virtual).advice.unwrap()
+    }
+
+    #[test]
+    fn each_way_to_lack_it_has_its_own_advice() {
+        assert!(found(ErrorKind::PermissionDenied, true, false).contains("group"));
+        assert!(found(ErrorKind::NotFound, true, false).contains("modprobe"));
+        assert!(found(ErrorKind::NotFound, false, true).contains("nested"));
+        assert!(found(ErrorKind::NotFound, false, false).contains("firmware"));
+        assert!(found(ErrorKind::Other, false, false).contains("dmesg"));
+    }
+
+    #[test]
+    fn a_kvm_without_the_cpus_extensions_is_software() {
+        assert_eq!(judge(Ok(()), true, false).level, Level::Ok);
+        assert!(judge(Ok(()), false, true).found.contains("software"));
+    }
+}

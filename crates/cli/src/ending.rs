@@ -1,0 +1,129 @@
+//! How a run ended, as message and exit code.
+use std::sync::OnceLock;
+use std::time::Duration;
+
+use machine::{MachineHandle, Outcome};
+
+use crate::exit::Code;
+
+/// Why this side, not the guest, ended a machine.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Cause {
+    /// `--timeout` passed.
+    Timeout(Duration),
+    /// A signal came.
+    Signal(u8),
+    /// Nobody reads our output any more.
+    OutputClosed,
+    /// The user chose to quit in the menu.
+    Quit,
+    /// The guest's kernel reported a panic, and nothing came after it.
+    KernelPanic,
+}
+
+/// Ends a machine from any thread; the first cause is the one that counts.
+pub struct Ender {
+    handle: MachineHandle,
+    cause: OnceLock<Cause>,
+}
+
+impl Ender {
+    /// For the machine behind `handle`.
+    pub fn new(handle: MachineHandle) -> Self {
+        Self { handle, cause: OnceLock::new() }
+    }
+
+    /// Ends the machine, and says why. Returns whether this was the first cause.
+    pub fn end(&self, cause: Cause) -> bool {
+        let first = self.cause.set(cause).is_ok();
+        self.handle.stop();
+        first
+    }
+
+    /// The first cause, if there was any.
+    pub fn cause(&self) -> Option<Cause> {
+        self.cause.get().copied()
+    }
+}
+
+/// The exit code, and what to tell the user.
+pub struct Verdict {
+    pub code: Code,
+    pub message: Option<String>,
+}
+
+impl Verdict {
+    fn silent(code: Code) -> Self {
+        Self { code, message: None }
+    }
+
+    fn saying(code: Code, message: impl Into<String>) -> Self {
+        Self { code, message: Some(message.into()) }
+    }
+
+    /// Judges the machine's own end together with what this side did.
+    pub fn of(outcome: Outcome, cause: Option<Cause>) -> Self {
+        match outcome {
+            Outcome::PowerOff => Self::silent(Code::OK),
+            Outcome::DebugExit(code) => Self::silent(Code(code as u8)),
+            Outcome::TripleFault { cpu, rip, vector } => Self::saying(
+                Code::GUEST_CRASH,
+                format!(
+                    "the guest crashed: triple fault on CPU {cpu} at {rip:#x}, first exception {vector}; \
+                     its last messages are above, 'earlyprintk=ttyS0' on its command line may show more"
+                ),
+            ),
+            Outcome::HaltedForever { cpu, rip } => Self::saying(
+                Code::GUEST_HALTED,
+                format!("the guest halted for ever: CPU {cpu} waits at {rip:#x} with interrupts disabled"),
+            ),
+            Outcome::EngineError { cpu, rip } => Self::saying(
+                Code::ENGINE,
+                format!(
+                    "the engine met something on CPU {cpu} at {rip:#x} that it cannot execute; the log above says \
+                     what; please report it with the guest's kernel and command line"
+                ),
+            ),
+            Outcome::Stopped => cause.map_or(Self::silent(Code::OK), Self::of_cause),
+        }
+    }
+
+    fn of_cause(cause: Cause) -> Self {
+        match cause {
+            Cause::Timeout(limit) => {
+                Self::saying(Code::TIMEOUT, format!("the guest was ended after {limit:?}, its --timeout"))
+            }
+            Cause::Signal(signal) => {
+                Self::saying(Code::of_signal(signal), format!("the guest was ended by signal {signal}"))
+            }
+            Cause::OutputClosed => Self::silent(Code::of_signal(libc::SIGPIPE as u8)),
+            Cause::Quit => Self::silent(Code::OK),
+            Cause::KernelPanic => Self::saying(
+                Code::GUEST_CRASH,
+                "the guest crashed: its kernel panicked, its messages are above; with 'panic=1' on its command line \
+                 it restarts instead",
+            ),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_guests_own_end_comes_first() {
+        assert_eq!(Verdict::of(Outcome::PowerOff, Some(Cause::Signal(15))).code, Code::OK);
+        assert_eq!(Verdict::of(Outcome::DebugExit(33), None).code, Code(33));
+    }
+
+    #[test]
+    fn each_cause_has_its_code() {
+        let code = |cause| Verdict::of(Outcome::Stopped, Some(cause)).code;
+        assert_eq!(code(Cause::Timeout(Duration::from_secs(1))), Code::TIMEOUT);
+        assert_eq!(code(Cause::Signal(15)), Code(143));
+        assert_eq!(code(Cause::OutputClosed), Code(141));
+        assert_eq!(code(Cause::Quit), Code::OK);
+        assert_eq!(code(Cause::KernelPanic), Code::GUEST_CRASH);
+    }
+}

@@ -1,0 +1,157 @@
+//! Exit codes, and which error gets which. `docs/exit-codes.md` says the same for readers.
+//!
+//! Codes of our own beyond 2 are even: those of `--debug-exit` are always odd, so the two cannot be confused.
+use std::process::ExitCode;
+
+use machine::MachineError;
+use machine::boot::BootError;
+use manager::archive::ArchiveError;
+use manager::images::ImageError;
+
+/// What `--help` says about exit codes.
+pub const HELP: &str = "Exit codes:
+  0    ok: the guest powered off, or what was asked for was done
+  1    failure
+  2    usage: the command line makes no sense, or asks for what this host does not have
+  4    not found: a kernel, an initrd or a package is missing
+  6    timeout: --timeout passed
+  8    guest crash: triple fault or kernel panic
+  10   guest halted for ever: halted with interrupts disabled
+  12   engine error: the engine met something that it cannot execute
+  14   unsupported host: this host cannot run guests (see 'gasang doctor')
+  odd  with --debug-exit: the guest's own code, (value << 1) | 1
+  128+n  ended by signal n (closed output pipe: 141)";
+
+/// An exit code.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Code(pub u8);
+
+impl Code {
+    pub const OK: Self = Self(0);
+    pub const FAILURE: Self = Self(1);
+    pub const USAGE: Self = Self(2);
+    pub const NOT_FOUND: Self = Self(4);
+    pub const TIMEOUT: Self = Self(6);
+    pub const GUEST_CRASH: Self = Self(8);
+    pub const GUEST_HALTED: Self = Self(10);
+    pub const ENGINE: Self = Self(12);
+    pub const HOST: Self = Self(14);
+
+    /// As a shell reports a program that a signal ended.
+    pub const fn of_signal(signal: u8) -> Self {
+        Self(128 + signal)
+    }
+}
+
+impl From<Code> for ExitCode {
+    fn from(code: Code) -> Self {
+        ExitCode::from(code.0)
+    }
+}
+
+/// An error that is about the command line: exit code 2.
+#[derive(Debug)]
+pub struct Usage {
+    /// What is wrong.
+    pub what: String,
+    /// What to do instead.
+    pub advice: String,
+}
+
+impl std::fmt::Display for Usage {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(&self.what)
+    }
+}
+
+impl std::error::Error for Usage {}
+
+/// The exit code of an error.
+pub fn code_of(error: &anyhow::Error) -> Code {
+    for cause in error.chain() {
+        if cause.is::<Usage>() {
+            return Code::USAGE;
+        }
+        let code = match (cause.downcast_ref::<MachineError>(), cause.downcast_ref::<ImageError>()) {
+            (Some(error), _) => of_machine(error),
+            (_, Some(error)) => of_image(error),
+            _ => continue,
+        };
+        return code;
+    }
+    Code::FAILURE
+}
+
+fn of_machine(error: &MachineError) -> Code {
+    match error {
+        MachineError::Config(_) => Code::USAGE,
+        MachineError::Engine(_) => Code::HOST,
+        MachineError::Boot(BootError::Open { source, .. }) if is_missing(source) => Code::NOT_FOUND,
+        _ => Code::FAILURE,
+    }
+}
+
+fn of_image(error: &ImageError) -> Code {
+    match error {
+        ImageError::Archive { source, .. } => match source {
+            ArchiveError::NoProgram(_) | ArchiveError::NoSource | ArchiveError::NoPackage { .. } => {
+                Code::NOT_FOUND
+            }
+            _ => Code::FAILURE,
+        },
+        ImageError::Cache(_) => Code::FAILURE,
+    }
+}
+
+fn is_missing(error: &std::io::Error) -> bool {
+    error.kind() == std::io::ErrorKind::NotFound
+}
+
+/// What the user can do about an error, where that is known.
+pub fn advice(error: &anyhow::Error) -> Option<String> {
+    for cause in error.chain() {
+        if let Some(usage) = cause.downcast_ref::<Usage>() {
+            return Some(usage.advice.clone());
+        }
+        if let Some(MachineError::Engine(_)) = cause.downcast_ref() {
+            return Some("'gasang doctor' says what this host offers".to_owned());
+        }
+        match cause.downcast_ref() {
+            Some(ImageError::Cache(_)) => {
+                return Some(
+                    "choose a writable directory with --guests-dir, or give --kernel and --initrd".to_owned(),
+                );
+            }
+            Some(ImageError::Archive { .. }) => {
+                return Some("to boot a kernel of your own, give --kernel and --initrd".to_owned());
+            }
+            None => {}
+        }
+    }
+    None
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_impossible_machine_is_a_usage_error() {
+        let error = MachineError::Config(machine::config::ConfigError::MemoryTooSmall(3));
+        assert_eq!(code_of(&anyhow::Error::new(error).context("outer")), Code::USAGE);
+    }
+
+    #[test]
+    fn a_missing_package_is_not_found() {
+        let source = ArchiveError::NoProgram("apt-get");
+        let error = anyhow::Error::new(ImageError::Archive { what: "busybox", source });
+        assert_eq!(code_of(&error), Code::NOT_FOUND);
+        assert!(advice(&error).unwrap().contains("--kernel"));
+    }
+
+    #[test]
+    fn anything_else_is_a_failure() {
+        assert_eq!(code_of(&anyhow::anyhow!("odd")), Code::FAILURE);
+        assert_eq!(advice(&anyhow::anyhow!("odd")), None);
+    }
+}

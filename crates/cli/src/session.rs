@@ -1,0 +1,71 @@
+//! One machine in the foreground: the threads around it, and how it ends.
+use std::io;
+use std::sync::Arc;
+use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
+use std::time::{Duration, Instant};
+
+use anyhow::Context;
+use machine::{Machine, MachineConfig, Statistics};
+
+use crate::console::input;
+use crate::console::output::{Notice, Stdout};
+use crate::console::terminal::RawTerminal;
+use crate::ending::{Cause, Ender, Verdict};
+use crate::panic_watch::SILENCE;
+use crate::signals::Signals;
+
+/// What came of a session.
+pub struct Ended {
+    /// The exit code, and what to tell the user.
+    pub verdict: Verdict,
+    /// The counters of each CPU.
+    pub statistics: Vec<Statistics>,
+}
+
+/// Runs a machine until it ends, its console on stdin and stdout. The terminal is as before when this returns.
+pub fn run(config: &MachineConfig, timeout: Option<Duration>) -> anyhow::Result<Ended> {
+    let signals = Signals::block().context("cannot block signals")?;
+    let (notices, noticed) = channel();
+    let mut machine = Machine::new(config, Box::new(Stdout::new(notices)))?;
+    let ender = Arc::new(Ender::new(machine.handle()));
+    signals.watch(Arc::clone(&ender)).context("no thread for signals")?;
+    let terminal = RawTerminal::enter().context("cannot set the terminal's mode")?;
+    input::start(machine.handle(), Arc::clone(&ender), terminal.is_some()).context("no thread for input")?;
+    watch(noticed, timeout, Arc::clone(&ender)).context("no thread for timeouts")?;
+    let outcome = machine.run();
+    drop(terminal);
+    let verdict = Verdict::of(outcome?, ender.cause());
+    Ok(Ended { verdict, statistics: machine.statistics() })
+}
+
+/// Ends the machine when its time is over, its output is closed, or its kernel has panicked.
+fn watch(noticed: Receiver<Notice>, timeout: Option<Duration>, ender: Arc<Ender>) -> io::Result<()> {
+    let limit =
+        timeout.and_then(|timeout| Some((Instant::now().checked_add(timeout)?, Cause::Timeout(timeout))));
+    let body = move || {
+        let mut panic = None;
+        loop {
+            let due = [limit, panic].into_iter().flatten().min_by_key(|(at, _)| *at);
+            let notice = match due {
+                Some((at, cause)) => match noticed.recv_timeout(at.saturating_duration_since(Instant::now()))
+                {
+                    Err(RecvTimeoutError::Timeout) => {
+                        ender.end(cause);
+                        return;
+                    }
+                    other => other.ok(),
+                },
+                None => noticed.recv().ok(),
+            };
+            match notice {
+                Some(Notice::Panicked(panicked)) => {
+                    panic = panicked.then(|| (Instant::now() + SILENCE, Cause::KernelPanic));
+                }
+                Some(Notice::Closed) => drop(ender.end(Cause::OutputClosed)),
+                // The console's thread is gone, and with it the machine.
+                None => return,
+            }
+        }
+    };
+    std::thread::Builder::new().name("watch".to_owned()).spawn(body).map(drop)
+}

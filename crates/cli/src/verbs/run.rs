@@ -1,0 +1,128 @@
+//! `gasang run`: boot a guest in the foreground.
+use std::io::{IsTerminal, Write};
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::{Args, ValueEnum};
+use machine::{BootFiles, MachineConfig};
+use manager::cache::Cache;
+use manager::images::{COMMAND_LINE, Images, Kernel, Script};
+
+use crate::exit::Code;
+use crate::memory::HostMemory;
+use crate::{logging, quantity, session, statistics};
+
+/// The engines that can be chosen.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Engine {
+    /// The best that this host allows
+    Auto,
+    /// Binary translation: needs no /dev/kvm
+    Bt,
+    /// Only the interpreter of the binary translator: very slow, for finding faults of the translator
+    Interpreter,
+}
+
+#[derive(Args, Debug)]
+#[command(before_help = "Examples:\n  gasang run\n  echo 'uname -a; poweroff -f' | gasang run\n  \
+                         gasang run --memory 2G --timeout 5m --append 'nokaslr'\n  \
+                         gasang run --kernel vmlinuz --initrd initrd.img --append 'console=ttyS0 quiet'\n\n\
+                         Without --kernel, the default guest boots: a stock Debian kernel and busybox, fetched on the\n\
+                         first run by apt and dpkg. On a terminal, Ctrl-] ? shows what Ctrl-] can do.")]
+pub struct Run {
+    /// Linux bzImage, Multiboot image or ELF file with a PVH entry to boot
+    #[arg(long, value_name = "FILE")]
+    kernel: Option<PathBuf>,
+    /// Initial RAM disk (or module); may be given several times
+    #[arg(long, value_name = "FILE")]
+    initrd: Vec<PathBuf>,
+    /// The kernel's command line; added to 'console=ttyS0' for the default kernel
+    #[arg(long, value_name = "TEXT")]
+    append: Option<String>,
+    /// Guest memory, for example 512M or 2G
+    #[arg(long, value_name = "SIZE", default_value = "512M", value_parser = quantity::size)]
+    memory: u64,
+    /// Number of virtual CPUs
+    #[arg(long, value_name = "N", default_value_t = 1)]
+    cpus: u8,
+    /// End the guest after this time, for example 90s or 5m, with exit code 6
+    #[arg(long, value_name = "TIME", value_parser = quantity::duration)]
+    timeout: Option<Duration>,
+    /// What runs the guest's code
+    #[arg(long, default_value = "auto")]
+    engine: Engine,
+    /// Port of a debug-exit device: a guest's write of V ends it with exit code (V << 1) | 1
+    #[arg(long, value_name = "PORT", value_parser = quantity::port)]
+    debug_exit: Option<u16>,
+    /// Give the guest a debug console at port 0xe9; its output joins the serial console's
+    #[arg(long)]
+    debug_console: bool,
+    /// Print the engine's counters to stderr at the end
+    #[arg(long)]
+    stats: bool,
+    /// Where the default guest is kept [default: $XDG_CACHE_HOME/gasang/guests]
+    #[arg(long, value_name = "DIR", env = "GASANG_GUESTS")]
+    guests_dir: Option<PathBuf>,
+    /// Log to stderr; more with -vv and -vvv (the variable GASANG_LOG chooses parts)
+    #[arg(short, long, action = clap::ArgAction::Count)]
+    verbose: u8,
+}
+
+impl Run {
+    /// Runs the guest to its end.
+    pub fn execute(self) -> anyhow::Result<Code> {
+        logging::start(self.verbose);
+        let config = self.config(BootFiles::default());
+        // Before anything is fetched for a machine that cannot exist.
+        config.validate().map_err(machine::MachineError::Config)?;
+        if let Some(host) = HostMemory::read() {
+            host.check(self.memory)?;
+        }
+        let config = self.config(self.boot_files()?);
+        tracing::info!(?config, "starting");
+        let ended = session::run(&config, self.timeout)?;
+        if let Some(message) = &ended.verdict.message {
+            say(&format!("\ngasang: {message}"));
+        }
+        if self.stats {
+            say(statistics::table(&ended.statistics).trim_end());
+        }
+        Ok(ended.verdict.code)
+    }
+
+    fn config(&self, boot: BootFiles) -> MachineConfig {
+        MachineConfig {
+            cpus: self.cpus,
+            debug_exit: self.debug_exit,
+            debug_console: self.debug_console,
+            interpret_only: self.engine == Engine::Interpreter,
+            ..MachineConfig::new(self.memory, boot)
+        }
+    }
+
+    /// The user's files, or the default guest's where there are none.
+    fn boot_files(&self) -> anyhow::Result<BootFiles> {
+        let append = self.append.as_deref();
+        let initrds = self.initrd.clone();
+        if let Some(kernel) = &self.kernel {
+            let cmdline = append.unwrap_or(COMMAND_LINE).to_owned();
+            return Ok(BootFiles { kernel: kernel.clone(), initrds, cmdline });
+        }
+        let cache = self.guests_dir.clone().map_or_else(Cache::of_user, |directory| Ok(Cache::at(directory)));
+        let images = Images::new(cache.map_err(manager::images::ImageError::Cache)?, announce);
+        let kernel = images.kernel(Kernel::Cloud61)?;
+        let initrds = if initrds.is_empty() { vec![images.initramfs(&Script::shell())?] } else { initrds };
+        let cmdline = append.map_or_else(|| COMMAND_LINE.to_owned(), |more| format!("{COMMAND_LINE} {more}"));
+        Ok(BootFiles { kernel, initrds, cmdline })
+    }
+}
+
+/// Says what takes long, to a person.
+fn announce(step: &str) {
+    say(&format!("gasang: {step}{}", if std::io::stderr().is_terminal() { " …" } else { "" }));
+}
+
+/// A message for people; nothing depends on its being read.
+fn say(text: &str) {
+    let _ = writeln!(std::io::stderr(), "{text}");
+}
