@@ -25,8 +25,9 @@ const SIGNATURE: u32 = 0x0008_06f8;
 const VENDOR: &[u8; 12] = b"GenuineIntel";
 const HYPERVISOR: &[u8; 12] = b"gasangBT\0\0\0\0";
 const BRAND: &[u8; 48] = b"gasang virtual CPU\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0";
-/// The crystal of leaf 15H.
-const CRYSTAL_HZ: u32 = 1_000_000_000;
+/// The clock that leaf 0x15 counts the TSC in, and the local APIC timer's. Linux multiplies its kilohertz with EBX in 32
+/// bits, so it must be slow: this one tells the TSC's rate to 5 kHz.
+const CRYSTAL_HZ: u32 = 10_000_000;
 /// Bytes of an XSAVE area without and with AVX.
 const XSAVE_SSE: u32 = 576;
 const XSAVE_AVX: u32 = 832;
@@ -134,7 +135,7 @@ impl CpuidModel {
             },
             0xb | 0x1f => topology::level(index, self.cpu_index, self.cpu_count),
             0xd => self.leaf_d(index, cpu),
-            0x15 => Registers { eax: 1_000_000, ebx: self.tsc_khz, ecx: CRYSTAL_HZ, edx: 0 },
+            0x15 => Registers { eax: 1000, ebx: (self.tsc_khz + 5) / 10, ecx: CRYSTAL_HZ, edx: 0 },
             0x16 => Registers { eax: self.tsc_khz / 1000, ebx: self.tsc_khz / 1000, ecx: 100, edx: 0 },
             0x4000_0000 => text_leaf_in_order(0x4000_0000, HYPERVISOR),
             0x8000_0000 => Registers { eax: LAST_EXTENDED, ..Registers::default() },
