@@ -4,7 +4,7 @@ mod device;
 mod keyboard;
 mod spec;
 
-pub use device::{I8042, I8042_COMMAND_REGION, I8042_DATA_REGION, I8042_FAST_A20_REGION, ResetRequest};
+pub use device::{I8042, I8042_COMMAND_REGION, I8042_DATA_REGION};
 
 #[cfg(test)]
 mod tests;

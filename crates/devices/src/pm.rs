@@ -3,7 +3,7 @@
 mod device;
 mod spec;
 
-pub use device::{Pm, PowerOff};
+pub use device::Pm;
 
 #[cfg(test)]
 mod tests;

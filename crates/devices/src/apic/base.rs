@@ -24,7 +24,9 @@ impl LocalApic {
         }
         let (is_on, is_x2) = (self.state.is_enabled(), self.state.is_x2apic());
         let (on, x2) = (value & base::ENABLED != 0, value & base::X2APIC != 0);
-        if (x2 && !on) || (x2 && !is_on) || (is_x2 && on && !x2) {
+        let impossible = x2 && !(on && is_on);
+        let backwards = is_x2 && on && !x2;
+        if impossible || backwards {
             return None;
         }
         let new = value & writable | self.state.base & base::BOOTSTRAP;

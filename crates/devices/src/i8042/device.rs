@@ -1,4 +1,4 @@
-//! The controller, and port 0x92 which shares its A20 and reset lines.
+//! The controller.
 use std::collections::VecDeque;
 use std::sync::Arc;
 
@@ -8,25 +8,21 @@ use serde::{Deserialize, Serialize};
 
 use super::keyboard::Keyboard;
 use super::spec::{self, command, config, status};
+use crate::reset_control::BoardSignal;
 
 /// Port 0x60.
 pub const I8042_DATA_REGION: Region = Region(0);
 /// Port 0x64.
 pub const I8042_COMMAND_REGION: Region = Region(1);
-/// Port 0x92.
-pub const I8042_FAST_A20_REGION: Region = Region(2);
 const VERSION: u32 = 1;
 /// Bytes that wait for the CPU at most; a keyboard has room for 16.
 const WAITING_LIMIT: usize = 16;
-
-/// Called, with the chip locked, when the guest wants the machine reset. All it may do is take a note.
-pub type ResetRequest = Arc<dyn Fn() + Send + Sync>;
 
 /// A controller with a keyboard and no auxiliary device.
 pub struct I8042 {
     state: State,
     irq: IrqLine,
-    reset: ResetRequest,
+    reset: BoardSignal,
 }
 
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -62,7 +58,7 @@ impl State {
 
 impl I8042 {
     /// A controller as firmware leaves it, with A20 open.
-    pub fn new(irq: IrqLine, reset: ResetRequest) -> Arc<Mutex<Self>> {
+    pub fn new(irq: IrqLine, reset: BoardSignal) -> Arc<Mutex<Self>> {
         Arc::new(Mutex::new(Self { state: State::new(), irq, reset }))
     }
     /// Whether address line 20 is open. The machine keeps it open whatever this says, as PCs without real-mode pasts do.
@@ -159,12 +155,6 @@ impl I8042 {
         }
         self.update_irq();
     }
-    fn write_fast_a20(&mut self, value: u8) {
-        self.state.a20 = value & spec::OUTPUT_A20 != 0;
-        if value & spec::FAST_RESET != 0 {
-            (self.reset)();
-        }
-    }
 }
 
 impl Device for I8042 {
@@ -180,13 +170,7 @@ impl Device for I8042 {
         *byte = match region {
             I8042_DATA_REGION => self.read_data(),
             I8042_COMMAND_REGION => self.status(),
-            _ => {
-                if self.state.a20 {
-                    spec::OUTPUT_A20
-                } else {
-                    0
-                }
-            }
+            _ => 0xff,
         };
     }
     fn write(&mut self, region: Region, _offset: u64, data: &[u8]) {
@@ -194,7 +178,7 @@ impl Device for I8042 {
         match region {
             I8042_DATA_REGION => self.write_data(*value),
             I8042_COMMAND_REGION => self.write_command(*value),
-            _ => self.write_fast_a20(*value),
+            _ => {}
         }
     }
     fn save(&self) -> SavedState {

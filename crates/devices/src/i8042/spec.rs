@@ -76,8 +76,6 @@ pub const OUTPUT_NOT_RESET: u8 = 1 << 0;
 pub const OUTPUT_A20: u8 = 1 << 1;
 /// Input port: nothing is jumpered or locked.
 pub const INPUT_PORT: u8 = 0x80;
-/// Port 0x92: reset.
-pub const FAST_RESET: u8 = 1 << 0;
 
 /// What the keyboard says.
 pub mod answer {

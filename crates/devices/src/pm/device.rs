@@ -6,11 +6,9 @@ use platform::{Clock, Device, IrqLine, Region, SavedError, SavedState, Timer};
 use serde::{Deserialize, Serialize};
 
 use super::spec;
+use crate::reset_control::BoardSignal;
 
 const VERSION: u32 = 1;
-
-/// Called, with the block locked, when the guest enters S5.
-pub type PowerOff = Arc<dyn Fn() + Send + Sync>;
 
 /// The block's ports, its only region.
 pub struct Pm {
@@ -19,7 +17,7 @@ pub struct Pm {
     timer: Timer,
     sci: IrqLine,
     soft_off_type: u8,
-    power_off: PowerOff,
+    power_off: BoardSignal,
 }
 
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
@@ -39,7 +37,7 @@ impl Pm {
         clock: Arc<dyn Clock>,
         sci: IrqLine,
         soft_off_type: u8,
-        power_off: PowerOff,
+        power_off: BoardSignal,
     ) -> Arc<Mutex<Self>> {
         Arc::new_cyclic(|pm: &Weak<Mutex<Self>>| {
             let pm = Weak::clone(pm);

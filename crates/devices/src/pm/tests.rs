@@ -5,6 +5,7 @@ use parking_lot::Mutex;
 use platform::{Device, IrqLine, IrqSink, ManualClock, Region};
 
 use super::*;
+use crate::reset_control::BoardSignal;
 
 #[derive(Default)]
 struct Wire(AtomicBool);
@@ -25,7 +26,7 @@ struct Bench {
 fn bench() -> Bench {
     let (clock, wire, offs) = (ManualClock::new(), Arc::<Wire>::default(), Arc::<AtomicU32>::default());
     let counted = Arc::clone(&offs);
-    let power_off: PowerOff = Arc::new(move || {
+    let power_off: BoardSignal = Arc::new(move || {
         counted.fetch_add(1, Ordering::SeqCst);
     });
     let sci = IrqLine::new(9, Arc::<Wire>::clone(&wire));

@@ -161,7 +161,7 @@ impl Rtc {
     }
 
     fn encode(&self, value: u8) -> u8 {
-        if self.b() & spec::B_BINARY != 0 { value } else { value / 10 << 4 | value % 10 }
+        if self.b() & spec::B_BINARY != 0 { value } else { ((value / 10) << 4) | (value % 10) }
     }
     fn decode(&self, byte: u8) -> u8 {
         if self.b() & spec::B_BINARY != 0 { byte } else { (byte >> 4) * 10 + (byte & 0xf) }
