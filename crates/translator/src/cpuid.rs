@@ -135,7 +135,7 @@ impl CpuidModel {
             },
             0xb | 0x1f => topology::level(index, self.cpu_index, self.cpu_count),
             0xd => self.leaf_d(index, cpu),
-            0x15 => Registers { eax: 1000, ebx: (self.tsc_khz + 5) / 10, ecx: CRYSTAL_HZ, edx: 0 },
+            0x15 => self.leaf_15(),
             0x16 => Registers { eax: self.tsc_khz / 1000, ebx: self.tsc_khz / 1000, ecx: 100, edx: 0 },
             0x4000_0000 => text_leaf_in_order(0x4000_0000, HYPERVISOR),
             0x8000_0000 => Registers { eax: LAST_EXTENDED, ..Registers::default() },
@@ -167,6 +167,9 @@ impl CpuidModel {
             ecx: self.words.leaf1_ecx | enabled,
             edx: self.words.leaf1_edx | several,
         }
+    }
+    fn leaf_15(&self) -> Registers {
+        Registers { eax: 1000, ebx: self.tsc_khz.saturating_add(5) / 10, ecx: CRYSTAL_HZ, edx: 0 }
     }
     fn leaf_d(&self, index: u32, cpu: &Cpu) -> Registers {
         let offered = self.xcr0();
@@ -250,15 +253,10 @@ mod tests {
     }
 
     #[test]
-    fn tsc_leaf_gives_the_rate_exactly() {
-        let registers = model(1).tsc_rate();
-        assert_eq!(registers, 2_400_000_000);
-    }
-
-    impl CpuidModel {
-        fn tsc_rate(&self) -> u64 {
-            u64::from(CRYSTAL_HZ) * u64::from(self.tsc_khz) / 1_000_000
-        }
+    fn tsc_leaf_gives_the_rate_and_fits_linux_arithmetic() {
+        let leaf = model(1).leaf_15();
+        assert_eq!(u64::from(leaf.ecx) * u64::from(leaf.ebx) / u64::from(leaf.eax), 2_400_000_000);
+        assert!((leaf.ecx / 1000).checked_mul(leaf.ebx).is_some(), "kilohertz times EBX in 32 bits");
     }
 
     #[test]

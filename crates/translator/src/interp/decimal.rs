@@ -18,7 +18,7 @@ impl Core<'_> {
                 let base = u64::from(instruction.immediate8());
                 let al = self.gpr(RAX, 8) & 0xff;
                 let Some(high) = al.checked_div(base) else { return Err(Exception::plain(vector::DE)) };
-                self.set_register(Register::AX, high << 8 | al % base);
+                self.set_register(Register::AX, (high << 8) | (al % base));
                 self.byte_flags((al % base) as u8);
             }
             _ => {

@@ -197,7 +197,7 @@ impl Core<'_> {
         let high =
             if long { self.read_system(self.table_address(self.cpu.idtr.base, offset + 8), 8)? } else { 0 };
         let gate = Gate::from_raw(low, high & 0xffff_ffff);
-        let known = matches!(gate.kind, 0xe | 0xf) || (!long && matches!(gate.kind, 5 | 6 | 7));
+        let known = matches!(gate.kind, 0xe | 0xf) || (!long && matches!(gate.kind, 5..=7));
         if !known || (event.software && gate.dpl < self.cpu.cpl()) {
             return Err(Exception::general_protection(code));
         }

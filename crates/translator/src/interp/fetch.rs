@@ -162,5 +162,7 @@ fn decode_bytes(mode: Mode, bytes: &[u8]) -> (Instruction, bool) {
     };
     let mut decoder = Decoder::with_ip(bitness, bytes, 0, DecoderOptions::FORCE_RESERVED_NOP);
     let instruction = decoder.decode();
-    (instruction, decoder.last_error() != DecoderError::NoMoreBytes)
+    // The decoder calls an instruction that goes on after 15 bytes invalid.
+    let too_long = instruction.is_invalid() && instruction.len() >= LONGEST;
+    (instruction, decoder.last_error() != DecoderError::NoMoreBytes && !too_long)
 }

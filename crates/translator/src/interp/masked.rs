@@ -61,8 +61,7 @@ impl Core<'_> {
     fn masked_move(&mut self, instruction: &Instruction, size: usize, stub: Option<&Stub>) -> Fallible {
         let Some(stub) = stub else { return Err(Exception::invalid_opcode()) };
         let stores = instruction.op0_kind() == OpKind::Memory;
-        let selector =
-            vector(self.cpu, if stores { instruction.op1_register() } else { instruction.op1_register() });
+        let selector = vector(self.cpu, instruction.op1_register());
         let length = instruction.memory_size().size().min(32);
         let offset = self.effective_offset(instruction);
         let width = address_size(instruction);

@@ -4,6 +4,9 @@ use x86::exception::vector;
 use x86::flags::*;
 use x86::reg::*;
 
+/// Code, RAX RBX RCX RDX and status flags before, the same after.
+type Row<'a> = (&'a [u8], [u64; 4], u64, [u64; 4], u64);
+
 /// Runs one instruction with RAX, RBX, RCX, RDX and flags, and returns them.
 fn one(code: &[u8], gpr: [u64; 4], flags: u64) -> ([u64; 4], u64) {
     let mut machine = Machine::long(code);
@@ -21,7 +24,7 @@ fn one(code: &[u8], gpr: [u64; 4], flags: u64) -> ([u64; 4], u64) {
 #[test]
 fn arithmetic_and_flags() {
     let max = 0x7fff_ffff;
-    let rows: &[(&[u8], [u64; 4], u64, [u64; 4], u64)] = &[
+    let rows: &[Row<'_>] = &[
         (&[0x01, 0xd8], [max, 1, 0, 0], 0, [0x8000_0000, 1, 0, 0], OF | SF | AF | PF),
         (&[0x48, 0x29, 0xd8], [0, 1, 0, 0], 0, [u64::MAX, 1, 0, 0], CF | SF | AF | PF),
         (&[0x28, 0xe0], [0x0101, 0, 0, 0], 0, [0x0100, 0, 0, 0], ZF | PF),

@@ -188,6 +188,7 @@ impl Machine {
             self.put(HANDLERS + 16 * u64::from(vector), &[0xf4]);
         }
         self.put_u64(TSS + 4, STACK);
+        self.put(TSS + 0x66, &0x68_u16.to_le_bytes());
         self.put_u64(TSS + 36, STACK + 0x8000);
         self.put_u64(PML4, (PML4 + 0x1000) | 7);
         self.put_u64(PML4 + 0x1000, (PML4 + 0x2000) | 7);

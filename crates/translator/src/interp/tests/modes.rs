@@ -129,9 +129,7 @@ fn task_gate_switches_to_the_task_and_iret_returns() {
     tss[8] = 0x11000; // eip
     tss[9] = 2; // eflags
     tss[14] = 0x19000; // esp
-    for index in 18..24 {
-        tss[index] = u32::from(KERNEL_DATA);
-    }
+    tss[18..24].fill(u32::from(KERNEL_DATA));
     tss[19] = u32::from(KERNEL_CODE);
     for (index, value) in tss.into_iter().enumerate() {
         machine.put(OTHER + 4 * index as u64, &value.to_le_bytes());
