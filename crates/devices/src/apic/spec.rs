@@ -3,6 +3,8 @@
 
 /// Input clock of the timer before its divider. CPUID leaf 0x15 tells guests so.
 pub const TIMER_HZ: u64 = 10_000_000;
+/// Length of its period.
+pub const TICK_NS: u64 = 1_000_000_000 / TIMER_HZ;
 /// Shortest period of the periodic timer: a guest must not be able to make the host do nothing else.
 pub const SHORTEST_PERIOD_NS: u64 = 20_000;
 

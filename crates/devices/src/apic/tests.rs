@@ -4,6 +4,7 @@ use parking_lot::Mutex;
 use platform::{Clock, ManualClock};
 use x86::msr;
 
+use super::spec::TICK_NS;
 use super::*;
 
 /// A 2 GHz counter that follows a manual clock.
@@ -135,18 +136,18 @@ fn software_disable_masks_and_refuses() {
 }
 
 #[test]
-fn one_shot_timer_counts_nanoseconds_times_divider() {
+fn one_shot_timer_counts_input_clocks_times_divider() {
     let bench = bench();
     bench.write(0x320, 0x40);
     bench.write(0x3e0, 0x3);
     bench.write(0x380, 1_000);
-    bench.clock.advance(8_000);
+    bench.clock.advance(8_000 * TICK_NS);
     assert_eq!(bench.read(0x390), 500);
     assert_eq!(bench.acknowledge(), None);
-    bench.clock.advance(8_000);
+    bench.clock.advance(8_000 * TICK_NS);
     assert_eq!(bench.read(0x390), 0);
     assert_eq!(bench.acknowledge(), Some(0x40));
-    bench.clock.advance(100_000);
+    bench.clock.advance(100_000 * TICK_NS);
     bench.write(0xb0, 0);
     assert_eq!(bench.acknowledge(), None);
 }
@@ -157,7 +158,7 @@ fn divider_codes() {
     for (code, divisor) in [(0, 2), (1, 4), (2, 8), (3, 16), (8, 32), (9, 64), (0xa, 128), (0xb, 1)] {
         bench.write(0x3e0, code);
         bench.write(0x380, 100_000);
-        bench.clock.advance(128 * 100);
+        bench.clock.advance(128 * 100 * TICK_NS);
         assert_eq!(bench.read(0x390), 100_000 - 128 * 100 / divisor, "{code:#x}");
     }
 }
@@ -169,11 +170,11 @@ fn periodic_timer_keeps_its_rate_and_coalesces() {
     bench.write(0x320, 0x2_0040);
     bench.write(0x380, 1_000_000);
     for period in 1..=5 {
-        bench.clock.advance(1_000_000);
+        bench.clock.advance(1_000_000 * TICK_NS);
         assert_eq!(bench.acknowledge(), Some(0x40), "{period}");
         bench.write(0xb0, 0);
     }
-    bench.clock.advance(250_000);
+    bench.clock.advance(250_000 * TICK_NS);
     assert_eq!(bench.read(0x390), 750_000);
     bench.write(0x380, 0);
     assert_eq!(bench.clock.next_deadline_ns(), None);
@@ -185,7 +186,7 @@ fn a_tiny_period_cannot_occupy_the_host() {
     bench.write(0x3e0, 0xb);
     bench.write(0x320, 0x2_0040);
     bench.write(0x380, 3);
-    bench.clock.advance(3);
+    bench.clock.advance(3 * TICK_NS);
     let next = bench.clock.next_deadline_ns().unwrap();
     assert!(next >= 20_000, "{next}");
 }
@@ -195,10 +196,10 @@ fn changing_the_divider_keeps_the_count() {
     let bench = bench();
     bench.write(0x3e0, 0xb);
     bench.write(0x380, 1_000);
-    bench.clock.advance(400);
+    bench.clock.advance(400 * TICK_NS);
     bench.write(0x3e0, 0);
     assert_eq!(bench.read(0x390), 600);
-    bench.clock.advance(200);
+    bench.clock.advance(200 * TICK_NS);
     assert_eq!(bench.read(0x390), 500);
 }
 

@@ -5,19 +5,20 @@ use super::state::TimerState;
 use super::tsc;
 
 impl TimerState {
-    /// Input clocks, that is nanoseconds, per count (SDM 3A figure 11-10).
-    fn divisor(&self) -> u64 {
-        match self.divide & 3 | self.divide >> 1 & 4 {
+    /// Nanoseconds per count: the input clock times the divider (SDM 3A figure 11-10).
+    fn count_ns(&self) -> u64 {
+        let divider = match self.divide & 3 | self.divide >> 1 & 4 {
             7 => 1,
             power => 2 << power,
-        }
+        };
+        spec::TICK_NS * divider
     }
     fn elapsed(&self, now_ns: u64) -> u64 {
-        now_ns.saturating_sub(self.started_ns) / self.divisor()
+        now_ns.saturating_sub(self.started_ns) / self.count_ns()
     }
     /// When the counter gets to 0.
     fn expiry_ns(&self) -> u64 {
-        self.started_ns.saturating_add(u64::from(self.from) * self.divisor())
+        self.started_ns.saturating_add(u64::from(self.from) * self.count_ns())
     }
     fn current(&self, now_ns: u64, periodic: bool) -> u32 {
         let elapsed = self.elapsed(now_ns);
@@ -129,7 +130,7 @@ impl LocalApic {
             timer.from = 0;
             return;
         }
-        let period_ns = u64::from(timer.initial) * timer.divisor();
+        let period_ns = u64::from(timer.initial) * timer.count_ns();
         let first_ns = timer.expiry_ns();
         let stride_ns = period_ns.max(spec::SHORTEST_PERIOD_NS).next_multiple_of(period_ns);
         let missed = now_ns.saturating_sub(first_ns) / period_ns * period_ns;

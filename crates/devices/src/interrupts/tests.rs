@@ -199,7 +199,7 @@ fn the_apic_timer_wakes_its_cpu() {
     let bench = bench(1);
     bench.apic(0, 0x3e0, 0xb);
     bench.apic(0, 0x320, 0xec);
-    bench.apic(0, 0x380, 50_000);
+    bench.apic(0, 0x380, 500);
     bench.clock.advance(49_999);
     assert_eq!(bench.raised[0].take(), 0);
     bench.clock.advance(1);
