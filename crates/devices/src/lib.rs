@@ -19,3 +19,4 @@ pub mod post_port;
 pub mod reset_control;
 pub mod rtc;
 pub mod uart;
+pub mod virtio;

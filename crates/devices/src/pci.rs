@@ -12,11 +12,11 @@ mod pirq;
 mod root;
 mod spec;
 
-pub use config::{BarKind, ConfigSpace, Identity, Space, Window};
+pub use config::{BarKind, ConfigSpace, Identity, SavedConfig, Space, Window};
 pub use function::PciFunction;
 pub use host_bridge::HostBridge;
 pub use lpc::LpcBridge;
-pub use msix::Msix;
+pub use msix::{Msix, SavedMsix};
 pub use pirq::{Pin, PirqOutputs, PirqRouter};
 pub use root::{Address, ECAM_REGION, PCI_PORTS_REGION, PciError, PciRoot};
 pub(crate) use spec::CAPABILITY_VENDOR;
