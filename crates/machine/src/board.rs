@@ -80,7 +80,7 @@ pub mod port {
     pub const PCI_ADDRESS: u16 = 0xcf8;
     /// PCI configuration data, four ports.
     pub const PCI_DATA: u16 = 0xcfc;
-    /// Reset control; lies inside the configuration address dword, which only dword accesses reach.
+    /// Reset control: a byte inside the configuration address, which only four-byte accesses reach.
     pub const RESET_CONTROL: u16 = 0xcf9;
     /// First port that PCI devices may take for I/O BARs.
     pub const PCI_WINDOW_BASE: u16 = 0x1000;
@@ -111,6 +111,16 @@ pub mod gsi {
     pub const TIMER: u32 = 2;
     /// Input of PCI interrupt line A; B to H follow.
     pub const PIRQ_A: u32 = 16;
+}
+
+/// Slots of the PCI root.
+pub mod slot {
+    /// Memory controller hub.
+    pub const HOST_BRIDGE: u8 = 0;
+    /// virtio entropy device.
+    pub const RNG: u8 = 1;
+    /// The bridge to the ISA chips.
+    pub const LPC_BRIDGE: u8 = 31;
 }
 
 /// What the machine puts into guest RAM below 1 MiB before the guest starts.

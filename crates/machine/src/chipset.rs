@@ -1,6 +1,7 @@
 //! Building the board: every chip, its addresses and its wires.
 //!
-//! [`legacy`] has the chips that a PC has had since the AT, [`power`] those that end or restart the machine.
+//! [`legacy`] has the chips that a PC has had since the AT, [`pci`] the root and what is in its slots, [`power`] what
+//! ends or restarts the machine.
 use std::sync::Arc;
 
 use devices::apic::HostTsc;
@@ -19,6 +20,7 @@ use crate::tsc::GuestTsc;
 use crate::vcpu::Report;
 
 mod legacy;
+mod pci;
 mod power;
 
 /// What a board is built from.
@@ -67,6 +69,7 @@ impl Chipset {
         chipset.add_serial_port()?;
         chipset.add_power_management()?;
         chipset.add_resets(&parts.report)?;
+        chipset.add_pci(parts.ram, power::reset_control(&parts.report))?;
         chipset.add_keyboard(power::reset_signal(&parts.report))?;
         chipset.add_debug_devices(parts.config, &parts.report)?;
         Ok(chipset)

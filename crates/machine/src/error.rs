@@ -25,6 +25,9 @@ pub enum MachineError {
     /// Two devices want the same address.
     #[error("the board plan contradicts itself")]
     Board(#[from] platform::BusError),
+    /// Two PCI functions want the same slot.
+    #[error("the board plan contradicts itself")]
+    Slots(#[from] devices::pci::PciError),
     /// The engine refused the state in which the kernel starts.
     #[error("the engine refused the kernel's first state")]
     Entry(#[from] platform::RestoreError),

@@ -30,6 +30,11 @@ pub fn reset_signal(report: &Arc<dyn Report>) -> BoardSignal {
     signal(report, Event::Reset(ResetCause::Guest))
 }
 
+/// The reset control register.
+pub fn reset_control(report: &Arc<dyn Report>) -> ResetControl {
+    ResetControl::new(reset_signal(report))
+}
+
 /// ACPI's fixed hardware, whose soft-off state ends the machine.
 pub fn management(
     clock: &Arc<dyn Clock>,
@@ -47,13 +52,10 @@ impl Chipset {
         self.ports.add(port::PM_BASE.into(), port::PM_PORTS.into(), Region(0), power)
     }
 
-    /// Port 0x92, the reset control register, and the POST port.
+    /// Port 0x92 and the POST port.
     pub(super) fn add_resets(&mut self, report: &Arc<dyn Report>) -> Result<(), BusError> {
-        let reset = reset_signal(report);
-        let fast = self.add(Port92::new(Arc::clone(&reset)));
+        let fast = self.add(Port92::new(reset_signal(report)));
         self.ports.add(port::FAST_A20.into(), 1, Region(0), fast)?;
-        let control = self.add(ResetControl::new(reset));
-        self.ports.add(port::RESET_CONTROL.into(), 1, Region(0), control)?;
         let post = self.add(PostPort::default());
         self.ports.add(port::POST.into(), 1, Region(0), post)
     }

@@ -390,3 +390,55 @@ fn the_real_time_clock_shows_the_hosts_year() {
     rig.outcome();
     assert_eq!(centuries.recv(), Ok(0x20));
 }
+
+/// Reads a dword of configuration space by port and by ECAM.
+fn config_dword(io: &dyn CpuIo, slot: u32, register: u32) -> [u32; 2] {
+    let (mut by_port, mut by_ecam) = ([0; 4], [0; 4]);
+    io.port_write(Port(0xcf8), &(1 << 31 | slot << 11 | register).to_le_bytes());
+    io.port_read(Port(0xcfc), &mut by_port);
+    io.mmio_read(Gpa(0xe000_0000 + u64::from(slot << 15 | register)), &mut by_ecam);
+    [u32::from_le_bytes(by_port), u32::from_le_bytes(by_ecam)]
+}
+
+#[test]
+fn pci_functions_are_in_their_slots_both_ways() {
+    let mut rig = Rig::new(vec![
+        act(|io| {
+            for (slot, id) in [(0, 0x29c0_8086), (1, 0x1044_1af4), (31, 0x2918_8086), (2, 0xffff_ffff)] {
+                assert_eq!(config_dword(io, slot, 0), [id, id], "slot {slot}");
+            }
+        }),
+        stop(HALT_FOR_GOOD),
+    ]);
+    assert!(matches!(rig.outcome(), Outcome::HaltedForever { .. }));
+}
+
+#[test]
+fn a_bar_in_the_pci_window_answers_there_until_the_reset() {
+    const BAR: u32 = 0x10;
+    let present = |io: &dyn CpuIo| {
+        let mut data = [0; 4];
+        io.mmio_read(Gpa(0xc000_0000), &mut data);
+        data != [0xff; 4]
+    };
+    let mut rig = Rig::new(vec![
+        act(move |io| {
+            let ecam = |register: u32| Gpa(0xe000_0000 + u64::from(1_u32 << 15 | register));
+            assert!(!present(io));
+            let memory_bar = (0..6).map(|bar| BAR + bar * 4).find(|register| {
+                io.mmio_write(ecam(*register), &[0xff; 4]);
+                !matches!(config_dword(io, 1, *register)[1], 0 | 0xffff_ffff)
+            });
+            io.mmio_write(ecam(memory_bar.unwrap()), &0xc000_0000_u32.to_le_bytes());
+            if config_dword(io, 1, memory_bar.unwrap())[1] & 6 == 4 {
+                io.mmio_write(ecam(memory_bar.unwrap() + 4), &[0; 4]);
+            }
+            io.mmio_write(ecam(4), &[2, 0]);
+            assert!(present(io));
+            io.port_write(Port(0xcf9), &[6]);
+        }),
+        act(move |io| assert!(!present(io), "the window outlived the reset")),
+        stop(HALT_FOR_GOOD),
+    ]);
+    assert!(matches!(rig.outcome(), Outcome::HaltedForever { .. }));
+}
