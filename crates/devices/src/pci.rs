@@ -3,6 +3,7 @@
 //! Lock order: the root, then a function, then the wires ([`PirqRouter`]) or the platform's interrupt sinks. A function
 //! never calls the root; the root alone moves windows.
 
+mod assign;
 mod config;
 mod function;
 mod host_bridge;
@@ -12,6 +13,7 @@ mod pirq;
 mod root;
 mod spec;
 
+pub use assign::Apertures;
 pub use config::{BarKind, ConfigSpace, Identity, SavedConfig, Space, Window};
 pub use function::PciFunction;
 pub use host_bridge::HostBridge;

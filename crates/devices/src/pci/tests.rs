@@ -229,6 +229,22 @@ fn a_window_on_anothers_place_waits_for_it() {
 }
 
 #[test]
+fn windows_find_aligned_places_of_their_own() {
+    let bench = Bench::new();
+    let other = Arc::new(Mutex::new(Sample::new(Arc::<Wires>::clone(&bench.wires))));
+    bench.root.lock().attach(Address { slot: 4, function: 0 }, other).unwrap();
+    let apertures = Apertures { memory: 0xc000_0100..0xc002_3000, ports: 0x1001..0x1100 };
+    bench.root.lock().assign_windows(apertures);
+    assert_eq!(bench.config_read(3, 0x10, 8), 0xc000_1000_0000_1021);
+    assert_eq!(bench.config_read(3, 0x18, 8), 0xc001_0004);
+    assert_eq!(bench.config_read(4, 0x10, 8), 0xc002_0000_0000_1041);
+    assert_eq!(bench.config_read(4, 0x18, 8), 4, "no place was left");
+    assert_eq!(bench.config_read(4, 4, 2), 3);
+    assert_eq!(bench.memory_read(0xc002_0000, 1), 1);
+    assert_eq!(bench.port_read(0x1040, 1), 0);
+}
+
+#[test]
 fn slots_are_taken_once() {
     let bench = Bench::new();
     let sample = Arc::clone(&bench.sample);
