@@ -153,10 +153,12 @@ impl BtVcpu {
         fault::prepare_thread();
         let mut next = Next::Look;
         loop {
-            if self.cpu().attention.load(Ordering::Relaxed) != 0
-                && let Some(stop) = self.attend(io)
-            {
-                return stop;
+            if self.cpu().attention.load(Ordering::Relaxed) != 0 {
+                if let Some(stop) = self.attend(io) {
+                    return stop;
+                }
+                // The CPU may be somewhere else by now.
+                next = Next::Look;
             }
             if self.has_news() {
                 self.follow_changes(io);
