@@ -20,7 +20,7 @@ const APT_SETTINGS: &str = "/etc/apt";
 pub enum Suite {
     /// Debian 12, with its security updates.
     Bookworm,
-    /// Newer packages made for Debian 12.
+    /// Debian 12 with newer packages made for it, which win.
     BookwormBackports,
 }
 
@@ -36,9 +36,12 @@ impl Suite {
     /// The source list that apt gets.
     fn list(self, sources: &Sources) -> Result<String, ArchiveError> {
         let main = sources.main.as_ref().ok_or(ArchiveError::NoSource)?;
-        let mut list = line(main, self.name());
-        if let (Suite::Bookworm, Some(security)) = (self, &sources.security) {
+        let mut list = line(main, "bookworm");
+        if let Some(security) = &sources.security {
             list += &line(security, "bookworm-security");
+        }
+        if self == Suite::BookwormBackports {
+            list += &line(main, self.name());
         }
         Ok(list)
     }
@@ -125,6 +128,10 @@ impl Archive {
             // Writing to a string cannot fail.
             let _ = writeln!(text, "{name} \"{}\";", self.directory.join(file).display());
         }
+        if self.suite == Suite::BookwormBackports {
+            // Backports yield to everything else unless asked for.
+            let _ = writeln!(text, "APT::Default-Release \"{}\";", self.suite.name());
+        }
         // The cache may be closed to the user that apt would become.
         text + "Dir::Etc::sourceparts \"-\";\nAPT::Sandbox::User \"root\";\nAcquire::Languages \"none\";\n"
     }
@@ -166,6 +173,23 @@ impl Archive {
         let mut files = files.filter(|path| path.extension().is_some_and(|extension| extension == "deb"));
         let file = files.next().ok_or_else(|| self.no_package(package))?;
         run("dpkg", Command::new("dpkg").arg("-x").arg(file).arg(into)).map(drop)
+    }
+
+    /// Unpacks a package and everything that it needs and this host does not have, below `into`, which exists.
+    pub fn unpack_with_dependencies(&self, package: &str, into: &Path) -> Result<(), ArchiveError> {
+        self.with_lists(package, || {
+            let mut command = self.apt("apt-get");
+            // Nothing is installed, so the package database needs no lock, and this no root.
+            command.args(["-o", "Debug::NoLocking=1", "--quiet", "--yes", "--no-install-recommends"]);
+            run("apt-get", command.args(["install", "--download-only", package]))
+        })?;
+        let archives = self.directory.join("archives");
+        for entry in fs::read_dir(&archives).map_err(CacheError::io("read", &archives))?.flatten() {
+            if entry.path().extension().is_some_and(|extension| extension == "deb") {
+                run("dpkg", Command::new("dpkg").arg("-x").arg(entry.path()).arg(into))?;
+            }
+        }
+        Ok(())
     }
 
     /// Tries with the package lists that are there, and once more with fresh ones: they may be missing, or so old
@@ -243,7 +267,11 @@ mod tests {
             "deb [arch=amd64 signed-by=/k.gpg] http://m.example/debian bookworm main\n\
              deb [arch=amd64 signed-by=/k.gpg] http://m.example/debian-security bookworm-security main\n"
         );
-        assert_eq!(Suite::BookwormBackports.list(&sources()).unwrap().lines().count(), 1);
+        let backports = Suite::BookwormBackports.list(&sources()).unwrap();
+        assert_eq!(
+            backports.strip_prefix(&list),
+            Some("deb [arch=amd64 signed-by=/k.gpg] http://m.example/debian bookworm-backports main\n")
+        );
     }
 
     #[test]

@@ -4,6 +4,7 @@
 
 mod initramfs;
 mod kernel;
+mod qemu;
 
 use std::path::{Path, PathBuf};
 
@@ -11,6 +12,7 @@ use crate::archive::{Archive, ArchiveError, Suite};
 use crate::cache::{Cache, CacheError};
 pub use initramfs::{INIT_MARKER, Script};
 pub use kernel::Kernel;
+pub use qemu::Qemu;
 
 /// The kernel command line of the guests made here, before what the user appends: the console is the first serial port.
 pub const COMMAND_LINE: &str = "console=ttyS0";

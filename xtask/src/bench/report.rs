@@ -1,0 +1,201 @@
+//! From runs to ratios: a table for people and a summary for programs.
+use std::collections::BTreeMap;
+use std::fmt::Write as _;
+
+use anyhow::Context;
+use serde::Serialize;
+
+use super::guest::Run;
+use super::{median, row_median};
+use crate::project;
+
+/// The table in the README lies between these.
+const BEGIN: &str = "<!-- bench:begin -->";
+const END: &str = "<!-- bench:end -->";
+
+/// All runs of all contenders.
+pub struct Report {
+    scale: u32,
+    rounds: u32,
+    pub tcg: Vec<Run>,
+    pub gasang: Vec<Run>,
+    pub native: Vec<Run>,
+}
+
+/// What is written as JSON: medians, and every run.
+#[derive(Serialize)]
+pub struct Summary<'a> {
+    scale: u32,
+    runs: u32,
+    rows: Vec<Row>,
+    geomean_tcg_over_gasang: Option<f64>,
+    geomean_gasang_over_native: Option<f64>,
+    boot: BTreeMap<&'static str, Boot>,
+    tcg: &'a [Run],
+    gasang: &'a [Run],
+    native: &'a [Run],
+}
+
+/// Medians of one workload, in seconds.
+#[derive(Clone, Debug, Serialize)]
+pub struct Row {
+    name: String,
+    tcg_s: Option<f64>,
+    gasang_s: f64,
+    native_s: Option<f64>,
+}
+
+/// Medians of the kernel's boot to `/init`, and of memory.
+#[derive(Clone, Debug, Serialize)]
+pub struct Boot {
+    cpu_s: f64,
+    wall_s: f64,
+    peak_mib: f64,
+}
+
+impl Row {
+    fn tcg_over_gasang(&self) -> Option<f64> {
+        ratio(self.tcg_s?, self.gasang_s)
+    }
+
+    fn gasang_over_native(&self) -> Option<f64> {
+        ratio(self.gasang_s, self.native_s?)
+    }
+}
+
+impl Report {
+    /// Without runs yet.
+    pub fn new(rounds: u32, scale: u32) -> Self {
+        Self { scale, rounds, tcg: Vec::new(), gasang: Vec::new(), native: Vec::new() }
+    }
+
+    fn rows(&self) -> Vec<Row> {
+        let names = self.gasang.first().map(|run| run.seconds.keys().cloned().collect::<Vec<_>>());
+        let row = |name: String| {
+            let gasang_s = row_median(&self.gasang, &name)?;
+            let (tcg_s, native_s) = (row_median(&self.tcg, &name), row_median(&self.native, &name));
+            Some(Row { name, tcg_s, gasang_s, native_s })
+        };
+        names.unwrap_or_default().into_iter().filter_map(row).collect()
+    }
+
+    fn boot(&self) -> BTreeMap<&'static str, Boot> {
+        let of = |runs: &[Run]| {
+            let middle = |field: fn(&Run) -> f64| median(runs.iter().map(field).collect());
+            Some(Boot {
+                cpu_s: middle(|run| run.boot_cpu_s)?,
+                wall_s: middle(|run| run.boot_wall_s)?,
+                peak_mib: middle(|run| run.peak_mib)?,
+            })
+        };
+        [("tcg", of(&self.tcg)), ("gasang", of(&self.gasang))]
+            .into_iter()
+            .filter_map(|(name, boot)| Some((name, boot?)))
+            .collect()
+    }
+
+    /// For programs.
+    pub fn summary(&self) -> Summary<'_> {
+        let rows = self.rows();
+        Summary {
+            scale: self.scale,
+            runs: self.rounds,
+            geomean_tcg_over_gasang: geomean(rows.iter().filter_map(Row::tcg_over_gasang)),
+            geomean_gasang_over_native: geomean(rows.iter().filter_map(Row::gasang_over_native)),
+            rows,
+            boot: self.boot(),
+            tcg: &self.tcg,
+            gasang: &self.gasang,
+            native: &self.native,
+        }
+    }
+
+    /// For people, in Markdown.
+    pub fn table(&self) -> String {
+        let summary = self.summary();
+        let mut text = format!("Medians of {} runs; seconds by the guest's clock.\n\n", self.rounds);
+        text += "| workload | QEMU TCG | gasang | host | TCG / gasang | gasang / host |\n|---|---|---|---|---|---|\n";
+        for row in &summary.rows {
+            // Writing to a string cannot fail.
+            let _ = writeln!(
+                text,
+                "| {} | {} | {:.2} | {} | {} | {} |",
+                row.name,
+                cell(row.tcg_s),
+                row.gasang_s,
+                cell(row.native_s),
+                cell(row.tcg_over_gasang()),
+                cell(row.gasang_over_native())
+            );
+        }
+        let (tcg, native) = (summary.geomean_tcg_over_gasang, summary.geomean_gasang_over_native);
+        let _ = writeln!(text, "| **geomean** | | | | **{}** | **{}** |", cell(tcg), cell(native));
+        let boot = |field: fn(&Boot) -> f64| {
+            let of = |name| cell(summary.boot.get(name).map(field));
+            let both = (summary.boot.get("tcg").map(field), summary.boot.get("gasang").map(field));
+            let ratio = both.0.zip(both.1).and_then(|(tcg, gasang)| ratio(tcg, gasang));
+            format!("{} | {} | | {} | |", of("tcg"), of("gasang"), cell(ratio))
+        };
+        let _ = writeln!(text, "| boot to /init, CPU s | {}", boot(|boot| boot.cpu_s));
+        let _ = writeln!(text, "| boot to /init, wall s | {}", boot(|boot| boot.wall_s));
+        let _ = writeln!(text, "| peak memory, MiB | {}", boot(|boot| boot.peak_mib));
+        text
+    }
+}
+
+/// Times below the guest clock's step count as one step.
+fn ratio(over: f64, under: f64) -> Option<f64> {
+    const STEP_S: f64 = 0.01;
+    Some(over.max(STEP_S) / under.max(STEP_S))
+}
+
+fn geomean(ratios: impl Iterator<Item = f64>) -> Option<f64> {
+    let logarithms: Vec<_> = ratios.map(f64::ln).collect();
+    let count = logarithms.len() as f64;
+    (count > 0.0).then(|| (logarithms.iter().sum::<f64>() / count).exp())
+}
+
+fn cell(value: Option<f64>) -> String {
+    value.map_or_else(|| "–".to_owned(), |value| format!("{value:.2}"))
+}
+
+/// Puts the table into the README.
+pub fn write_readme(table: &str) -> anyhow::Result<()> {
+    let path = project::root().join("README.md");
+    let text = std::fs::read_to_string(&path).context("cannot read README.md")?;
+    let text = replaced(&text, table).context("README.md has no place for the table")?;
+    Ok(manager::cache::replace(&path, text.as_bytes())?)
+}
+
+fn replaced(text: &str, table: &str) -> Option<String> {
+    let (before, rest) = text.split_once(BEGIN)?;
+    let (_, after) = rest.split_once(END)?;
+    Some(format!("{before}{BEGIN}\n{table}{END}{after}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn run(seconds: f64) -> Run {
+        Run { seconds: [("gzip".to_owned(), seconds)].into(), boot_cpu_s: seconds, ..Run::default() }
+    }
+
+    #[test]
+    fn ratios_are_of_medians() {
+        let mut report = Report::new(3, 1);
+        report.tcg = [4.0, 6.0, 100.0].map(run).to_vec();
+        report.gasang = [2.0, 3.0, 1.0].map(run).to_vec();
+        report.native = [1.0; 3].map(run).to_vec();
+        let summary = report.summary();
+        assert_eq!(summary.geomean_tcg_over_gasang.map(|ratio| (ratio * 100.0).round()), Some(300.0));
+        assert!(report.table().contains("| gzip | 6.00 | 2.00 | 1.00 | 3.00 | 2.00 |"), "{}", report.table());
+    }
+
+    #[test]
+    fn the_readmes_table_is_replaced() {
+        let text = format!("a\n{BEGIN}\nold\n{END}\nb\n");
+        assert_eq!(replaced(&text, "new\n"), Some(format!("a\n{BEGIN}\nnew\n{END}\nb\n")));
+        assert_eq!(replaced("none", "new"), None);
+    }
+}

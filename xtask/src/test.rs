@@ -1,0 +1,81 @@
+//! `cargo xtask test`: everything that CI runs.
+use std::path::Path;
+
+use clap::Args;
+use manager::images::{Kernel, Script};
+
+use crate::steps::Steps;
+use crate::{guests, prepush, project};
+
+/// Random instruction sequences compared in CI.
+const RANDOM_SEQUENCES: &str = "1000000";
+
+#[derive(Args, Debug)]
+pub struct Test {
+    /// Leave out the steps that fetch and boot guests
+    #[arg(long)]
+    no_boot: bool,
+}
+
+impl Test {
+    /// Runs everything, then says what passed, failed and was skipped.
+    pub fn execute(self) -> anyhow::Result<()> {
+        let mut steps = Steps::default();
+        prepush::add(&mut steps);
+        steps.step("unit and integration tests", workspace_tests);
+        isa(&mut steps);
+        if self.no_boot {
+            steps.skip("boot tests", "--no-boot");
+        } else {
+            boot(&mut steps);
+        }
+        steps.finish()
+    }
+}
+
+fn workspace_tests() -> anyhow::Result<()> {
+    if project::has_cargo_tool("nextest") {
+        let arguments = ["nextest", "run", "--workspace", "--locked", "--no-fail-fast", "--no-tests=pass"];
+        project::run(project::cargo().args(arguments))
+    } else {
+        project::run(project::cargo().args(["test", "--workspace", "--locked", "--no-fail-fast", "--quiet"]))
+    }
+}
+
+fn isa(steps: &mut Steps) {
+    let run = |arguments: &[&str]| {
+        let base = ["run", "--release", "--locked", "--quiet", "--package", "isa-tests", "--"];
+        project::run(project::cargo().args(base).args(arguments))
+    };
+    steps.step("instruction rows", || run(&["rows"]));
+    steps.step("random instruction sequences", || {
+        run(&["random", "--count", RANDOM_SEQUENCES, "--jobs", "2"])
+    });
+}
+
+fn boot(steps: &mut Steps) {
+    let mut gasang = None;
+    steps.step("build gasang", || {
+        gasang = Some(project::build_gasang()?);
+        Ok(())
+    });
+    let mut fetched = false;
+    steps.step("fetch guests", || {
+        guests::with_images(|images| {
+            Kernel::ALL.into_iter().try_for_each(|kernel| images.kernel(kernel).map(drop))?;
+            images.initramfs(&Script::shell())
+        })?;
+        fetched = true;
+        Ok(())
+    });
+    match gasang {
+        Some(gasang) if fetched => steps.step("boot tests", || boot_tests(&gasang)),
+        _ => steps.skip("boot tests", "gasang or its guests could not be had, see above"),
+    }
+}
+
+fn boot_tests(gasang: &Path) -> anyhow::Result<()> {
+    let mut command = project::cargo();
+    command.args(["run", "--locked", "--quiet", "--package", "boot-tests", "--"]);
+    project::run(command.arg("--gasang").arg(gasang).arg("--guests-dir").arg(guests::directory()))
+}
