@@ -35,8 +35,12 @@ pub enum SavedError {
 impl SavedState {
     /// Saves `state` as version `version`.
     pub fn new<T: Serialize>(version: u32, state: &T) -> Self {
-        // Serialising plain structs of numbers cannot fail; a null is refused by every `restore`.
-        Self { version, value: serde_json::to_value(state).unwrap_or(Value::Null) }
+        let value = serde_json::to_value(state).unwrap_or_else(|error| {
+            // A number of more than 64 bits, or a map with keys that are no strings: every `restore` refuses the null.
+            tracing::error!("a device cannot be saved: {error}");
+            Value::Null
+        });
+        Self { version, value }
     }
     /// A device without state.
     pub fn empty() -> Self {

@@ -38,8 +38,11 @@ struct State {
     index: u8,
     /// All bytes; those of the time only while they are being set.
     cmos: Vec<u8>,
-    /// Nanoseconds from 1970 to the machine clock's 0, as the guest has set the time. May be negative.
-    epoch_ns: i128,
+    /// Seconds from 1970 to the machine clock's 0, as the guest has set the time; in all the years that its digits can
+    /// say, nanoseconds would not fit.
+    epoch_s: i64,
+    /// The fraction of a second after that.
+    epoch_fraction_ns: u32,
     /// Interrupt flags of register C.
     flags: u8,
     /// Until when events have been turned into flags.
@@ -69,7 +72,9 @@ impl Rtc {
     }
     /// Nanoseconds since 1970 on this clock.
     fn unix_ns(&self, now_ns: u64) -> i128 {
-        self.state.epoch_ns + i128::from(now_ns)
+        i128::from(self.state.epoch_s) * i128::from(SECOND_NS)
+            + i128::from(self.state.epoch_fraction_ns)
+            + i128::from(now_ns)
     }
     fn unix_seconds(&self, now_ns: u64) -> i64 {
         self.unix_ns(now_ns).div_euclid(i128::from(SECOND_NS)) as i64
@@ -214,7 +219,7 @@ impl Rtc {
             seconds: self.decode(byte(register::SECONDS)),
         };
         let change_s = date.to_unix() - self.unix_seconds(now_ns);
-        self.state.epoch_ns += i128::from(change_s) * i128::from(SECOND_NS);
+        self.state.epoch_s = self.state.epoch_s.saturating_add(change_s);
     }
 
     fn read_indexed(&mut self) -> u8 {
@@ -288,7 +293,14 @@ impl State {
         }
         put(memory::ABOVE_16M, config.low_ram_bytes.saturating_sub(16 << 20) >> 16, 2);
         put(memory::ABOVE_4G, config.high_ram_bytes >> 16, 3);
-        Self { index: 0, cmos, epoch_ns: config.unix_start_ns.into(), flags: 0, seen_ns: 0 }
+        Self {
+            index: 0,
+            cmos,
+            epoch_s: (config.unix_start_ns / SECOND_NS) as i64,
+            epoch_fraction_ns: (config.unix_start_ns % SECOND_NS) as u32,
+            flags: 0,
+            seen_ns: 0,
+        }
     }
 }
 
@@ -299,8 +311,9 @@ impl Device for Rtc {
     fn reset(&mut self) {
         // A battery keeps time and memory; reset clears the interrupts (data sheet, "RESET").
         let b = self.b() & !(spec::B_PERIODIC | spec::B_ALARM | spec::B_UPDATE);
-        let (epoch_ns, now_ns) = (self.state.epoch_ns, self.clock.now_ns());
-        self.state = State { epoch_ns, seen_ns: now_ns, ..State::new(&self.config) };
+        let State { epoch_s, epoch_fraction_ns, .. } = self.state;
+        let seen_ns = self.clock.now_ns();
+        self.state = State { epoch_s, epoch_fraction_ns, seen_ns, ..State::new(&self.config) };
         self.state.cmos[usize::from(register::B)] = b & !spec::B_SET | spec::B_24_HOURS;
         self.update();
     }
@@ -326,6 +339,10 @@ impl Device for Rtc {
         let state: State = saved.take(VERSION)?;
         if state.cmos.len() != spec::REGISTERS || usize::from(state.index) >= spec::REGISTERS {
             return Err(SavedError::Impossible("CMOS of another size"));
+        }
+        // What a guest can set, and what a clock of 64 bits can add to it.
+        if state.epoch_s.unsigned_abs() > 1 << 40 || u64::from(state.epoch_fraction_ns) >= SECOND_NS {
+            return Err(SavedError::Impossible("time out of all calendars"));
         }
         self.state = state;
         self.update();
