@@ -1,0 +1,36 @@
+//! The tests by what they are about.
+
+mod clock;
+mod console;
+mod ends;
+mod kernels;
+mod results;
+
+use crate::Verdict;
+use crate::lab::Lab;
+
+/// One test.
+pub struct Case {
+    /// `group/name`.
+    pub name: String,
+    /// Runs it.
+    pub run: Box<Run>,
+}
+
+/// What a test does.
+type Run = dyn Fn(&Lab) -> anyhow::Result<Verdict>;
+
+impl Case {
+    /// A test that can run anywhere.
+    fn new(name: impl Into<String>, run: impl Fn(&Lab) -> anyhow::Result<()> + 'static) -> Self {
+        Self { name: name.into(), run: Box::new(move |lab| run(lab).map(|()| Verdict::Passed)) }
+    }
+}
+
+/// All of them.
+pub fn all() -> Vec<Case> {
+    [kernels::cases(), console::cases(), ends::cases(), results::cases(), clock::cases()]
+        .into_iter()
+        .flatten()
+        .collect()
+}

@@ -1,0 +1,71 @@
+//! Programs compute in the guest what they compute on the host, with the same busybox.
+use std::process::Command;
+
+use anyhow::ensure;
+
+use super::Case;
+use crate::lab::{Lab, Setup};
+
+/// Deterministic work of many kinds; prints checksums. Busybox takes the names of its programs as first word.
+const WORK: &str = "
+$B dd if=/dev/zero bs=1M count=8 2>/dev/null | $B sha256sum
+$B dd if=/dev/zero bs=1M count=8 2>/dev/null | $B sha512sum
+$B dd if=/dev/zero bs=1M count=16 2>/dev/null | $B md5sum
+$B cat $B | $B sha1sum
+$B cat $B | $B gzip -9 -c | $B gunzip -c | $B md5sum
+$B cat $B | $B bzip2 -9 -c | $B md5sum
+$B cat $B | $B bzip2 -9 -c | $B bunzip2 -c | $B md5sum
+$B awk 'BEGIN{s=0;for(i=0;i<200000;i++){s=(s*31+i)%1000003}print s}'
+$B awk 'BEGIN{x=0.5;for(i=0;i<100000;i++){x=3.7*x*(1-x)}printf \"%.17g\\n\", x}'
+$B awk 'BEGIN{for(i=1;i<200;i++)printf \"%.15g %.15g %.15g %.15g\\n\", sin(i), exp(i/50), log(i), atan2(i,3)}' | $B md5sum
+$B awk 'BEGIN{for(i=0;i<50000;i++){k=\"k\" i%5000;a[k]=a[k] substr(\"abcdefgh\",i%8,1)}for(k in a)print k, a[k]}' | $B sort | $B md5sum
+$B seq 1 20000 | $B sort -r -n | $B uniq | $B tr 0-9 a-j | $B md5sum
+i=0; while [ $i -lt 20000 ]; do i=$((i + 1)); done; echo $((i * 0x7fffffffffff % 1000003))
+$B seq 1 2000 | $B sed 's/1/one/g; s/2$/two/' | $B grep -c one
+$B printf '%s\\n' '2^64 3 / 7 -1 * p' 2>/dev/null | $B md5sum
+$B head -c 300000 $B | $B base64 | $B xz -t 2>/dev/null; $B head -c 300000 $B | $B base64 | $B cksum
+";
+
+/// One test: the whole list.
+pub fn cases() -> Vec<Case> {
+    vec![
+        Case::new("results/checksums-match-the-hosts", checksums),
+        Case::new("results/workloads-run", workloads),
+    ]
+}
+
+fn checksums(lab: &Lab) -> anyhow::Result<()> {
+    let busybox = lab.images().busybox()?;
+    let directory = std::env::temp_dir().join(format!("gasang-boot-{}", std::process::id()));
+    std::fs::create_dir_all(&directory)?;
+    let program = directory.join("busybox");
+    std::fs::copy(busybox, &program)?;
+    let host = format!("chmod +x {0}; B={0}; {WORK}", program.display());
+    let output = Command::new("sh").arg("-c").arg(host).output();
+    std::fs::remove_dir_all(&directory)?;
+    let host = String::from_utf8(output?.stdout)?;
+    let said =
+        lab.run_script(&Setup::script("results", &format!("B=/bin/busybox; echo begin; {WORK}\necho end")))?;
+    let begin = said.find("begin\n").map_or(0, |at| at + "begin\n".len());
+    let end = said.rfind("end\n").unwrap_or(said.len());
+    let guest = &said[begin..end.max(begin)];
+    ensure!(host.lines().count() >= 15, "the host computed too little:\n{host}");
+    let lines = host.lines().zip(guest.lines()).zip(1..);
+    let differences: Vec<_> = lines
+        .filter(|((host, guest), _)| host != guest)
+        .map(|(pair, n)| format!("line {n}: {pair:?}"))
+        .collect();
+    ensure!(differences.is_empty(), "host and guest differ:\n{}", differences.join("\n"));
+    ensure!(host.lines().count() == guest.lines().count(), "the guest said:\n{guest}\nthe host:\n{host}");
+    Ok(())
+}
+
+fn workloads(lab: &Lab) -> anyhow::Result<()> {
+    let text = include_str!("../../../../benches/guest-workloads.sh");
+    let said = lab.run_script(&Setup::script("workloads", text))?;
+    let rows = text.lines().filter_map(|line| line.strip_prefix("bench ")?.split_whitespace().next());
+    for row in rows {
+        ensure!(said.contains(&format!("BENCH {row} ")), "no result of {row} in:\n{said}");
+    }
+    Ok(())
+}

@@ -1,0 +1,132 @@
+//! A running guest, from the outside: what it says, what is typed, how it ends.
+use std::io::{Read, Write};
+use std::process::{Child, ChildStdin, Command, ExitStatus, Stdio};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, bail};
+
+/// How long anything may take before a test fails; generous, since nothing is timed by it.
+pub const PATIENCE: Duration = Duration::from_secs(120);
+
+/// One guest. Dropping it kills it.
+pub struct Guest {
+    child: Child,
+    input: Option<ChildStdin>,
+    output: Receiver<Vec<u8>>,
+    errors: Receiver<Vec<u8>>,
+    /// Everything said so far.
+    said: Vec<u8>,
+    /// What [`Guest::expect`] has not passed yet starts here.
+    seen: usize,
+}
+
+impl Guest {
+    /// Starts the command with pipes on all three streams.
+    pub fn start(command: &mut Command) -> anyhow::Result<Self> {
+        command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        let mut child = command.spawn().context("cannot start gasang")?;
+        let input = child.stdin.take();
+        let output = reader(child.stdout.take().context("no stdout")?);
+        let errors = reader(child.stderr.take().context("no stderr")?);
+        Ok(Self { child, input, output, errors, said: Vec::new(), seen: 0 })
+    }
+
+    /// The process's id.
+    pub fn id(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// Types a line.
+    pub fn type_line(&mut self, line: &str) -> anyhow::Result<()> {
+        let input = self.input.as_mut().context("stdin is closed")?;
+        input.write_all(format!("{line}\n").as_bytes()).context("the guest takes no input")
+    }
+
+    /// Closes stdin.
+    pub fn end_input(&mut self) {
+        self.input = None;
+    }
+
+    /// Waits until the guest says `text`, after what was expected before. Returns what came between.
+    pub fn expect(&mut self, text: &str) -> anyhow::Result<String> {
+        let deadline = Instant::now() + PATIENCE;
+        loop {
+            let rest = &self.said[self.seen..];
+            if let Some(at) = rest.windows(text.len()).position(|window| window == text.as_bytes()) {
+                let between = String::from_utf8_lossy(&rest[..at]).into_owned();
+                self.seen += at + text.len();
+                return Ok(between);
+            }
+            match self.output.recv_timeout(deadline.saturating_duration_since(Instant::now())) {
+                Ok(bytes) => self.said.extend(bytes),
+                Err(RecvTimeoutError::Timeout) => {
+                    bail!("the guest never said '{text}'; {}", self.last_words())
+                }
+                Err(RecvTimeoutError::Disconnected) => {
+                    bail!("the guest ended without saying '{text}'; {}", self.last_words())
+                }
+            }
+        }
+    }
+
+    /// Waits for the end, and returns the exit status and all that was said.
+    pub fn finish(mut self) -> anyhow::Result<Finished> {
+        let deadline = Instant::now() + PATIENCE;
+        loop {
+            match self.output.recv_timeout(deadline.saturating_duration_since(Instant::now())) {
+                Ok(bytes) => self.said.extend(bytes),
+                Err(RecvTimeoutError::Disconnected) => break,
+                Err(RecvTimeoutError::Timeout) => bail!("the guest did not end; {}", self.last_words()),
+            }
+        }
+        let status = self.child.wait()?;
+        let errors: Vec<u8> = self.errors.iter().flatten().collect();
+        Ok(Finished { status, output: text(&self.said), errors: text(&errors) })
+    }
+
+    fn last_words(&self) -> String {
+        let all = text(&self.said);
+        let lines: Vec<_> = all.lines().collect();
+        let errors: Vec<u8> = self.errors.try_iter().flatten().collect();
+        let tail = lines[lines.len().saturating_sub(15)..].join("\n    ");
+        format!("it said at last:\n    {tail}\n  and on stderr: {}", text(&errors).trim())
+    }
+}
+
+impl Drop for Guest {
+    fn drop(&mut self) {
+        // It may have ended by itself.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// A guest that has ended.
+#[derive(Debug)]
+pub struct Finished {
+    /// How the command ended.
+    pub status: ExitStatus,
+    /// All that the guest said.
+    pub output: String,
+    /// All that gasang said.
+    pub errors: String,
+}
+
+fn text(bytes: &[u8]) -> String {
+    String::from_utf8_lossy(bytes).replace('\r', "")
+}
+
+/// Reads to the end, on a thread.
+fn reader(mut stream: impl Read + Send + 'static) -> Receiver<Vec<u8>> {
+    let (sender, receiver) = channel();
+    std::thread::spawn(move || {
+        let mut buffer = [0; 4096];
+        while let Ok(length) = stream.read(&mut buffer) {
+            if length == 0 || sender.send(buffer[..length].to_vec()).is_err() {
+                return;
+            }
+        }
+    });
+    receiver
+}
