@@ -141,8 +141,7 @@ impl Cpu {
         self.status_flags = value & flags::STATUS;
         self.interrupt_flag = value & flags::IF;
         self.direction_flag = value & flags::DF;
-        self.other_flags =
-            value & flags::DEFINED & !(flags::STATUS | flags::IF | flags::DF | flags::FIXED);
+        self.other_flags = value & flags::DEFINED & !(flags::STATUS | flags::IF | flags::DF | flags::FIXED);
         if self.interrupt_flag != 0 && self.interrupt_waiting != 0 {
             self.attention.store(1, Ordering::Relaxed);
         }

@@ -18,7 +18,6 @@ pub fn cpu_of(mmu: &mut Mmu) -> &mut Cpu {
 
 /// The register file beside a borrow of the MMU. The `Cpu` lies in memory of its own (the state pages of the views), which
 /// no method of [`Mmu`] touches except through the `&Cpu` it is given.
-#[expect(clippy::mut_from_ref, reason = "disjoint memory behind one owner")]
 pub fn cpu_apart<'a>(mmu: &Mmu) -> &'a mut Cpu {
     // SAFETY: as above; callers use it within one call and never keep two.
     unsafe { &mut *mmu.views().cpu() }

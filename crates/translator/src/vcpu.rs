@@ -17,7 +17,7 @@ use crate::cache::blocks::{Blocks, CodeMode};
 use crate::cache::code::CodeBuffer;
 use crate::cpu::{Cpu, Mode};
 use crate::cpuid::CpuidModel;
-use crate::interp::{Env, InterruptKind, Interpreter, Step};
+use crate::interp::{Env, Interpreter, InterruptKind, Step};
 use crate::lower::block::Lowering;
 use crate::mmu::access::Filled;
 use crate::mmu::table::Ring;
@@ -340,7 +340,10 @@ impl BtVcpu {
         self.locate();
         let (vector, rip) = (self.cpu().exit_argument, self.cpu().rip);
         if vector == u64::from(x86::exception::vector::PF) {
-            tracing::error!(rip = format_args!("{rip:#x}"), "translated code touched host memory that is not there");
+            tracing::error!(
+                rip = format_args!("{rip:#x}"),
+                "translated code touched host memory that is not there"
+            );
             return Next::Leave(Stop::Shutdown(ShutdownCause::EngineError { rip }));
         }
         Next::Interpret

@@ -96,8 +96,11 @@ pub struct Block {
     pub key: Key,
     /// First address of its host code: the entry for jumps through the table.
     pub checked: u64,
-    /// The entry that looks for attention first.
+    /// Where linked jumps go that have to look for attention.
     pub attention: u64,
+    /// Where other linked jumps go: the body, or, for a position-independent block across a page end, a way through the
+    /// jump table, which knows whether the second page is still the same.
+    pub linked: u64,
     /// The entry that does neither.
     pub body: u64,
     /// One past its last host byte.
@@ -199,10 +202,10 @@ impl Blocks {
             return None;
         }
         let target = self.get(to);
-        let (attention, body) = (target.attention, target.body);
+        let (attention, linked) = (target.attention, target.linked);
         let link = &mut self.all[from as usize].links[usize::from(index)];
         link.to = Some(to);
-        let patch = (link.place, if link.backward { attention } else { body });
+        let patch = (link.place, if link.backward { attention } else { linked });
         self.all[to as usize].incoming.push((from, index));
         Some(patch)
     }
@@ -292,6 +295,7 @@ mod tests {
             key: Key { gpa, page: ANY_PAGE, mode: MODE },
             checked: host,
             attention: host + 4,
+            linked: host + 8,
             body: host + 8,
             end: host + 40,
             sources: vec![(gpa, 16)],

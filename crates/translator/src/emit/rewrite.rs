@@ -148,7 +148,9 @@ mod tests {
     #[test]
     fn truncated_and_foreign_bytes_are_refused() {
         let mut out = Vec::new();
-        for bytes in [&[][..], &[0x48], &[0x8b], &[0x8b, 0x04], &[0x62, 0xf1, 0x7c, 0x48, 0x10, 0x00], &[0x8b, 0xc0]] {
+        for bytes in
+            [&[][..], &[0x48], &[0x8b], &[0x8b, 0x04], &[0x62, 0xf1, 0x7c, 0x48, 0x10, 0x00], &[0x8b, 0xc0]]
+        {
             assert!(with_memory_at(bytes, 10, &mut out).is_none(), "{bytes:x?}");
         }
     }

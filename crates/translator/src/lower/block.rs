@@ -204,9 +204,12 @@ impl Lowering {
         if !last.way.ends_block() {
             self.fall_through(&last);
         }
+        let end = (last.instruction.next_ip() - source.address) as usize;
+        let crosses = end > to_page_end && !self.is_absolute();
+        let linked = if crosses { Some(self.emit_way_through_table(source)) } else { None };
         self.emit_cold();
         self.code = code;
-        Some(self.finish(source))
+        Some(self.finish(source, linked))
     }
 
     fn restart(&mut self, source: &Source<'_>, origin: u64) {
@@ -369,10 +372,13 @@ impl Lowering {
             way if !way.ends_block() => last.instruction.next_ip(),
             _ => return STATUS,
         };
-        let (Some(start), true) = (target.checked_sub(source.address), target & !PAGE_OFFSET == self.page) else {
+        let (Some(start), true) = (target.checked_sub(source.address), target & !PAGE_OFFSET == self.page)
+        else {
             return STATUS;
         };
-        let Some(bytes) = source.bytes.get(start as usize..) else { return STATUS };
+        let to_page_end = (PAGE_SIZE - (source.address & PAGE_OFFSET)) as usize;
+        let inside = &source.bytes[..source.bytes.len().min(to_page_end)];
+        let Some(bytes) = inside.get(start as usize..) else { return STATUS };
         let bytes = &bytes[..bytes.len().min(48)];
         let mut peeked = std::mem::take(&mut self.peeked);
         decode(bytes, target, source.mode, &mut peeked);
@@ -388,6 +394,14 @@ impl Lowering {
     pub(super) fn link(&mut self, from: Offset, target: i64) {
         let backward = target <= self.guest_start || self.wants_attention;
         self.cold.push(Cold::Link { from, target, backward });
+    }
+
+    /// Where jumps inside the page enter a block across its end.
+    fn emit_way_through_table(&mut self, source: &Source<'_>) -> Offset {
+        let start = self.asm.here();
+        self.flags = FlagPlace::Eflags;
+        self.table_exit((source.address & PAGE_OFFSET) as i64);
+        start
     }
 
     fn emit_cold(&mut self) {
@@ -447,7 +461,7 @@ impl Lowering {
         self.cold = cold;
     }
 
-    fn finish(&mut self, source: &Source<'_>) -> Lowered<'_> {
+    fn finish(&mut self, source: &Source<'_>, linked: Option<Offset>) -> Lowered<'_> {
         let asm = &self.asm;
         let to_page_end = (PAGE_SIZE - (source.gpa & PAGE_OFFSET)) as usize;
         let mut sources = vec![(source.gpa, self.looked_at.min(to_page_end) as u32)];
@@ -459,7 +473,8 @@ impl Lowering {
         let block = Block {
             key: Self::key(source.address, source.gpa, source.mode),
             checked: asm.address(0),
-            attention: asm.address(self.attention),
+            attention: asm.address(linked.unwrap_or(self.attention)),
+            linked: asm.address(linked.unwrap_or(self.body)),
             body: asm.address(self.body),
             end: asm.address(asm.here()),
             sources,

@@ -128,7 +128,8 @@ impl Lowering {
         let instruction = &decoded.instruction;
         let register = instruction.op1_register();
         let size = register.size() as u32;
-        let access = if instruction.mnemonic() == iced_x86::Mnemonic::Bt { Access::Read } else { Access::Write };
+        let access =
+            if instruction.mnemonic() == iced_x86::Mnemonic::Bt { Access::Read } else { Access::Write };
         self.spill_if_live(decoded);
         self.effective_address(instruction, T0);
         let source = number(register);

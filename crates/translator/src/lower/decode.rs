@@ -1,7 +1,7 @@
 //! Decoding of a block, and the choice of a way for each instruction.
 use iced_x86::{
-    Code, CpuidFeature, Decoder, DecoderOptions, EncodingKind, FlowControl, Instruction, InstructionInfoFactory,
-    Mnemonic, OpAccess, OpKind, Register,
+    Code, CpuidFeature, Decoder, DecoderOptions, EncodingKind, FlowControl, Instruction,
+    InstructionInfoFactory, Mnemonic, OpAccess, OpKind, Register,
 };
 
 use super::string::StringOperation;
@@ -190,7 +190,9 @@ fn flow(instruction: &Instruction) -> Way {
         Code::Jmp_rm64 => Way::JumpIndirect,
         Code::Call_rm64 => Way::CallIndirect,
         Code::Retnq | Code::Retnq_imm16 => Way::Return,
-        _ if instruction.is_jcc_short_or_near() && instruction.op0_kind() == OpKind::NearBranch64 => Way::JumpIf,
+        _ if instruction.is_jcc_short_or_near() && instruction.op0_kind() == OpKind::NearBranch64 => {
+            Way::JumpIf
+        }
         _ => Way::Interpret,
     }
 }
@@ -285,13 +287,72 @@ fn may_copy(instruction: &Instruction) -> bool {
     }
     !matches!(
         instruction.mnemonic(),
-        Cpuid | Rdtsc | Rdtscp | Rdpid | Rdpmc | Xgetbv | Sgdt | Sidt | Sldt | Str | Smsw | Lar | Lsl | Verr | Verw
-            | Fxsave | Fxsave64 | Fxrstor | Fxrstor64 | Xsave | Xsave64 | Xsaveopt | Xsaveopt64 | Xrstor | Xrstor64
-            | Fnstenv | Fstenv | Fnsave | Fsave | Fldenv | Frstor | Fstcw | Fstsw | Finit | Fclex | Fstdw | Fstsg
-            | Cli | Sti | Cld | Std | Xlatb | Maskmovq | Maskmovdqu | Vmaskmovdqu
-            | Rdfsbase | Rdgsbase | Wrfsbase | Wrgsbase
-            | Vpgatherdd | Vpgatherdq | Vpgatherqd | Vpgatherqq | Vgatherdps | Vgatherdpd | Vgatherqps | Vgatherqpd
-            | Clflush | Clflushopt | Clwb | Lfs | Lgs | Lss | Swapgs | Movdir64b | Enqcmd
+        Cpuid
+            | Rdtsc
+            | Rdtscp
+            | Rdpid
+            | Rdpmc
+            | Xgetbv
+            | Sgdt
+            | Sidt
+            | Sldt
+            | Str
+            | Smsw
+            | Lar
+            | Lsl
+            | Verr
+            | Verw
+            | Fxsave
+            | Fxsave64
+            | Fxrstor
+            | Fxrstor64
+            | Xsave
+            | Xsave64
+            | Xsaveopt
+            | Xsaveopt64
+            | Xrstor
+            | Xrstor64
+            | Fnstenv
+            | Fstenv
+            | Fnsave
+            | Fsave
+            | Fldenv
+            | Frstor
+            | Fstcw
+            | Fstsw
+            | Finit
+            | Fclex
+            | Fstdw
+            | Fstsg
+            | Cli
+            | Sti
+            | Cld
+            | Std
+            | Xlatb
+            | Maskmovq
+            | Maskmovdqu
+            | Vmaskmovdqu
+            | Rdfsbase
+            | Rdgsbase
+            | Wrfsbase
+            | Wrgsbase
+            | Vpgatherdd
+            | Vpgatherdq
+            | Vpgatherqd
+            | Vpgatherqq
+            | Vgatherdps
+            | Vgatherdpd
+            | Vgatherqps
+            | Vgatherqpd
+            | Clflush
+            | Clflushopt
+            | Clwb
+            | Lfs
+            | Lgs
+            | Lss
+            | Swapgs
+            | Movdir64b
+            | Enqcmd
     )
 }
 
@@ -352,7 +413,18 @@ fn uses_vectors(instruction: &Instruction) -> bool {
     use Mnemonic::*;
     let only_in_name = matches!(
         instruction.mnemonic(),
-        Lfence | Mfence | Sfence | Pause | Movnti | Prefetchnta | Prefetcht0 | Prefetcht1 | Prefetcht2 | Clflush | Crc32 | Popcnt
+        Lfence
+            | Mfence
+            | Sfence
+            | Pause
+            | Movnti
+            | Prefetchnta
+            | Prefetcht0
+            | Prefetcht1
+            | Prefetcht2
+            | Clflush
+            | Crc32
+            | Popcnt
     );
     !only_in_name && instruction.cpuid_features().iter().any(|feature| is_vector_feature(*feature))
 }

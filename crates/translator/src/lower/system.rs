@@ -160,11 +160,9 @@ impl Lowering {
         asm.op_mem(0, false, &[0x0f, 0xb6], T1, Mem::gs(SPILLED)); // movzx r11d, byte: OF
         asm.raw(&[0x41, 0xc1, 0xe3, 11]); // shl r11d, 11
         asm.op_mem(0, false, &[0x0a], T1, Mem::gs(SPILLED + 1)); // or r11b, byte: the rest
-        for field in [
-            offset_of!(Cpu, interrupt_flag),
-            offset_of!(Cpu, direction_flag),
-            offset_of!(Cpu, other_flags),
-        ] {
+        for field in
+            [offset_of!(Cpu, interrupt_flag), offset_of!(Cpu, direction_flag), offset_of!(Cpu, other_flags)]
+        {
             asm.op_mem(0, true, &[0x0b], T1, Mem::gs(field)); // or
         }
     }

@@ -45,13 +45,7 @@ impl Mmu {
     }
 
     /// Makes the look-up entry for an access of translated code, or `#PF`.
-    pub fn fill(
-        &mut self,
-        cpu: &Cpu,
-        address: Gva,
-        access: Access,
-        ring: Ring,
-    ) -> Result<Filled, Exception> {
+    pub fn fill(&mut self, cpu: &Cpu, address: Gva, access: Access, ring: Ring) -> Result<Filled, Exception> {
         let privilege = if ring == Ring::User { Privilege::User } else { Privilege::Supervisor };
         let translation = self.walk(cpu, address, access, privilege)?;
         self.remember(cpu, address, ring, &translation);
@@ -147,7 +141,6 @@ impl Mmu {
     }
 
     /// The one or two physical pieces of a range; the second with the length of the first.
-    #[expect(clippy::type_complexity, reason = "a pair of places, named in the comment")]
     fn pieces(
         &mut self,
         cpu: &Cpu,

@@ -74,8 +74,10 @@ impl Mmu {
             if slot.filled.iter().all(Vec::is_empty) {
                 continue;
             }
-            let large =
-                [22, 21, 30].into_iter().filter(|shift| slot.large.remove(&(*shift, address.0 >> shift))).max();
+            let large = [22, 21, 30]
+                .into_iter()
+                .filter(|shift| slot.large.remove(&(*shift, address.0 >> shift)))
+                .max();
             if let Some(shift) = large {
                 self.clear_view(view, |entry| entry.read >> shift == address.0 >> shift);
             } else {

@@ -71,7 +71,14 @@ impl Views {
             let shared = libc::MAP_SHARED | libc::MAP_FIXED;
             // SAFETY: the target lies inside our own mapping.
             let placed = unsafe {
-                libc::mmap(views.start(view).cast(), STATE_BYTES, protection, shared, views._state.as_raw_fd(), 0)
+                libc::mmap(
+                    views.start(view).cast(),
+                    STATE_BYTES,
+                    protection,
+                    shared,
+                    views._state.as_raw_fd(),
+                    0,
+                )
             };
             if placed == libc::MAP_FAILED {
                 return Err(std::io::Error::last_os_error());

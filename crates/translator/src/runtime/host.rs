@@ -9,7 +9,10 @@ pub fn missing() -> Option<&'static str> {
     // SAFETY: a plain look-up in this process's auxiliary vector.
     let user_bases = unsafe { libc::getauxval(libc::AT_HWCAP2) } & HWCAP2_FSGSBASE != 0;
     let needs = [
-        ("BMI2 (RORX, PEXT, SHRX; Intel since Haswell, AMD since Excavator)", std::arch::is_x86_feature_detected!("bmi2")),
+        (
+            "BMI2 (RORX, PEXT, SHRX; Intel since Haswell, AMD since Excavator)",
+            std::arch::is_x86_feature_detected!("bmi2"),
+        ),
         ("XSAVE", std::arch::is_x86_feature_detected!("xsave")),
         ("FSGSBASE in user mode (Linux 5.9 or later on a CPU that has it)", user_bases),
     ];

@@ -134,9 +134,7 @@ impl BtVcpu {
         let epoch = self.statistics.epoch;
         match self.find(mode, io) {
             Ok(Some(to)) => {
-                let crosses = self.blocks.get(to).sources.len() > 1;
                 if epoch == self.statistics.epoch
-                    && !(mode.user && crosses)
                     && let Some((place, code)) = self.blocks.link(from, index, to)
                 {
                     self.buffer.patch_relative(place, code);
