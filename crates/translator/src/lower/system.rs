@@ -14,7 +14,7 @@ use crate::cache::blocks::CodeMode;
 use crate::cpu::Cpu;
 use crate::emit::asm::{Asm, Mem, Reg, T0, T1, cond};
 use crate::mmu::table::{Jumps, Ring};
-use crate::mmu::view;
+use crate::mmu::{Access, view};
 use crate::runtime::thunks::{GUEST_GS_BASE, gpr, segment_base};
 use x86::Segment;
 use x86::flags;
@@ -44,6 +44,8 @@ pub enum System {
     TimeStamp,
     /// MOV from a control register: its offset in [`Cpu`].
     ReadControl(usize),
+    /// MOV from a segment register: its number.
+    ReadSegment(usize),
     /// RDFSBASE, RDGSBASE: the offset of the base.
     ReadBase(usize),
     /// WRFSBASE, WRGSBASE: the offset of the base.
@@ -68,16 +70,15 @@ impl System {
             Mnemonic::Rdgsbase if mode.bases => base_access(instruction, GS).map(Self::ReadBase),
             Mnemonic::Wrfsbase if mode.bases => base_access(instruction, FS).map(Self::WriteBase),
             Mnemonic::Wrgsbase if mode.bases => base_access(instruction, GS).map(Self::WriteBase),
-            Mnemonic::Mov if supervisor && instruction.code() == Code::Mov_r64_cr => {
-                let field = match instruction.op1_register() {
-                    Register::CR0 => offset_of!(Cpu, cr0),
-                    Register::CR2 => offset_of!(Cpu, cr2),
-                    Register::CR3 => offset_of!(Cpu, cr3),
-                    Register::CR4 => offset_of!(Cpu, cr4),
-                    _ => return None,
-                };
-                Some(Self::ReadControl(field))
-            }
+            Mnemonic::Mov if instruction.op1_kind() == OpKind::Register => match instruction.op1_register() {
+                Register::ES => Some(Self::ReadSegment(ES)),
+                Register::CS => Some(Self::ReadSegment(CS)),
+                Register::SS => Some(Self::ReadSegment(SS)),
+                Register::DS => Some(Self::ReadSegment(DS)),
+                Register::FS => Some(Self::ReadSegment(FS)),
+                Register::GS => Some(Self::ReadSegment(GS)),
+                _ => control_read(instruction, supervisor),
+            },
             _ => None,
         }
     }
@@ -86,6 +87,20 @@ impl System {
     pub fn ends_block(self) -> bool {
         matches!(self, Self::Call | Self::Return)
     }
+}
+
+fn control_read(instruction: &Instruction, supervisor: bool) -> Option<System> {
+    if !supervisor || instruction.code() != Code::Mov_r64_cr {
+        return None;
+    }
+    let field = match instruction.op1_register() {
+        Register::CR0 => offset_of!(Cpu, cr0),
+        Register::CR2 => offset_of!(Cpu, cr2),
+        Register::CR3 => offset_of!(Cpu, cr3),
+        Register::CR4 => offset_of!(Cpu, cr4),
+        _ => return None,
+    };
+    Some(System::ReadControl(field))
 }
 
 fn base_access(instruction: &Instruction, segment: usize) -> Option<usize> {
@@ -135,7 +150,33 @@ impl Lowering {
                     self.asm.store(Self::home(to), to);
                 }
             }
+            System::ReadSegment(number) => self.read_segment(decoded, number),
             System::WriteBase(field) => self.write_base(decoded, field),
+        }
+    }
+
+    /// A selector to a register (16 bits merged, wider ones zero-extended) or to memory (always 16 bits).
+    fn read_segment(&mut self, decoded: &Decoded, which: usize) {
+        let selector = Mem::gs(segment(which) + offset_of!(Segment, selector));
+        let instruction = &decoded.instruction;
+        if instruction.op0_kind() == OpKind::Memory {
+            self.look_up_operand(decoded, 2, Access::Write, T0);
+            self.asm.op_mem(0, false, &[0x0f, 0xb7], T1, selector); // movzx
+            self.asm.op_mem(0x66, false, &[0x89], T1, Mem::base(T0, 0));
+            return;
+        }
+        let to = number(instruction.op0_register());
+        let home = to == T0 || to == T1;
+        if home {
+            self.asm.load(to, Self::home(to));
+        }
+        if instruction.op0_register().size() == 2 {
+            self.asm.op_mem(0x66, false, &[0x8b], to, selector);
+        } else {
+            self.asm.op_mem(0, false, &[0x0f, 0xb7], to, selector);
+        }
+        if home {
+            self.asm.store(Self::home(to), to);
         }
     }
 
