@@ -135,7 +135,7 @@ impl Uart {
     fn write_fifo_control(&mut self, value: u8) {
         let switched = (value ^ self.state.fcr) & fcr::ENABLE != 0;
         if switched || value & fcr::CLEAR_RECEIVER != 0 {
-            self.state.received.clear();
+            self.take_back_received();
             self.state.timed_out = false;
             self.state.timeout_ns = None;
         }

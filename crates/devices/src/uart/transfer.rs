@@ -55,6 +55,17 @@ impl Uart {
             (self.on_room)();
         }
     }
+    /// Empties the receiver. A driver that probes the port turns its interrupts on for a moment, which looks like
+    /// listening; what it then clears unread still waits for the driver that means it.
+    pub(super) fn take_back_received(&mut self) {
+        let state = &mut self.state;
+        if !state.is_looped() {
+            while let Some(byte) = state.received.pop_back() {
+                state.input.push_front(byte);
+            }
+        }
+        state.received.clear();
+    }
     /// The receiver buffer register. An empty one reads as 0.
     pub(super) fn read_received(&mut self) -> u8 {
         let byte = self.state.received.pop_front().unwrap_or(0);
