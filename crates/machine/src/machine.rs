@@ -233,4 +233,6 @@ impl Drop for Mourner {
 }
 
 #[cfg(test)]
+mod guest_code;
+#[cfg(test)]
 mod tests;
