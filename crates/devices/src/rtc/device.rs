@@ -312,8 +312,9 @@ impl Device for Rtc {
         // A battery keeps time and memory; reset clears the interrupts (data sheet, "RESET").
         let b = self.b() & !(spec::B_PERIODIC | spec::B_ALARM | spec::B_UPDATE);
         let State { epoch_s, epoch_fraction_ns, .. } = self.state;
+        let cmos = std::mem::take(&mut self.state.cmos);
         let seen_ns = self.clock.now_ns();
-        self.state = State { epoch_s, epoch_fraction_ns, seen_ns, ..State::new(&self.config) };
+        self.state = State { epoch_s, epoch_fraction_ns, seen_ns, cmos, ..State::new(&self.config) };
         self.state.cmos[usize::from(register::B)] = b & !spec::B_SET | spec::B_24_HOURS;
         self.update();
     }
