@@ -18,9 +18,12 @@ impl Qemu {
         self.root.join("usr/bin/qemu-system-x86_64")
     }
 
-    /// Where its shared libraries are, for `LD_LIBRARY_PATH`.
-    pub fn libraries(&self) -> PathBuf {
-        self.root.join("usr/lib/x86_64-linux-gnu")
+    /// Where its shared libraries are, for `LD_LIBRARY_PATH`: packages use both places.
+    pub fn libraries(&self) -> std::ffi::OsString {
+        let mut places = self.root.join("usr/lib/x86_64-linux-gnu").into_os_string();
+        places.push(":");
+        places.push(self.root.join("lib/x86_64-linux-gnu"));
+        places
     }
 
     /// Where its firmware is, for `-L`, first one first.
