@@ -17,13 +17,12 @@ $B cat $B | $B bzip2 -9 -c | $B md5sum
 $B cat $B | $B bzip2 -9 -c | $B bunzip2 -c | $B md5sum
 $B awk 'BEGIN{s=0;for(i=0;i<200000;i++){s=(s*31+i)%1000003}print s}'
 $B awk 'BEGIN{x=0.5;for(i=0;i<100000;i++){x=3.7*x*(1-x)}printf \"%.17g\\n\", x}'
-$B awk 'BEGIN{for(i=1;i<200;i++)printf \"%.15g %.15g %.15g %.15g\\n\", sin(i), exp(i/50), log(i), atan2(i,3)}' | $B md5sum
 $B awk 'BEGIN{for(i=0;i<50000;i++){k=\"k\" i%5000;a[k]=a[k] substr(\"abcdefgh\",i%8,1)}for(k in a)print k, a[k]}' | $B sort | $B md5sum
 $B seq 1 20000 | $B sort -r -n | $B uniq | $B tr 0-9 a-j | $B md5sum
 i=0; while [ $i -lt 20000 ]; do i=$((i + 1)); done; echo $((i * 0x7fffffffffff % 1000003))
 $B seq 1 2000 | $B sed 's/1/one/g; s/2$/two/' | $B grep -c one
-$B printf '%s\\n' '2^64 3 / 7 -1 * p' 2>/dev/null | $B md5sum
-$B head -c 300000 $B | $B base64 | $B xz -t 2>/dev/null; $B head -c 300000 $B | $B base64 | $B cksum
+$B head -c 300000 $B | $B base64 | $B cksum
+$B head -c 300000 $B | $B od -x | $B cut -d' ' -f2- | $B fold -w 60 | $B md5sum
 ";
 
 /// One test: the whole list.
@@ -49,7 +48,7 @@ fn checksums(lab: &Lab) -> anyhow::Result<()> {
     let begin = said.find("begin\n").map_or(0, |at| at + "begin\n".len());
     let end = said.rfind("end\n").unwrap_or(said.len());
     let guest = &said[begin..end.max(begin)];
-    ensure!(host.lines().count() >= 15, "the host computed too little:\n{host}");
+    ensure!(host.lines().count() == 15, "the host computed too little:\n{host}");
     let lines = host.lines().zip(guest.lines()).zip(1..);
     let differences: Vec<_> = lines
         .filter(|((host, guest), _)| host != guest)

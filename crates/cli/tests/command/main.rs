@@ -1,0 +1,7 @@
+//! Tests of the built `gasang` command: what it refuses, how it ends, what it leaves behind.
+
+mod arguments;
+mod endings;
+mod process;
+mod sample;
+mod terminal;
