@@ -74,6 +74,10 @@ fn odd_kernels_are_failures_that_say_why() {
     let mut cut = vec![0; 1024];
     cut[510..512].copy_from_slice(&[0x55, 0xaa]);
     cut[0x1f1] = 30;
+    cut[0x201] = 0x6a;
+    cut[0x211] = 1;
+    cut[0x236] = 1;
+    cut[0x25b] = 1;
     cut[0x202..0x206].copy_from_slice(b"HdrS");
     cut[0x206..0x208].copy_from_slice(&[0x0f, 0x02]);
     for (kernel, why) in [

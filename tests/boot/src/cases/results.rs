@@ -21,7 +21,7 @@ $B awk 'BEGIN{for(i=0;i<50000;i++){k=\"k\" i%5000;a[k]=a[k] substr(\"abcdefgh\",
 $B seq 1 20000 | $B sort -r -n | $B uniq | $B tr 0-9 a-j | $B md5sum
 i=0; while [ $i -lt 20000 ]; do i=$((i + 1)); done; echo $((i * 0x7fffffffffff % 1000003))
 $B seq 1 2000 | $B sed 's/1/one/g; s/2$/two/' | $B grep -c one
-$B head -c 300000 $B | $B base64 | $B cksum
+$B head -c 300000 $B | $B base64 | $B sha256sum
 $B head -c 300000 $B | $B od -x | $B cut -d' ' -f2- | $B fold -w 60 | $B md5sum
 ";
 
