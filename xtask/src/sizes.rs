@@ -7,7 +7,8 @@ const FILE_LINES_MAX: usize = 800;
 const FUNCTION_LINES_MAX: usize = 100;
 
 /// Uniform catalogues that read better whole: path and reason.
-const EXEMPT: &[(&str, &str)] = &[];
+const EXEMPT: &[(&str, &str)] =
+    &[("crates/translator/src/interp/class.rs", "one catalogue of mnemonics by family")];
 
 /// Checks the project's Rust files.
 pub fn check() -> anyhow::Result<()> {
