@@ -1,0 +1,83 @@
+//! Comparing how two runners ended.
+use crate::case::{Case, Runner};
+use crate::layout::{self, MEMORY, Region, Rights};
+use crate::row::print;
+use crate::state::{COMPARED_FLAGS, Outcome};
+
+/// The flags that a case's outcomes must agree on.
+pub fn compared_flags(case: &Case) -> u64 {
+    COMPARED_FLAGS & !case.undefined_flags
+}
+
+/// Whether registers and endings agree.
+pub fn registers_agree(case: &Case, one: &Outcome, other: &Outcome) -> bool {
+    let (a, b) = (&one.state, &other.state);
+    one.ending == other.ending
+        && a.gpr == b.gpr
+        && a.rip == b.rip
+        && (a.rflags ^ b.rflags) & compared_flags(case) == 0
+        && a.fs_base == b.fs_base
+        && a.gs_base == b.gs_base
+        && a.vectors == b.vectors
+}
+
+/// The regions that a case may have written: its code window and all writable data.
+pub fn written_regions(case: &Case) -> impl Iterator<Item = Region> {
+    let writable = MEMORY.into_iter().filter(|region| region.rights != Rights::ReadOnly);
+    std::iter::once(case.window()).chain(writable)
+}
+
+/// Whether two runners' memory agrees after the same case.
+pub fn memory_agrees(case: &Case, one: &dyn Runner, other: &dyn Runner) -> bool {
+    written_regions(case).all(|region| one.memory(region) == other.memory(region))
+}
+
+/// One line for each difference, as `what: one, other`.
+pub fn differences(case: &Case, one: (&dyn Runner, &Outcome), other: (&dyn Runner, &Outcome)) -> Vec<String> {
+    let mut lines = Vec::new();
+    let (a, b) = (&one.1.state, &other.1.state);
+    let mut add = |what: &str, left: String, right: String| {
+        if left != right {
+            lines.push(format!("{what}: {left} ({}), {right} ({})", one.0.name(), other.0.name()));
+        }
+    };
+    add("ending", one.1.ending.to_string(), other.1.ending.to_string());
+    for (index, name) in print::GPR_NAMES.into_iter().enumerate() {
+        add(name, print::value(a.gpr[index]), print::value(b.gpr[index]));
+    }
+    add("rip", print::value(a.rip), print::value(b.rip));
+    let mask = compared_flags(case);
+    add("flags", print::flags(a.rflags & mask), print::flags(b.rflags & mask));
+    add("fsbase", print::value(a.fs_base), print::value(b.fs_base));
+    add("gsbase", print::value(a.gs_base), print::value(b.gs_base));
+    for ((name, left), (_, right)) in print::vectors(&a.vectors).into_iter().zip(print::vectors(&b.vectors)) {
+        add(&name, left, right);
+    }
+    for region in written_regions(case) {
+        let (left, right) = (one.0.memory(region), other.0.memory(region));
+        let Some(first) = left.iter().zip(right).position(|(l, r)| l != r) else { continue };
+        let shown = first..(first + 16).min(left.len());
+        let place = print::value(region.base + first as u64);
+        add(&format!("mem[{place}]"), print::bytes(&left[shown.clone()]), print::bytes(&right[shown]));
+    }
+    lines
+}
+
+/// The bytes of data that a case changed: linear address and new bytes, one entry for each run.
+pub fn changed_memory(case: &Case, runner: &dyn Runner) -> Vec<(u64, Vec<u8>)> {
+    let mut runs: Vec<(u64, Vec<u8>)> = Vec::new();
+    let mut index = 0;
+    for (region, before) in case.memory.regions() {
+        for (old, new) in before.iter().zip(runner.memory(region)) {
+            if old != new {
+                let address = layout::address_of(index);
+                match runs.last_mut() {
+                    Some((start, bytes)) if *start + bytes.len() as u64 == address => bytes.push(*new),
+                    _ => runs.push((address, vec![*new])),
+                }
+            }
+            index += 1;
+        }
+    }
+    runs
+}

@@ -1,0 +1,82 @@
+//! All runners together: a case runs on each, and the first one is right.
+use crate::bare::{BareCpu, BareError};
+use crate::case::{Case, Runner};
+use crate::compare;
+use crate::engine::{Engine, Entry, Kind};
+use crate::state::Outcome;
+
+/// The runners, the bare CPU first if it can serve.
+pub struct Oracle {
+    bare: Option<BareCpu>,
+    engines: Vec<Engine>,
+    outcomes: Vec<Outcome>,
+    /// Why there is no bare CPU.
+    pub bare_missing: Option<BareError>,
+}
+
+impl Oracle {
+    /// Interpreter, translator, and the bare CPU where it can serve.
+    pub fn new(entry: Entry) -> anyhow::Result<Self> {
+        // Engines first: the bare CPU's signal handlers chain to theirs.
+        let engines =
+            vec![Engine::new(Kind::Interpreter, entry)?, Engine::new(Kind::Translator, entry)?];
+        let (bare, bare_missing) = match BareCpu::new() {
+            Ok(bare) => (Some(bare), None),
+            Err(error) => (None, Some(error)),
+        };
+        Ok(Self { bare, engines, outcomes: vec![Outcome::default(); 3], bare_missing })
+    }
+
+    /// Changes how the engines enter cases.
+    pub fn set_entry(&mut self, entry: Entry) {
+        self.engines.iter_mut().for_each(|engine| engine.set_entry(entry));
+    }
+
+    /// Makes the engines start from nothing.
+    pub fn forget(&mut self) {
+        self.engines.iter_mut().for_each(|engine| engine.forget());
+    }
+
+    /// Everybody's name and outcome of the last case; `with_bare` as it was passed to [`Oracle::run`].
+    pub fn results(&self, with_bare: bool) -> Vec<(&dyn Runner, &Outcome)> {
+        let bare = self.bare.iter().filter(|_| with_bare).map(|bare| bare as &dyn Runner);
+        let engines = self.engines.iter().map(|engine| engine as &dyn Runner);
+        bare.chain(engines).zip(&self.outcomes).collect()
+    }
+
+    /// Runs a case on everybody (on the bare CPU only `with_bare`). Whether all agree with the first.
+    pub fn run(&mut self, case: &Case, with_bare: bool) -> bool {
+        self.execute(case, with_bare);
+        self.agree(case, with_bare)
+    }
+
+    /// Runs a case on everybody.
+    pub fn execute(&mut self, case: &Case, with_bare: bool) {
+        let bare = self.bare.iter_mut().filter(|_| with_bare).map(|bare| bare as &mut dyn Runner);
+        let engines = self.engines.iter_mut().map(|engine| engine as &mut dyn Runner);
+        for (runner, outcome) in bare.chain(engines).zip(&mut self.outcomes) {
+            runner.run(case, outcome);
+        }
+    }
+
+    /// Whether all agree with the first about the case that was executed last.
+    pub fn agree(&self, case: &Case, with_bare: bool) -> bool {
+        let mut results = self.results(with_bare).into_iter();
+        let Some((first, expected)) = results.next() else { return true };
+        results.all(|(runner, outcome)| {
+            compare::registers_agree(case, expected, outcome) && compare::memory_agrees(case, first, runner)
+        })
+    }
+
+    /// What differs from the first runner in the last case, one line each.
+    pub fn differences(&self, case: &Case, with_bare: bool) -> Vec<String> {
+        let results = self.results(with_bare);
+        let Some((first, rest)) = results.split_first() else { return Vec::new() };
+        rest.iter().flat_map(|result| compare::differences(case, *first, *result)).collect()
+    }
+
+    /// The engines' counters, for reports.
+    pub fn statistics(&self) -> Vec<(&'static str, Vec<(&'static str, u64)>)> {
+        self.engines.iter().map(|engine| (engine.name(), engine.statistics())).collect()
+    }
+}

@@ -1,0 +1,52 @@
+//! Running rows: everybody must agree, and come to what the row says.
+use super::print;
+use super::{Expectation, Row};
+use crate::case::Runner;
+use crate::compare;
+use crate::oracle::Oracle;
+use crate::state::{Ending, Outcome};
+
+pub use super::families::FILES;
+
+/// What is wrong with a row, one line each; empty if nothing is.
+pub fn check(oracle: &mut Oracle, row: &Row) -> Vec<String> {
+    let mut complaints = Vec::new();
+    let disassembly = print::disassembly(&row.case);
+    if disassembly != row.text {
+        complaints.push(format!("the code says {disassembly:?}"));
+    }
+    oracle.forget();
+    if !oracle.run(&row.case, row.bare) {
+        complaints.extend(oracle.differences(&row.case, row.bare));
+    }
+    if let Some(expected) = &row.expected {
+        for (runner, outcome) in oracle.results(row.bare) {
+            if !fulfils(row, expected, runner, outcome) {
+                let came = print::right_side(&row.case, runner, outcome);
+                complaints.push(format!("{}: came to{came}", runner.name()));
+            }
+        }
+    }
+    complaints
+}
+
+fn fulfils(row: &Row, expected: &Expectation, runner: &dyn Runner, outcome: &Outcome) -> bool {
+    let mut wanted = Outcome { state: expected.state.clone(), ending: Ending::exception(13, 0, 0) };
+    if let Some((vector, code, cr2)) = expected.exception {
+        wanted.ending = Ending::exception(vector, code, cr2);
+    }
+    if !expected.rip_matters {
+        wanted.state.rip = outcome.state.rip;
+    }
+    compare::registers_agree(&row.case, &wanted, outcome)
+        && expected.memory.regions().all(|(region, bytes)| runner.memory(region) == bytes)
+}
+
+/// A row with its right side as the first runner (the bare CPU, where it can serve) has it.
+pub fn record(oracle: &mut Oracle, row: &Row) -> String {
+    oracle.forget();
+    oracle.run(&row.case, row.bare);
+    let results = oracle.results(row.bare);
+    let right = results.first().map(|(runner, outcome)| print::right_side(&row.case, *runner, outcome));
+    format!("{} =>{}", row.source, right.unwrap_or_default())
+}
