@@ -318,6 +318,8 @@ impl BtVcpu {
         match self.mmu.fill(cpu, address, access, ring) {
             Ok(Filled::Entry) if !self.is_stuck() => Next::Enter { code: resume, vectors },
             Ok(_) => Next::Interpret,
+            // A misaligned vector operand is #GP whatever its page says: the interpreter knows which comes first.
+            Err(_) if vectors => Next::Interpret,
             Err(exception) => self.raise(io, exception),
         }
     }
