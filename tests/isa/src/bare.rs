@@ -114,8 +114,7 @@ fn map(region: Region) -> Result<(), BareError> {
     };
     let kind = libc::MAP_PRIVATE | libc::MAP_ANONYMOUS | libc::MAP_POPULATE | libc::MAP_FIXED;
     // SAFETY: these addresses are the harness's own; a program of position-independent code has nothing there.
-    let mapped =
-        unsafe { libc::mmap(region.base as *mut _, region.len(), libc::PROT_WRITE, kind, -1, 0) };
+    let mapped = unsafe { libc::mmap(region.base as *mut _, region.len(), libc::PROT_WRITE, kind, -1, 0) };
     if mapped == libc::MAP_FAILED {
         return Err(BareError::Pages { address: region.base, source: std::io::Error::last_os_error() });
     }

@@ -48,6 +48,10 @@ pub trait Runner {
     fn run(&mut self, case: &Case, outcome: &mut Outcome);
     /// The bytes of a region as the last case left them.
     fn memory(&self, region: Region) -> &[u8];
+    /// Whether flags that nobody reads any more may be wrong when an instruction faults.
+    fn forgets_dead_flags(&self) -> bool {
+        false
+    }
     /// Forgets what may have been learnt from earlier cases (translated code, look-up tables).
     fn forget(&mut self) {}
 }

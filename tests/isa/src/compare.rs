@@ -1,6 +1,9 @@
 //! Comparing how two runners ended.
+use iced_x86::{Decoder, DecoderOptions, FlowControl};
+
 use crate::case::{Case, Runner};
 use crate::layout::{self, MEMORY, Region, Rights};
+use crate::row::parse::{flag_effects, from_iced};
 use crate::row::print;
 use crate::state::{COMPARED_FLAGS, Outcome};
 
@@ -9,16 +12,37 @@ pub fn compared_flags(case: &Case) -> u64 {
     COMPARED_FLAGS & !case.undefined_flags
 }
 
-/// Whether registers and endings agree.
-pub fn registers_agree(case: &Case, one: &Outcome, other: &Outcome) -> bool {
+/// Flags that are dead where a case ended: what follows overwrites them before it reads any. The block translator need
+/// not know them when an instruction faults; whoever restarts the instruction cannot tell.
+pub fn dead_flags(case: &Case, rip: u64) -> u64 {
+    let rest = usize::try_from(rip.wrapping_sub(case.state.rip)).ok().and_then(|at| case.code.get(at..));
+    let (mut dead, mut live) = (0, 0);
+    for instruction in &mut Decoder::with_ip(64, rest.unwrap_or_default(), rip, DecoderOptions::NONE) {
+        if instruction.flow_control() != FlowControl::Next {
+            break;
+        }
+        live |= from_iced(instruction.rflags_read()) & !dead;
+        let (undefined, defined) = flag_effects(&instruction);
+        dead |= (undefined | defined) & !live;
+    }
+    dead
+}
+
+/// Whether registers and endings agree, but for `ignored` flags.
+pub fn registers_agree(case: &Case, one: &Outcome, other: &Outcome, ignored: u64) -> bool {
     let (a, b) = (&one.state, &other.state);
     one.ending == other.ending
         && a.gpr == b.gpr
         && a.rip == b.rip
-        && (a.rflags ^ b.rflags) & compared_flags(case) == 0
+        && (a.rflags ^ b.rflags) & compared_flags(case) & !ignored == 0
         && a.fs_base == b.fs_base
         && a.gs_base == b.gs_base
         && a.vectors == b.vectors
+}
+
+/// The flags that need not be right in a runner's outcome.
+pub fn ignored_flags(case: &Case, runner: &dyn Runner, rip: u64) -> u64 {
+    if runner.forgets_dead_flags() { dead_flags(case, rip) } else { 0 }
 }
 
 /// The regions that a case may have written: its code window and all writable data.
@@ -46,7 +70,7 @@ pub fn differences(case: &Case, one: (&dyn Runner, &Outcome), other: (&dyn Runne
         add(name, print::value(a.gpr[index]), print::value(b.gpr[index]));
     }
     add("rip", print::value(a.rip), print::value(b.rip));
-    let mask = compared_flags(case);
+    let mask = compared_flags(case) & !ignored_flags(case, other.0, a.rip);
     add("flags", print::flags(a.rflags & mask), print::flags(b.rflags & mask));
     add("fsbase", print::value(a.fs_base), print::value(b.fs_base));
     add("gsbase", print::value(a.gs_base), print::value(b.gs_base));

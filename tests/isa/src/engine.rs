@@ -22,8 +22,8 @@ use crate::layout::{PAGE, Region};
 use crate::state::{Ending, Outcome, UserState, Vectors};
 use crate::watchdog;
 use io::StopIo;
-use kernel::{Block, Kernel};
 pub use kernel::has_error_code;
+use kernel::{Block, Kernel};
 
 /// How cases are entered and left.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -219,6 +219,10 @@ impl Runner for Engine {
     fn memory(&self, region: Region) -> &[u8] {
         // SAFETY: the pages are RAM, and no CPU runs while the slice lives.
         unsafe { std::slice::from_raw_parts(self.host(region), region.len()) }
+    }
+
+    fn forgets_dead_flags(&self) -> bool {
+        self.kind == Kind::Translator
     }
 
     fn forget(&mut self) {

@@ -104,7 +104,8 @@ impl Generator {
         self.next_page = (self.next_page + 2) % (CODE.pages as u64 - 2);
         let page = CODE.base + self.next_page * PAGE as u64;
         let across = self.rng.random_ratio(1, 3);
-        let offset = if across { 4096 - self.rng.random_range(1..80) } else { self.rng.random_range(0..3000) };
+        let offset =
+            if across { 4096 - self.rng.random_range(1..80) } else { self.rng.random_range(0..3000) };
         page + offset
     }
 
@@ -188,7 +189,8 @@ impl Generator {
         };
         let mut used = info.used_registers().iter();
         used.any(|used| {
-            writes(used.access()) && operands::gpr_index(used.register()).is_some_and(|i| self.reserved.contains(&i))
+            writes(used.access())
+                && operands::gpr_index(used.register()).is_some_and(|i| self.reserved.contains(&i))
         })
     }
 
@@ -204,7 +206,9 @@ impl Generator {
             if let (false, Some(index)) = (read_only, operands::gpr_index(used.register())) {
                 let moved = instruction.stack_pointer_increment();
                 self.known[index] = match self.known[index] {
-                    Some(value) if index == RSP && moved != 0 => Some(value.wrapping_add(moved as i64 as u64)),
+                    Some(value) if index == RSP && moved != 0 => {
+                        Some(value.wrapping_add(moved as i64 as u64))
+                    }
                     _ => None,
                 };
             }

@@ -96,7 +96,9 @@ impl Image {
         for region in MEMORY {
             let last = if region.base == DATA.base { READ_ONLY } else { region };
             let span = (last.end() - region.base) as usize;
-            if let Some(offset) = usize::try_from(address.wrapping_sub(region.base)).ok().filter(|o| *o < span) {
+            if let Some(offset) =
+                usize::try_from(address.wrapping_sub(region.base)).ok().filter(|o| *o < span)
+            {
                 let end = offset.checked_add(length).filter(|end| *end <= span)?;
                 return self.0.get_mut(start + offset..start + end);
             }

@@ -97,15 +97,17 @@ fn random_run(plan: &Plan, stats: bool) -> anyhow::Result<bool> {
     let mut oracle = oracle()?;
     let start = Instant::now();
     let mut shown = start;
+    let mut printed = 0;
     let report = random::run(&mut oracle, plan, |report| {
+        for divergence in &report.divergences[printed..] {
+            println!("{divergence}\n");
+        }
+        printed = report.divergences.len();
         if shown.elapsed() >= Duration::from_secs(10) {
             shown = Instant::now();
             eprintln!("{} sequences", report.cases);
         }
     });
-    for divergence in &report.divergences {
-        println!("{divergence}\n");
-    }
     let rate = report.cases as f64 / start.elapsed().as_secs_f64();
     println!(
         "seed {}: {} sequences, {} to their end, {rate:.0} a second, {} divergences",

@@ -7,7 +7,7 @@ use crate::generate::{Generator, Placement, Program, Sequence};
 use crate::layout::Image;
 use crate::oracle::Oracle;
 use crate::shrink;
-use crate::state::UserState;
+use crate::state::{Ending, UserState};
 
 /// How long, and which.
 #[derive(Clone, Copy, Debug)]
@@ -40,7 +40,7 @@ const RESTORED_EVERY: u64 = 16;
 /// Cases of such a batch.
 const RESTORED_BATCH: u64 = 256;
 
-/// Runs a plan. `progress` hears the number of cases after each batch.
+/// Runs a plan. `progress` hears of each divergence and of the number of cases after each batch.
 pub fn run(oracle: &mut Oracle, plan: &Plan, mut progress: impl FnMut(&Report)) -> Report {
     let start = Instant::now();
     let mut report = Report::default();
@@ -58,6 +58,7 @@ pub fn run(oracle: &mut Oracle, plan: &Plan, mut progress: impl FnMut(&Report)) 
             if !agrees(oracle, &mut sequence) {
                 let found = shrink::reproducer(oracle, &sequence, restored);
                 report.divergences.push(found);
+                progress(&report);
                 if report.divergences.len() >= plan.max_divergences {
                     return report;
                 }
@@ -75,19 +76,21 @@ pub fn run(oracle: &mut Oracle, plan: &Plan, mut progress: impl FnMut(&Report)) 
 
 /// An empty sequence, to be filled.
 pub fn empty() -> Sequence {
-    let case = Case {
-        code: Vec::new(),
-        state: UserState::default(),
-        memory: Image::default(),
-        undefined_flags: 0,
-    };
+    let case =
+        Case { code: Vec::new(), state: UserState::default(), memory: Image::default(), undefined_flags: 0 };
     Sequence { program: Program::default(), case }
 }
 
 /// Runs a sequence on everybody; flags undefined where it ended are not compared.
 pub fn agrees(oracle: &mut Oracle, sequence: &mut Sequence) -> bool {
     oracle.execute(&sequence.case, true);
-    let rip = oracle.results(true).first().map_or(0, |(_, outcome)| outcome.state.rip);
+    let results = oracle.results(true);
+    let Some((_, first)) = results.first() else { return true };
+    if first.ending == Ending::TimedOut {
+        // An endless loop ends anywhere.
+        return true;
+    }
+    let rip = first.state.rip;
     sequence.case.undefined_flags = sequence.program.undefined_at(rip);
     oracle.agree(&sequence.case, true)
 }

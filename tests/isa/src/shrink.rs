@@ -105,7 +105,7 @@ fn registers(oracle: &mut Oracle, smallest: &mut Sequence) {
 fn memory(oracle: &mut Oracle, smallest: &mut Sequence) {
     attempt(oracle, smallest, |s| s.case.memory = Image::default());
     let mut size = smallest.case.memory.0.len() / 2;
-    while size >= 8 {
+    while size >= 16 {
         for start in (0..smallest.case.memory.0.len()).step_by(size) {
             let end = (start + size).min(smallest.case.memory.0.len());
             if smallest.case.memory.0[start..end].iter().any(|byte| *byte != 0) {

@@ -13,7 +13,7 @@ static ENGINE: std::sync::Mutex<Option<Arc<dyn Stoppable>>> = std::sync::Mutex::
 pub static EXPIRED: AtomicBool = AtomicBool::new(false);
 
 /// How long a case may take; it takes microseconds.
-const LIMIT: Duration = Duration::from_secs(2);
+const LIMIT: Duration = Duration::from_millis(500);
 
 /// The signal that stops bare code.
 pub const SIGNAL: libc::c_int = libc::SIGUSR2;

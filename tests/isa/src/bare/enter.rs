@@ -68,14 +68,5 @@ pub unsafe extern "C" fn enter(state: *const UserState) {
 /// Not to be called; only a signal handler's context may name it.
 #[unsafe(naked)]
 pub unsafe extern "C" fn leave() {
-    naked_asm!(
-        "vzeroupper",
-        "pop r15",
-        "pop r14",
-        "pop r13",
-        "pop r12",
-        "pop rbp",
-        "pop rbx",
-        "ret",
-    )
+    naked_asm!("vzeroupper", "pop r15", "pop r14", "pop r13", "pop r12", "pop rbp", "pop rbx", "ret",)
 }

@@ -19,7 +19,8 @@ const KERNEL_ADDRESSES: u64 = 1 << 47;
 /// Bare code runs; its exceptions are the case's.
 static RUNNING: AtomicBool = AtomicBool::new(false);
 static HOST_FS: AtomicU64 = AtomicU64::new(0);
-static RESULT: Shared = Shared(UnsafeCell::new(Raw { gregs: [0; 23], bases: [0; 2], vectors: [0; XSAVE_BYTES] }));
+static RESULT: Shared =
+    Shared(UnsafeCell::new(Raw { gregs: [0; 23], bases: [0; 2], vectors: [0; XSAVE_BYTES] }));
 static CHAIN: Shared2 = Shared2(UnsafeCell::new([0; SIGNALS.len()]));
 
 struct Raw {
@@ -58,8 +59,11 @@ fn prepare_thread() {
     READY.with(|ready| {
         if !ready.replace(true) {
             let stack = Box::leak(Box::new([0_u8; ALTERNATE_STACK_BYTES]));
-            let description =
-                libc::stack_t { ss_sp: stack.as_mut_ptr().cast(), ss_flags: SS_AUTODISARM, ss_size: stack.len() };
+            let description = libc::stack_t {
+                ss_sp: stack.as_mut_ptr().cast(),
+                ss_flags: SS_AUTODISARM,
+                ss_size: stack.len(),
+            };
             // SAFETY: the memory is leaked, hence valid for good.
             unsafe { libc::sigaltstack(&description, std::ptr::null_mut()) };
         }
@@ -164,7 +168,8 @@ unsafe fn hand_on(signal: libc::c_int, info: *mut libc::siginfo_t, context: *mut
     }
     // SAFETY: engines install handlers of this kind (SA_SIGINFO).
     unsafe {
-        let next: extern "C" fn(libc::c_int, *mut libc::siginfo_t, *mut libc::c_void) = std::mem::transmute(old);
+        let next: extern "C" fn(libc::c_int, *mut libc::siginfo_t, *mut libc::c_void) =
+            std::mem::transmute(old);
         next(signal, info, context);
     }
 }

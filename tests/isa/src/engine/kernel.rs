@@ -108,7 +108,8 @@ impl Kernel {
     /// The CPU before a case: in user mode with HLT handlers, or in the kernel about to load a case.
     pub fn cpu_state(&self, entry: Entry) -> CpuState {
         use control::*;
-        let segment = |selector: u16| Segment::from_descriptor(selector, DESCRIPTORS[usize::from(selector >> 3)]);
+        let segment =
+            |selector: u16| Segment::from_descriptor(selector, DESCRIPTORS[usize::from(selector >> 3)]);
         let mut state = CpuState {
             cr0: CR0_PE | CR0_MP | CR0_ET | CR0_NE | CR0_WP | CR0_AM | CR0_PG,
             cr3: self.cr3,
@@ -152,8 +153,7 @@ fn write_words(ram: &GuestRam, at: u64, words: &[u64]) -> Option<()> {
 /// An interrupt gate (SDM 3A figure 6-8); user code may use that of INT3 and of INTO, as under Linux.
 fn gate(ram: &GuestRam, table: u64, vector: u64, target: u64) -> Option<()> {
     let kind = if vector == 3 || vector == 4 { 0xee } else { 0x8e };
-    let low =
-        (target & 0xffff) | u64::from(KERNEL_CS) << 16 | kind << 40 | (target & 0xffff_0000) << 32;
+    let low = (target & 0xffff) | u64::from(KERNEL_CS) << 16 | kind << 40 | (target & 0xffff_0000) << 32;
     write_words(ram, table + vector * 16, &[low, target >> 32])
 }
 
@@ -208,6 +208,7 @@ impl Block {
         outcome.state.rflags = self.save_frame[4];
         [outcome.state.fs_base, outcome.state.gs_base] = self.save_bases;
         outcome.state.vectors = Vectors::normalized(&self.save_vectors.0);
-        outcome.ending = Ending::exception(self.save_frame[0] as u8, self.save_frame[1] as u32, self.save_cr2);
+        outcome.ending =
+            Ending::exception(self.save_frame[0] as u8, self.save_frame[1] as u32, self.save_cr2);
     }
 }

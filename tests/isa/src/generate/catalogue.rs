@@ -93,42 +93,42 @@ fn is_offered(code: Code) -> bool {
 
 fn cpuid_known(code: Code) -> bool {
     use CpuidFeature as F;
-        const OFFERED: &[CpuidFeature] = &[
-            F::INTEL8086,
-            F::INTEL8086_ONLY,
-            F::INTEL186,
-            F::INTEL286,
-            F::INTEL386,
-            F::INTEL486,
-            F::X64,
-            F::FPU,
-            F::FPU287,
-            F::FPU387,
-            F::CMOV,
-            F::MMX,
-            F::SSE,
-            F::SSE2,
-            F::SSE3,
-            F::SSSE3,
-            F::SSE4_1,
-            F::SSE4_2,
-            F::POPCNT,
-            F::LZCNT,
-            F::BMI1,
-            F::BMI2,
-            F::ADX,
-            F::MOVBE,
-            F::AES,
-            F::PCLMULQDQ,
-            F::AVX,
-            F::AVX2,
-            F::FMA,
-            F::F16C,
-            F::SHA,
-            F::CX8,
-            F::CMPXCHG16B,
-            F::MULTIBYTENOP,
-        ];
+    const OFFERED: &[CpuidFeature] = &[
+        F::INTEL8086,
+        F::INTEL8086_ONLY,
+        F::INTEL186,
+        F::INTEL286,
+        F::INTEL386,
+        F::INTEL486,
+        F::X64,
+        F::FPU,
+        F::FPU287,
+        F::FPU387,
+        F::CMOV,
+        F::MMX,
+        F::SSE,
+        F::SSE2,
+        F::SSE3,
+        F::SSSE3,
+        F::SSE4_1,
+        F::SSE4_2,
+        F::POPCNT,
+        F::LZCNT,
+        F::BMI1,
+        F::BMI2,
+        F::ADX,
+        F::MOVBE,
+        F::AES,
+        F::PCLMULQDQ,
+        F::AVX,
+        F::AVX2,
+        F::FMA,
+        F::F16C,
+        F::SHA,
+        F::CX8,
+        F::CMPXCHG16B,
+        F::MULTIBYTENOP,
+    ];
     code.cpuid_features().iter().all(|feature| OFFERED.contains(feature))
 }
 
@@ -188,9 +188,11 @@ fn family_of(code: Code) -> Family {
     if has(is_vector) || matches!(mnemonic, M::Ldmxcsr | M::Stmxcsr) {
         return Family::Sse;
     }
-    if code.cpuid_features().iter().any(|f| {
-        matches!(f, CpuidFeature::FPU | CpuidFeature::FPU287 | CpuidFeature::FPU387)
-    }) {
+    if code
+        .cpuid_features()
+        .iter()
+        .any(|f| matches!(f, CpuidFeature::FPU | CpuidFeature::FPU287 | CpuidFeature::FPU387))
+    {
         return Family::X87;
     }
     if has(is_string) {
@@ -199,9 +201,34 @@ fn family_of(code: Code) -> Family {
     match mnemonic {
         M::Div | M::Idiv => Family::Divide,
         M::Push | M::Pop | M::Pushf | M::Pushfq => Family::Stack,
-        M::Mov | M::Add | M::Sub | M::Cmp | M::Test | M::And | M::Or | M::Xor | M::Adc | M::Sbb | M::Inc
-        | M::Dec | M::Neg | M::Not | M::Lea | M::Movzx | M::Movsx | M::Movsxd | M::Shl | M::Shr | M::Sar
-        | M::Imul | M::Xchg | M::Setb | M::Sete | M::Cmovb | M::Cmove | M::Cmovl => Family::Frequent,
+        M::Mov
+        | M::Add
+        | M::Sub
+        | M::Cmp
+        | M::Test
+        | M::And
+        | M::Or
+        | M::Xor
+        | M::Adc
+        | M::Sbb
+        | M::Inc
+        | M::Dec
+        | M::Neg
+        | M::Not
+        | M::Lea
+        | M::Movzx
+        | M::Movsx
+        | M::Movsxd
+        | M::Shl
+        | M::Shr
+        | M::Sar
+        | M::Imul
+        | M::Xchg
+        | M::Setb
+        | M::Sete
+        | M::Cmovb
+        | M::Cmove
+        | M::Cmovl => Family::Frequent,
         _ => Family::Integer,
     }
 }
@@ -210,8 +237,16 @@ fn is_vector(kind: &OpCodeOperandKind) -> bool {
     use OpCodeOperandKind as K;
     matches!(
         kind,
-        K::xmm_reg | K::xmm_rm | K::xmm_or_mem | K::xmm_vvvv | K::xmm_is4 | K::ymm_reg | K::ymm_rm | K::ymm_or_mem
-            | K::ymm_vvvv | K::ymm_is4
+        K::xmm_reg
+            | K::xmm_rm
+            | K::xmm_or_mem
+            | K::xmm_vvvv
+            | K::xmm_is4
+            | K::ymm_reg
+            | K::ymm_rm
+            | K::ymm_or_mem
+            | K::ymm_vvvv
+            | K::ymm_is4
     )
 }
 

@@ -12,6 +12,8 @@ use crate::layout::LOW;
 
 /// A jump to an item that has not come yet.
 pub struct Pending {
+    /// The jump's own index.
+    pub jump: usize,
     /// The item's index.
     pub target: usize,
     /// Flags undefined at the jump.
@@ -26,6 +28,7 @@ const LOADED_FLAGS: u64 = flags::STATUS | flags::DF | flags::NT | flags::ID;
 impl Generator {
     /// Appends one of the patterns.
     pub(super) fn control_flow(&mut self) {
+        self.land();
         match self.rng.random_range(0..10) {
             0..=3 => self.forward_jump(),
             4 | 5 => self.counted_loop(),
@@ -33,6 +36,15 @@ impl Generator {
             8 if self.rng.random_bool(0.5) => self.patch_ahead(),
             8 => self.frame(),
             _ => self.load_flags(),
+        }
+    }
+
+    /// Jumps that are under way come here: none leads into the middle of a pattern, past a loop's counter.
+    fn land(&mut self) {
+        let here = self.program.items.len();
+        for pending in self.pending.iter_mut().filter(|pending| pending.target > here) {
+            pending.target = here;
+            self.program.items[pending.jump].target = Some(here);
         }
     }
 
@@ -54,17 +66,14 @@ impl Generator {
             3 => return self.indirect_jump(skipped),
             _ => jcc(self.rng.random_range(0..16), self.rng.random_bool(0.6)),
         };
-        let item = Item::branch(code, 0);
-        self.append(item);
-        let target = self.program.items.len() + skipped;
-        if let Some(last) = self.program.items.last_mut() {
-            last.target = Some(target);
-        }
-        self.expect(target);
+        self.append(Item::branch(code, 0));
+        let jump = self.program.items.len() - 1;
+        self.program.items[jump].target = Some(jump + 1 + skipped);
+        self.expect(jump, jump + 1 + skipped);
     }
 
-    fn expect(&mut self, target: usize) {
-        self.pending.push(Pending { target, undefined: self.undefined(), known: self.known });
+    fn expect(&mut self, jump: usize, target: usize) {
+        self.pending.push(Pending { jump, target, undefined: self.undefined(), known: self.known });
     }
 
     fn free_register(&mut self) -> usize {
@@ -85,12 +94,13 @@ impl Generator {
 
     fn indirect_jump(&mut self, skipped: usize) {
         let register = self.free_register();
-        let target = self.program.items.len() + 2 + skipped;
+        let load = self.program.items.len();
+        let target = load + 2 + skipped;
         self.address_of_item(register, target);
         if let Ok(jump) = Instruction::with1(Code::Jmp_rm64, GPR64[register]) {
             self.append(Item::plain(jump));
         }
-        self.expect(target);
+        self.expect(load, target);
     }
 
     fn counted_loop(&mut self) {
@@ -180,7 +190,8 @@ impl Generator {
     /// Stores into the immediate of an instruction that comes later.
     fn patch_ahead(&mut self) {
         let memory = MemoryOperand::with_base_displ(Register::RIP, 0);
-        let Ok(store) = Instruction::with2(Code::Mov_rm8_imm8, memory, self.rng.random_range(0..256_u32)) else {
+        let Ok(store) = Instruction::with2(Code::Mov_rm8_imm8, memory, self.rng.random_range(0..256_u32))
+        else {
             return;
         };
         let patch = self.program.items.len();
@@ -241,7 +252,8 @@ impl Generator {
 }
 
 fn jcc(condition: usize, short: bool) -> Code {
-    let (first, step) = if short { (Code::Jo_rel8_64, Code::Jno_rel8_64) } else { (Code::Jo_rel32_64, Code::Jno_rel32_64) };
+    let (first, step) =
+        if short { (Code::Jo_rel8_64, Code::Jno_rel8_64) } else { (Code::Jo_rel32_64, Code::Jno_rel32_64) };
     let stride = step as usize - first as usize;
     Code::try_from(first as usize + condition * stride).unwrap_or(first)
 }

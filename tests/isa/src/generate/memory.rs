@@ -60,7 +60,11 @@ impl Generator {
         };
         let aligned = matches!(
             instruction.mnemonic(),
-            Mnemonic::Movaps | Mnemonic::Movapd | Mnemonic::Movdqa | Mnemonic::Vmovaps | Mnemonic::Vmovdqa
+            Mnemonic::Movaps
+                | Mnemonic::Movapd
+                | Mnemonic::Movdqa
+                | Mnemonic::Vmovaps
+                | Mnemonic::Vmovdqa
                 | Mnemonic::Cmpxchg16b
         );
         let legacy_vector = size == 16 && !instruction.code().op_code().op_code_string().starts_with("VEX");
@@ -116,7 +120,8 @@ impl Generator {
 
     /// No register leads there any more: loads one, and goes through it.
     fn reload(&mut self, instruction: &mut Instruction, target: u64, long: bool) {
-        let number = (0..8).map(|_| self.rng.random_range(0..16)).find(|n| *n != RSP && !self.reserved.contains(n));
+        let number =
+            (0..8).map(|_| self.rng.random_range(0..16)).find(|n| *n != RSP && !self.reserved.contains(n));
         let Some(number) = number else { return };
         let offset = if long { self.rng.random::<i16>() as i64 } else { self.rng.random::<i8>() as i64 };
         self.set_known(number, target.wrapping_sub(offset as u64));

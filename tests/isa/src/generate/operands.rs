@@ -40,8 +40,15 @@ pub fn is_supported(kind: K) -> bool {
 fn is_memory(kind: K) -> bool {
     matches!(
         kind,
-        K::mem | K::mem_offs | K::r8_or_mem | K::r16_or_mem | K::r32_or_mem | K::r64_or_mem | K::mm_or_mem
-            | K::xmm_or_mem | K::ymm_or_mem
+        K::mem
+            | K::mem_offs
+            | K::r8_or_mem
+            | K::r16_or_mem
+            | K::r32_or_mem
+            | K::r64_or_mem
+            | K::mm_or_mem
+            | K::xmm_or_mem
+            | K::ymm_or_mem
     )
 }
 
@@ -108,7 +115,8 @@ impl Generator {
     fn register_or_immediate(&mut self, instruction: &mut Instruction, index: u32, kind: K) -> Option<()> {
         match kind_of(kind)? {
             Class::Bank(first, count) => {
-                let register = Register::try_from(first as usize + self.register_number(count) as usize).ok()?;
+                let register =
+                    Register::try_from(first as usize + self.register_number(count) as usize).ok()?;
                 instruction.set_op_kind(index, OpKind::Register);
                 instruction.set_op_register(index, register);
             }
@@ -163,7 +171,10 @@ impl Generator {
         if info.can_use_rep_prefix() && self.rng.random_bool(0.5) {
             instruction.set_has_rep_prefix(true);
         } else if info.can_use_repne_prefix()
-            && matches!(info.mnemonic(), Mnemonic::Scasb | Mnemonic::Scasd | Mnemonic::Cmpsb | Mnemonic::Cmpsq)
+            && matches!(
+                info.mnemonic(),
+                Mnemonic::Scasb | Mnemonic::Scasd | Mnemonic::Cmpsb | Mnemonic::Cmpsq
+            )
         {
             instruction.set_has_repne_prefix(true);
         }

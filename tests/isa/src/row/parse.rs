@@ -22,10 +22,7 @@ pub struct RowError {
 pub fn file(text: &str) -> Result<Vec<Row>, RowError> {
     let lines = text.lines().enumerate();
     let rows = lines.filter(|(_, line)| !line.trim().is_empty() && !line.starts_with('#'));
-    rows.map(|(index, line)| {
-        row(line, index + 1).map_err(|why| RowError { line: index + 1, why })
-    })
-    .collect()
+    rows.map(|(index, line)| row(line, index + 1).map_err(|why| RowError { line: index + 1, why })).collect()
 }
 
 fn row(line: &str, number: usize) -> Result<Row, String> {
@@ -72,9 +69,10 @@ pub fn undefined_at_end(code: &[u8], ip: u64) -> u64 {
 pub fn flag_effects(instruction: &iced_x86::Instruction) -> (u64, u64) {
     use iced_x86::Mnemonic::{Rcl, Rcr, Rol, Ror, Sal, Sar, Shl, Shld, Shr, Shrd};
     let undefined = from_iced(instruction.rflags_undefined());
-    let conditional = matches!(instruction.mnemonic(), Rcl | Rcr | Rol | Ror | Sal | Sar | Shl | Shld | Shr | Shrd)
-        || instruction.has_rep_prefix()
-        || instruction.has_repne_prefix();
+    let conditional =
+        matches!(instruction.mnemonic(), Rcl | Rcr | Rol | Ror | Sal | Sar | Shl | Shld | Shr | Shrd)
+            || instruction.has_rep_prefix()
+            || instruction.has_repne_prefix();
     let modified = instruction.rflags_written() | instruction.rflags_cleared() | instruction.rflags_set();
     (undefined, if conditional { 0 } else { from_iced(modified) & !undefined })
 }
@@ -264,7 +262,9 @@ mod tests {
 
     #[test]
     fn a_row_is_read() {
-        let rows = file("# text\n[48 01 d8] \"add rax,rbx\" rax=1 rbx=data+2 flags=cf|df => rax=data+3 flags=df\n").unwrap();
+        let rows =
+            file("# text\n[48 01 d8] \"add rax,rbx\" rax=1 rbx=data+2 flags=cf|df => rax=data+3 flags=df\n")
+                .unwrap();
         let row = &rows[0];
         assert_eq!((row.line, row.case.code.as_slice()), (2, &[0x48, 1, 0xd8][..]));
         assert_eq!(row.case.state.gpr[3], DATA.base + 2);

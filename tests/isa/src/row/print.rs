@@ -12,7 +12,8 @@ use crate::state::{Ending, Outcome, UserState, Vectors};
 
 /// General-purpose registers in encoding order.
 pub const GPR_NAMES: [&str; 16] = [
-    "rax", "rcx", "rdx", "rbx", "rsp", "rbp", "rsi", "rdi", "r8", "r9", "r10", "r11", "r12", "r13", "r14", "r15",
+    "rax", "rcx", "rdx", "rbx", "rsp", "rbp", "rsi", "rdi", "r8", "r9", "r10", "r11", "r12", "r13", "r14",
+    "r15",
 ];
 
 /// Names of the flags that rows can hold.
@@ -52,9 +53,8 @@ pub const EXCEPTION_NAMES: [(&str, u8); 17] = [
 
 /// A number: an address of a region by name, small ones decimal.
 pub fn value(number: u64) -> String {
-    layout::symbolic(number).unwrap_or_else(|| {
-        if number < 10 { number.to_string() } else { format!("{number:#x}") }
-    })
+    layout::symbolic(number)
+        .unwrap_or_else(|| if number < 10 { number.to_string() } else { format!("{number:#x}") })
 }
 
 /// The flags that are set.
@@ -175,7 +175,9 @@ fn nonzero_runs(case: &Case) -> Vec<(u64, Vec<u8>)> {
     for (index, byte) in case.memory.0.iter().enumerate().filter(|(_, byte)| **byte != 0) {
         let address = layout::address_of(index);
         match runs.last_mut() {
-            Some((start, data)) if (address - *start) as usize - data.len().min((address - *start) as usize) < GAP => {
+            Some((start, data))
+                if (address - *start) as usize - data.len().min((address - *start) as usize) < GAP =>
+            {
                 data.resize((address - *start) as usize, 0);
                 data.push(*byte);
             }

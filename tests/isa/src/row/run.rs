@@ -35,10 +35,11 @@ fn fulfils(row: &Row, expected: &Expectation, runner: &dyn Runner, outcome: &Out
     if let Some((vector, code, cr2)) = expected.exception {
         wanted.ending = Ending::exception(vector, code, cr2);
     }
+    let ignored = compare::ignored_flags(&row.case, runner, outcome.state.rip);
     if !expected.rip_matters {
         wanted.state.rip = outcome.state.rip;
     }
-    compare::registers_agree(&row.case, &wanted, outcome)
+    compare::registers_agree(&row.case, &wanted, outcome, ignored)
         && expected.memory.regions().all(|(region, bytes)| runner.memory(region) == bytes)
 }
 
