@@ -34,7 +34,7 @@ pub fn gpr_index(register: Register) -> Option<usize> {
 
 /// Whether the generator can make an operand of a kind.
 pub fn is_supported(kind: K) -> bool {
-    matches!(kind_of(kind), Some(_)) || is_memory(kind)
+    kind_of(kind).is_some() || is_memory(kind)
 }
 
 fn is_memory(kind: K) -> bool {
