@@ -329,7 +329,9 @@ pub(super) fn needs_alignment(instruction: &Instruction) -> bool {
             | M::Pcmpistri
             | M::Pcmpistrm
     );
-    instruction.memory_size().size() == 16 && matches!(class(instruction), Class::Sse { .. }) && !unaligned
+    let to_mmx = matches!(mnemonic, M::Cvtpd2pi | M::Cvttpd2pi);
+    let aligned = matches!(class(instruction), Class::Sse { .. }) || to_mmx;
+    instruction.memory_size().size() == 16 && aligned && !unaligned
 }
 
 impl Core<'_> {
