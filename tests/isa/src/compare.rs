@@ -1,11 +1,11 @@
 //! Comparing how two runners ended.
-use iced_x86::{Decoder, DecoderOptions, FlowControl};
+use iced_x86::{CpuidFeature, Decoder, DecoderOptions, FlowControl, InstructionInfoFactory};
 
 use crate::case::{Case, Runner};
 use crate::layout::{self, MEMORY, Region, Rights};
 use crate::row::parse::{flag_effects, from_iced};
 use crate::row::print;
-use crate::state::{COMPARED_FLAGS, Outcome};
+use crate::state::{COMPARED_FLAGS, Ending, Outcome};
 
 /// The flags that a case's outcomes must agree on.
 pub fn compared_flags(case: &Case) -> u64 {
@@ -28,21 +28,60 @@ pub fn dead_flags(case: &Case, rip: u64) -> u64 {
     dead
 }
 
-/// Whether registers and endings agree, but for `ignored` flags.
-pub fn registers_agree(case: &Case, one: &Outcome, other: &Outcome, ignored: u64) -> bool {
-    let (a, b) = (&one.state, &other.state);
-    one.ending == other.ending
-        && a.gpr == b.gpr
-        && a.rip == b.rip
-        && (a.rflags ^ b.rflags) & compared_flags(case) & !ignored == 0
-        && a.fs_base == b.fs_base
-        && a.gs_base == b.gs_base
-        && a.vectors == b.vectors
+/// What may differ where a case ended in a fault, because the architecture leaves it open.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Tolerance {
+    /// Flags that need not agree.
+    flags: u64,
+    /// Of two memory accesses either may fault first, and the other one may have happened.
+    order: bool,
+    /// x87 and MMX: tags, TOP and part of the operand may be written before the fault.
+    x87: bool,
 }
 
-/// The flags that need not be right in a runner's outcome.
-pub fn ignored_flags(case: &Case, runner: &dyn Runner, rip: u64) -> u64 {
-    if runner.forgets_dead_flags() { dead_flags(case, rip) } else { 0 }
+/// What may differ between the first outcome of a case and that of `runner`.
+pub fn tolerance(case: &Case, first: &Outcome, runner: &dyn Runner) -> Tolerance {
+    let rip = first.state.rip;
+    let flags = if runner.forgets_dead_flags() { dead_flags(case, rip) } else { 0 };
+    let rest = usize::try_from(rip.wrapping_sub(case.state.rip)).ok().and_then(|at| case.code.get(at..));
+    let Some(rest) = rest.filter(|rest| !rest.is_empty()) else {
+        return Tolerance::default();
+    };
+    let instruction = Decoder::with_ip(64, rest, rip, DecoderOptions::NONE).decode();
+    let mut factory = InstructionInfoFactory::new();
+    let info = factory.info(&instruction);
+    let mmx = info.used_registers().iter().any(|used| used.register().is_mm() || used.register().is_st());
+    let x87 = mmx || instruction.cpuid_features().contains(&CpuidFeature::FPU);
+    Tolerance { flags, order: info.used_memory().len() > 1, x87 }
+}
+
+/// Whether registers and endings agree, as far as they must.
+pub fn registers_agree(case: &Case, one: &Outcome, other: &Outcome, tolerance: Tolerance) -> bool {
+    let (a, b) = (&one.state, &other.state);
+    let either_order = tolerance.order && is_access_fault(one) && is_access_fault(other);
+    (one.ending == other.ending || either_order)
+        && a.gpr == b.gpr
+        && a.rip == b.rip
+        && (a.rflags ^ b.rflags) & compared_flags(case) & !tolerance.flags == 0
+        && a.fs_base == b.fs_base
+        && a.gs_base == b.gs_base
+        && (a.vectors == b.vectors || (tolerance.x87 && a.vectors.without_tags() == b.vectors.without_tags()))
+}
+
+fn is_access_fault(outcome: &Outcome) -> bool {
+    use x86::exception::vector::{GP, PF, SS};
+    matches!(outcome.ending, Ending::Exception { vector: GP | PF | SS, .. })
+}
+
+/// Whether everything agrees, as far as it must.
+pub fn agree(case: &Case, one: (&dyn Runner, &Outcome), other: (&dyn Runner, &Outcome)) -> bool {
+    let exactly = Tolerance::default();
+    if registers_agree(case, one.1, other.1, exactly) && memory_agrees(case, one.0, other.0) {
+        return true;
+    }
+    let tolerance = tolerance(case, one.1, other.0);
+    let memory_counts = !(tolerance.order || tolerance.x87) || !is_access_fault(one.1);
+    registers_agree(case, one.1, other.1, tolerance) && (!memory_counts || memory_agrees(case, one.0, other.0))
 }
 
 /// The regions that a case may have written: its code window and all writable data.
@@ -70,7 +109,7 @@ pub fn differences(case: &Case, one: (&dyn Runner, &Outcome), other: (&dyn Runne
         add(name, print::value(a.gpr[index]), print::value(b.gpr[index]));
     }
     add("rip", print::value(a.rip), print::value(b.rip));
-    let mask = compared_flags(case) & !ignored_flags(case, other.0, a.rip);
+    let mask = compared_flags(case) & !tolerance(case, one.1, other.0).flags;
     add("flags", print::flags(a.rflags & mask), print::flags(b.rflags & mask));
     add("fsbase", print::value(a.fs_base), print::value(b.fs_base));
     add("gsbase", print::value(a.gs_base), print::value(b.gs_base));

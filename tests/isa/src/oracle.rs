@@ -64,17 +64,8 @@ impl Oracle {
     /// Whether all agree with the first about the case that was executed last.
     pub fn agree(&self, case: &Case, with_bare: bool) -> bool {
         let mut results = self.results(with_bare).into_iter();
-        let Some((first, expected)) = results.next() else { return true };
-        results.all(|(runner, outcome)| {
-            let same = compare::registers_agree(case, expected, outcome, 0)
-                || compare::registers_agree(
-                    case,
-                    expected,
-                    outcome,
-                    compare::ignored_flags(case, runner, expected.state.rip),
-                );
-            same && compare::memory_agrees(case, first, runner)
-        })
+        let Some(first) = results.next() else { return true };
+        results.all(|result| compare::agree(case, first, result))
     }
 
     /// What differs from the first runner in the last case, one line each.

@@ -45,6 +45,13 @@ impl Vectors {
         }
         vectors
     }
+    /// The same without x87 status and tags.
+    pub fn without_tags(&self) -> Self {
+        let mut bare = self.clone();
+        bare.set_fsw(0);
+        bare.set_ftw(0);
+        bare
+    }
     fn word(&self, at: usize) -> u16 {
         u16::from_le_bytes([self.0[at], self.0[at + 1]])
     }

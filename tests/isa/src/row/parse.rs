@@ -1,5 +1,5 @@
 //! Reading rows.
-use iced_x86::{Decoder, DecoderOptions, InstructionInfoFactory};
+use iced_x86::{Decoder, DecoderOptions, OpKind};
 
 use super::print::{EXCEPTION_NAMES, FLAG_NAMES, GPR_NAMES};
 use super::{Expectation, Row};
@@ -55,10 +55,8 @@ fn expectation(case: &Case, right: &str) -> Result<Expectation, String> {
 
 /// Flags that the code leaves undefined, were it to run straight through. A shift by CL may leave what was there.
 pub fn undefined_at_end(code: &[u8], ip: u64) -> u64 {
-    let mut factory = InstructionInfoFactory::new();
     let mut undefined = 0;
     for instruction in &mut Decoder::with_ip(64, code, ip, DecoderOptions::NONE) {
-        let _ = factory.info(&instruction);
         let (now, written) = flag_effects(&instruction);
         undefined = (undefined & !written) | now;
     }
@@ -69,10 +67,10 @@ pub fn undefined_at_end(code: &[u8], ip: u64) -> u64 {
 pub fn flag_effects(instruction: &iced_x86::Instruction) -> (u64, u64) {
     use iced_x86::Mnemonic::{Rcl, Rcr, Rol, Ror, Sal, Sar, Shl, Shld, Shr, Shrd};
     let undefined = from_iced(instruction.rflags_undefined());
-    let conditional =
-        matches!(instruction.mnemonic(), Rcl | Rcr | Rol | Ror | Sal | Sar | Shl | Shld | Shr | Shrd)
-            || instruction.has_rep_prefix()
-            || instruction.has_repne_prefix();
+    let shift =
+        matches!(instruction.mnemonic(), Rcl | Rcr | Rol | Ror | Sal | Sar | Shl | Shld | Shr | Shrd);
+    let by_register = shift && instruction.op_kind(instruction.op_count() - 1) == OpKind::Register;
+    let conditional = by_register || instruction.has_rep_prefix() || instruction.has_repne_prefix();
     let modified = instruction.rflags_written() | instruction.rflags_cleared() | instruction.rflags_set();
     (undefined, if conditional { 0 } else { from_iced(modified) & !undefined })
 }

@@ -35,7 +35,7 @@ fn fulfils(row: &Row, expected: &Expectation, runner: &dyn Runner, outcome: &Out
     if let Some((vector, code, cr2)) = expected.exception {
         wanted.ending = Ending::exception(vector, code, cr2);
     }
-    let ignored = compare::ignored_flags(&row.case, runner, outcome.state.rip);
+    let ignored = compare::tolerance(&row.case, outcome, runner);
     if !expected.rip_matters {
         wanted.state.rip = outcome.state.rip;
     }
@@ -43,11 +43,12 @@ fn fulfils(row: &Row, expected: &Expectation, runner: &dyn Runner, outcome: &Out
         && expected.memory.regions().all(|(region, bytes)| runner.memory(region) == bytes)
 }
 
-/// A row with its right side as the first runner (the bare CPU, where it can serve) has it.
+/// A row with its right side (and its disassembly, if that is written `"?"`) as the first runner (the bare CPU, where it can serve) has it.
 pub fn record(oracle: &mut Oracle, row: &Row) -> String {
     oracle.forget();
     oracle.run(&row.case, row.bare);
     let results = oracle.results(row.bare);
     let right = results.first().map(|(runner, outcome)| print::right_side(&row.case, *runner, outcome));
-    format!("{} =>{}", row.source, right.unwrap_or_default())
+    let source = row.source.replacen("\"?\"", &format!("\"{}\"", print::disassembly(&row.case)), 1);
+    format!("{source} =>{}", right.unwrap_or_default())
 }
