@@ -39,11 +39,21 @@ fn workspace_tests() -> anyhow::Result<()> {
     }
 }
 
-/// The instruction oracles run by hand until they find nothing that is known already (docs/known-divergences.md):
-/// `cargo run --release -p isa-tests -- random --count N`.
+/// Random sequences in each run; longer runs by hand: `cargo run --release -p isa-tests -- random --count N --seed S`.
+const SEQUENCES: &str = "1000000";
+
 fn isa(steps: &mut Steps) {
-    steps.skip("instruction rows", "no rows are written yet");
-    steps.skip("random instruction sequences", "known divergences remain, see docs/known-divergences.md");
+    steps.step("instruction rows", || isa_tests(&["rows"]));
+    let jobs = std::thread::available_parallelism().map_or(1, std::num::NonZero::get).to_string();
+    steps.step("random instruction sequences", || {
+        isa_tests(&["random", "--count", SEQUENCES, "--jobs", &jobs])
+    });
+}
+
+fn isa_tests(arguments: &[&str]) -> anyhow::Result<()> {
+    let mut command = project::cargo();
+    command.args(["run", "--release", "--locked", "--quiet", "--package", "isa-tests", "--"]);
+    project::run(command.args(arguments))
 }
 
 fn boot(steps: &mut Steps) {

@@ -146,6 +146,10 @@ impl Cpu {
             self.attention.store(1, Ordering::Relaxed);
         }
     }
+    /// The status flags from what [`Cpu::spilled_flags`] holds: OF from AL, the others from AH.
+    pub fn unpack_flags(spilled: u64) -> u64 {
+        ((spilled & 1) << 11 | spilled >> 8 & 0xff) & flags::STATUS
+    }
     /// Current privilege level: the DPL of SS (0 in real mode, 3 in virtual-8086 mode).
     pub fn cpl(&self) -> u8 {
         if self.cr0 & CR0_PE == 0 {

@@ -13,7 +13,7 @@ use x86::address::PAGE_OFFSET;
 use x86::flags;
 use x86::{CpuState, Exception, Gva};
 
-use crate::cache::blocks::{Blocks, CodeMode};
+use crate::cache::blocks::{Blocks, CodeMode, FlagPlace};
 use crate::cache::code::CodeBuffer;
 use crate::cpu::{Cpu, Mode};
 use crate::cpuid::CpuidModel;
@@ -290,6 +290,7 @@ impl BtVcpu {
             Exit::Read => self.miss(Access::Read, vectors, io),
             Exit::Write => self.miss(Access::Write, vectors, io),
             Exit::Fault => self.host_fault(),
+            Exit::Target => self.follow_target(io),
         }
     }
 
@@ -297,9 +298,19 @@ impl BtVcpu {
     fn locate(&mut self) {
         let resume = self.cpu().resume;
         let Some(id) = self.blocks.at(resume) else { return };
-        let Some(offset) = self.blocks.guest_offset(id, resume) else { return };
         let page = self.page_of(id);
-        self.cpu().rip = page.wrapping_add(i64::from(offset) as u64);
+        let mark = self.blocks.mark_at(id, resume);
+        self.cpu().rip = page.wrapping_add(i64::from(mark.guest) as u64);
+    }
+
+    /// The flags of an instruction that was interrupted by a host exception, wherever they are.
+    fn take_spilled_flags(&mut self) {
+        let resume = self.cpu().resume;
+        let Some(id) = self.blocks.at(resume) else { return };
+        if self.blocks.mark_at(id, resume).flags == FlagPlace::Spilled {
+            let cpu = self.cpu();
+            cpu.status_flags = Cpu::unpack_flags(cpu.spilled_flags);
+        }
     }
 
     fn page_of(&mut self, id: crate::cache::blocks::BlockId) -> u64 {
@@ -340,6 +351,7 @@ impl BtVcpu {
     /// A copied instruction raised an exception on the host. The interpreter finds out which one it is for the guest.
     fn host_fault(&mut self) -> Next {
         self.locate();
+        self.take_spilled_flags();
         let (vector, rip) = (self.cpu().exit_argument, self.cpu().rip);
         if vector == u64::from(x86::exception::vector::PF) {
             tracing::error!(

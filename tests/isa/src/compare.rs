@@ -1,8 +1,8 @@
 //! Comparing how two runners ended.
-use iced_x86::{CpuidFeature, Decoder, DecoderOptions, FlowControl, InstructionInfoFactory};
+use iced_x86::{CpuidFeature, Decoder, DecoderOptions, FlowControl, InstructionInfoFactory, Mnemonic};
 
-use crate::case::{Case, Runner};
-use crate::layout::{self, MEMORY, Region, Rights};
+use crate::case::{CODE_WINDOW, Case, Runner};
+use crate::layout::{self, CODE, MEMORY, PAGE, Region, Rights};
 use crate::row::parse::{flag_effects, from_iced};
 use crate::row::print;
 use crate::state::{COMPARED_FLAGS, Ending, Outcome};
@@ -15,12 +15,18 @@ pub fn compared_flags(case: &Case) -> u64 {
 /// Flags that are dead where a case ended: what follows overwrites them before it reads any. The block translator need
 /// not know them when an instruction faults; whoever restarts the instruction cannot tell.
 pub fn dead_flags(case: &Case, rip: u64) -> u64 {
-    let rest = usize::try_from(rip.wrapping_sub(case.state.rip)).ok().and_then(|at| case.code.get(at..));
     let (mut dead, mut live) = (0, 0);
-    for instruction in &mut Decoder::with_ip(64, rest.unwrap_or_default(), rip, DecoderOptions::NONE) {
-        if instruction.flow_control() != FlowControl::Next {
-            break;
-        }
+    let mut next = rip;
+    // Longer than any sequence, so that an endless loop ends.
+    for _ in 0..64 {
+        let at = usize::try_from(next.wrapping_sub(case.state.rip)).ok();
+        let Some(rest) = at.and_then(|at| case.code.get(at..)).filter(|rest| !rest.is_empty()) else { break };
+        let instruction = Decoder::with_ip(64, rest, next, DecoderOptions::NONE).decode();
+        next = match instruction.flow_control() {
+            FlowControl::Next => instruction.next_ip(),
+            FlowControl::UnconditionalBranch | FlowControl::Call => instruction.near_branch_target(),
+            _ => break,
+        };
         live |= from_iced(instruction.rflags_read()) & !dead;
         let (undefined, defined) = flag_effects(&instruction);
         dead |= (undefined | defined) & !live;
@@ -37,35 +43,73 @@ pub struct Tolerance {
     order: bool,
     /// x87 and MMX: tags, TOP and part of the operand may be written before the fault.
     x87: bool,
+    /// Any address of the operand inside the page may be reported.
+    place: bool,
+    /// What lies at the address of a page fault is the host's own: it may be present there.
+    present: bool,
 }
 
 /// What may differ between the first outcome of a case and that of `runner`.
 pub fn tolerance(case: &Case, first: &Outcome, runner: &dyn Runner) -> Tolerance {
     let rip = first.state.rip;
-    let flags = if runner.forgets_dead_flags() { dead_flags(case, rip) } else { 0 };
+    let flags = match runner.forgets_dead_flags() {
+        // Flags were dead for the code that was there before.
+        true if overwrites_itself(case, runner) => COMPARED_FLAGS,
+        true => dead_flags(case, rip),
+        false => 0,
+    };
+    let present = match first.ending {
+        Ending::Exception { vector: x86::exception::vector::PF, cr2, .. } => {
+            std::iter::once(CODE).chain(MEMORY).all(|region| region.offset(cr2, 1).is_none())
+        }
+        _ => false,
+    };
     let rest = usize::try_from(rip.wrapping_sub(case.state.rip)).ok().and_then(|at| case.code.get(at..));
     let Some(rest) = rest.filter(|rest| !rest.is_empty()) else {
-        return Tolerance::default();
+        return Tolerance { flags, present, ..Tolerance::default() };
     };
     let instruction = Decoder::with_ip(64, rest, rip, DecoderOptions::NONE).decode();
     let mut factory = InstructionInfoFactory::new();
     let info = factory.info(&instruction);
     let mmx = info.used_registers().iter().any(|used| used.register().is_mm() || used.register().is_st());
     let x87 = mmx || instruction.cpuid_features().contains(&CpuidFeature::FPU);
-    Tolerance { flags, order: info.used_memory().len() > 1, x87 }
+    let place = matches!(
+        instruction.mnemonic(),
+        Mnemonic::Vmaskmovps | Mnemonic::Vmaskmovpd | Mnemonic::Vpmaskmovd | Mnemonic::Vpmaskmovq
+    );
+    Tolerance { flags, order: info.used_memory().len() > 1, x87, place, present }
+}
+
+fn overwrites_itself(case: &Case, runner: &dyn Runner) -> bool {
+    let mut window = [0; CODE_WINDOW * PAGE];
+    case.fill_window(&mut window);
+    runner.memory(case.window()) != window
 }
 
 /// Whether registers and endings agree, as far as they must.
 pub fn registers_agree(case: &Case, one: &Outcome, other: &Outcome, tolerance: Tolerance) -> bool {
     let (a, b) = (&one.state, &other.state);
     let either_order = tolerance.order && is_access_fault(one) && is_access_fault(other);
-    (one.ending == other.ending || either_order)
+    (one.ending == other.ending || either_order || tolerance.same_fault(&one.ending, &other.ending))
         && a.gpr == b.gpr
         && a.rip == b.rip
         && (a.rflags ^ b.rflags) & compared_flags(case) & !tolerance.flags == 0
         && a.fs_base == b.fs_base
         && a.gs_base == b.gs_base
         && (a.vectors == b.vectors || (tolerance.x87 && a.vectors.without_tags() == b.vectors.without_tags()))
+}
+
+impl Tolerance {
+    /// Whether two endings are one exception, but for where exactly and for what else lies there.
+    fn same_fault(&self, one: &Ending, other: &Ending) -> bool {
+        let place = |cr2: u64| if self.place { cr2 >> 12 } else { cr2 };
+        let code = |code: u32| if self.present { code & !1 } else { code };
+        let both = [one, other].map(|ending| match *ending {
+            Ending::Exception { vector, code: given, cr2 } => Some((vector, code(given), place(cr2))),
+            _ => None,
+        });
+        both[0].is_some() && both[0] == both[1]
+    }
 }
 
 fn is_access_fault(outcome: &Outcome) -> bool {
@@ -81,7 +125,8 @@ pub fn agree(case: &Case, one: (&dyn Runner, &Outcome), other: (&dyn Runner, &Ou
     }
     let tolerance = tolerance(case, one.1, other.0);
     let memory_counts = !(tolerance.order || tolerance.x87) || !is_access_fault(one.1);
-    registers_agree(case, one.1, other.1, tolerance) && (!memory_counts || memory_agrees(case, one.0, other.0))
+    registers_agree(case, one.1, other.1, tolerance)
+        && (!memory_counts || memory_agrees(case, one.0, other.0))
 }
 
 /// The regions that a case may have written: its code window and all writable data.

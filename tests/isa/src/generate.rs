@@ -79,6 +79,14 @@ impl Generator {
 
     /// Fills `sequence` with the next case.
     pub fn next(&mut self, sequence: &mut Sequence) {
+        self.attempt(sequence);
+        // Jumps may lead past what defines the flags that their target reads.
+        while !sequence.program.trace_undefined() {
+            self.attempt(sequence);
+        }
+    }
+
+    fn attempt(&mut self, sequence: &mut Sequence) {
         let image = self.rng.random_range(0..self.images.len());
         sequence.case.memory.0.copy_from_slice(&self.images[image].0[..]);
         let rip = self.place();
@@ -167,9 +175,9 @@ impl Generator {
         self.undefined
     }
 
-    /// What is known here is what is known on every way here.
+    /// What is known here is what is known on every way here; jumps to places before may have come this way, too.
     fn join(&mut self, index: usize) {
-        for pending in self.pending.iter().filter(|pending| pending.target == index) {
+        for pending in self.pending.iter().filter(|pending| pending.target <= index) {
             self.undefined |= pending.undefined;
             for (mine, theirs) in self.known.iter_mut().zip(pending.known) {
                 if *mine != theirs {

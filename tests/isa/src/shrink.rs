@@ -57,7 +57,7 @@ fn instructions(oracle: &mut Oracle, smallest: &mut Sequence) {
             let mut shorter =
                 Sequence { program: smallest.program.without(at..end), case: smallest.case.clone() };
             shorter.program.encode(shorter.case.state.rip, &mut shorter.case.code);
-            if diverges(oracle, &mut shorter) {
+            if shorter.program.trace_undefined() && diverges(oracle, &mut shorter) {
                 *smallest = shorter;
                 shrunk = true;
             } else {

@@ -80,13 +80,24 @@ pub struct Link {
     pub to: Option<BlockId>,
 }
 
-/// The start of a guest instruction in host code.
+/// Where the status flags are at some point of a block.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum FlagPlace {
+    /// In EFLAGS (or dead).
+    Eflags,
+    /// In [`Cpu::spilled_flags`](crate::cpu::Cpu::spilled_flags).
+    Spilled,
+}
+
+/// What host code belongs to from some place on.
 #[derive(Clone, Copy, Debug)]
 pub struct Mark {
     /// Offset in the block's host code.
     pub host: u32,
     /// Offset of the instruction from the guest page (may be negative or beyond it for the page-crossing).
     pub guest: i32,
+    /// Where the status flags are.
+    pub flags: FlagPlace,
 }
 
 /// One translated block.
@@ -183,12 +194,12 @@ impl Blocks {
         (host < self.all[id].end).then_some(id as BlockId)
     }
 
-    /// The guest instruction that a host address belongs to, as an offset from the block's guest page.
-    pub fn guest_offset(&self, id: BlockId, host: u64) -> Option<i32> {
+    /// What a host address inside a block belongs to.
+    pub fn mark_at(&self, id: BlockId, host: u64) -> Mark {
         let block = self.get(id);
         let offset = (host - block.checked) as u32;
         let next = block.marks.partition_point(|mark| mark.host <= offset);
-        Some(block.marks[next.saturating_sub(1)].guest)
+        block.marks[next.saturating_sub(1)]
     }
 
     /// The link whose displacement is at `place`.
@@ -289,6 +300,10 @@ mod tests {
     const MODE: CodeMode =
         CodeMode { user: true, vectors: true, syscall: true, time_stamp: true, bases: false };
 
+    fn mark(host: u32, guest: i32) -> Mark {
+        Mark { host, guest, flags: FlagPlace::Eflags }
+    }
+
     fn block(gpa: u64, host: u64) -> Block {
         let link = Link { place: host + 20, stub: host + 30, target: 0, backward: false, to: None };
         Block {
@@ -299,7 +314,7 @@ mod tests {
             body: host + 8,
             end: host + 40,
             sources: vec![(gpa, 16)],
-            marks: vec![Mark { host: 8, guest: 0 }, Mark { host: 12, guest: 3 }],
+            marks: vec![mark(8, 0), mark(12, 3)],
             links: vec![link],
             incoming: Vec::new(),
             instructions: 2,
@@ -334,8 +349,8 @@ mod tests {
         assert_eq!(blocks.at(0x8027), Some(first));
         assert_eq!(blocks.at(0x8040), Some(second));
         assert_eq!(blocks.at(0x8068), None);
-        assert_eq!(blocks.guest_offset(first, 0x800b), Some(0));
-        assert_eq!(blocks.guest_offset(first, 0x800c), Some(3));
+        assert_eq!(blocks.mark_at(first, 0x800b).guest, 0);
+        assert_eq!(blocks.mark_at(first, 0x800c).guest, 3);
         assert_eq!(blocks.link_at(second, 0x8054), Some(0));
     }
 

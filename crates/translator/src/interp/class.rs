@@ -264,8 +264,18 @@ fn class(instruction: &Instruction) -> Class {
         return if vectors { Class::Avx } else { Class::VexInteger };
     }
     if has(&[F::FPU, F::FPU287, F::FPU387]) {
-        let silent =
-            matches!(mnemonic, M::Fninit | M::Fnclex | M::Fnstcw | M::Fnstsw | M::Fnsave | M::Fnstenv);
+        let silent = matches!(
+            mnemonic,
+            M::Fninit
+                | M::Fnclex
+                | M::Fnstcw
+                | M::Fnstsw
+                | M::Fnsave
+                | M::Fnstenv
+                | M::Fneni
+                | M::Fndisi
+                | M::Fnsetpm
+        );
         return Class::X87 { waits: !silent };
     }
     let exempt = matches!(
@@ -302,6 +312,11 @@ fn class(instruction: &Instruction) -> Class {
 /// Whether a stub must load x87, SSE or AVX state whatever the operands say.
 pub(super) fn touches_vectors(instruction: &Instruction) -> bool {
     !matches!(class(instruction), Class::Plain | Class::VexInteger | Class::Wait)
+}
+
+/// Whether it is an x87 instruction.
+pub(super) fn touches_x87(instruction: &Instruction) -> bool {
+    matches!(class(instruction), Class::X87 { .. })
 }
 
 /// Whether the memory operand must be naturally aligned, on pain of `#GP(0)` (SDM 2A §2.4, exception classes 1, 2, 4).

@@ -1,8 +1,9 @@
 //! Host execution: an instruction without control flow or privilege runs as itself, in a stub that loads the guest's
 //! registers around it, with its memory operand redirected. Results and flags are exact by construction.
 #![expect(unsafe_code, reason = "calls generated stubs")]
-use iced_x86::{Instruction, InstructionInfoFactory, OpAccess, OpKind, Register};
+use iced_x86::{Instruction, InstructionInfoFactory, Mnemonic, OpAccess, OpKind, Register};
 use x86::exception::vector;
+use x86::segment::{FS, GS};
 use x86::{Exception, control};
 
 use super::core::{Core, Fallible};
@@ -10,6 +11,7 @@ use super::host_code::{self, Plan};
 use crate::cache::code::CodeBuffer;
 use crate::cpu::Cpu;
 use crate::mmu::Access;
+use crate::runtime::fault::{self, FaultGuard};
 
 /// Bytes of stubs before all of them are thrown away.
 const CAPACITY: usize = 4 << 20;
@@ -17,10 +19,12 @@ const CAPACITY: usize = 4 << 20;
 const STUB_ROOM: usize = 1024;
 /// Offset of MXCSR in the XSAVE area.
 const MXCSR: usize = 24;
-/// All exceptions masked.
-const MXCSR_MASKS: u32 = 0x1f80;
-/// The six sticky exception flags.
-const MXCSR_FLAGS: u32 = 0x3f;
+/// Offset of the x87 status word in the XSAVE area.
+const FSW: usize = 2;
+/// Offset of ST(0) in the XSAVE area.
+const STACK: usize = 32;
+/// The summary bit of the x87 status word: an unmasked exception is pending.
+const FSW_ES: u8 = 0x80;
 
 /// A memory operand as a stub sees it.
 #[derive(Clone, Copy, Debug)]
@@ -34,6 +38,8 @@ pub(super) struct MemoryUse {
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Stub {
     entry: u64,
+    /// Where it goes on after an exception.
+    resume: u64,
     memory: Option<MemoryUse>,
     vectors: bool,
     generation: u32,
@@ -46,6 +52,7 @@ pub(super) struct HostExecution {
     generation: u32,
     information: InstructionInfoFactory,
     host_mxcsr: u32,
+    _faults: FaultGuard,
 }
 
 #[repr(C, align(64))]
@@ -61,8 +68,10 @@ enum Place {
 
 impl HostExecution {
     pub fn new() -> std::io::Result<Self> {
+        let code = CodeBuffer::new(CAPACITY)?;
         Ok(Self {
-            code: CodeBuffer::new(CAPACITY)?,
+            _faults: FaultGuard::new(code.range(), fault::CALLED)?,
+            code,
             bounce: Box::new(Bounce([0; 256])),
             generation: 1,
             information: InstructionInfoFactory::new(),
@@ -88,13 +97,14 @@ impl HostExecution {
         let memory = self.detach_memory(instruction, &mut rewritten);
         let info = self.information.info(&rewritten);
         let plan = Plan::new(&mut rewritten, info, memory.is_some())?;
-        let bytes = host_code::assemble(&plan, &rewritten, self.code.next_address())?;
-        if bytes.len() > STUB_ROOM {
+        let assembled = host_code::assemble(&plan, &rewritten, self.code.next_address())?;
+        if assembled.bytes.len() > STUB_ROOM {
             return None;
         }
         let entry = self.code.next_address();
-        self.code.append(&bytes);
-        Some(Stub { entry, memory, vectors: plan.vectors, generation: self.generation })
+        self.code.append(&assembled.bytes);
+        let resume = entry + assembled.resume as u64;
+        Some(Stub { entry, resume, memory, vectors: plan.vectors, generation: self.generation })
     }
 
     /// Takes the address out of the memory operand; it becomes the plan's register later.
@@ -115,17 +125,21 @@ impl HostExecution {
         Some(MemoryUse { size: original.memory_size().size().clamp(1, 128), reads, writes })
     }
 
-    fn call(&mut self, cpu: &mut Cpu, stub: &Stub, memory: *mut u8) {
+    /// Runs a stub with the guest's own MXCSR and x87 control word; the vector of the exception that it raised, if it did.
+    fn call(&mut self, cpu: &mut Cpu, stub: &Stub, memory: *mut u8) -> Option<u8> {
         cpu.host_mxcsr = self.host_mxcsr;
-        // SAFETY: `prepare` assembled a complete function of this signature, and `is_current` was checked by the caller.
-        // It touches the CPU it is given, `memory` as far as the operand's size reaches, and no other memory.
-        unsafe {
-            let run: extern "sysv64" fn(*mut Cpu, *mut u8) = std::mem::transmute(stub.entry);
-            run(cpu, memory);
-        }
+        let raised = fault::catching(stub.resume, || {
+            // SAFETY: `prepare` assembled a complete function of this signature, and `is_current` was checked by the
+            // caller. It touches the CPU it is given, `memory` as far as the operand's size reaches, and no other memory.
+            unsafe {
+                let run: extern "sysv64" fn(*mut Cpu, *mut u8) = std::mem::transmute(stub.entry);
+                run(cpu, memory);
+            }
+        });
         if stub.vectors {
             hide_pointers(cpu);
         }
+        raised
     }
     fn bounce_at(&mut self, offset: usize) -> *mut u8 {
         self.bounce.0[offset..].as_mut_ptr()
@@ -141,7 +155,13 @@ impl Core<'_> {
     /// Runs an instruction by its stub.
     pub fn run_on_host(&mut self, instruction: &Instruction, stub: &Stub) -> Fallible {
         let place = match stub.memory {
-            Some(usage) => Some((usage, self.place_memory(instruction, usage)?)),
+            Some(usage) => match self.place_memory(instruction, usage) {
+                Ok(place) => Some((usage, place)),
+                Err(fault) if usage.writes && !usage.reads => {
+                    return self.store_without_place(instruction, stub, fault);
+                }
+                Err(fault) => return Err(fault),
+            },
             None => None,
         };
         let pointer = match &place {
@@ -168,6 +188,13 @@ impl Core<'_> {
     fn place_memory(&mut self, instruction: &Instruction, usage: MemoryUse) -> Fallible<(x86::Gva, Place)> {
         let mut offset = self.effective_offset(instruction);
         let segment = self.memory_segment(instruction);
+        if self.is_64() && super::class::needs_alignment(instruction) {
+            // This comes before all other faults.
+            let base = if segment == FS || segment == GS { self.cpu.segments[segment].base } else { 0 };
+            if !base.wrapping_add(offset).is_multiple_of(usage.size as u64) {
+                return Err(Exception::general_protection(0));
+            }
+        }
         let access = if usage.writes { Access::Write } else { Access::Read };
         if usage.writes && usage.reads && !self.is_64() {
             // A read-modify-write needs a readable segment too.
@@ -178,8 +205,9 @@ impl Core<'_> {
         if super::class::needs_alignment(instruction) && !address.0.is_multiple_of(usage.size as u64) {
             return Err(Exception::general_protection(0));
         }
-        if usage.size <= 8 {
-            self.check_alignment(address, usage.size)?;
+        match usage.size {
+            10 => self.check_alignment(address, 8)?,
+            size => self.check_alignment(address, size)?,
         }
         let privilege = self.privilege();
         if let Some(pointer) = self.mmu.host_range(self.cpu, address, usage.size, access, privilege)? {
@@ -187,7 +215,8 @@ impl Core<'_> {
         }
         self.probe_linear(address, usage.size, access, privilege)?;
         let at = (address.0 & 63) as usize;
-        if usage.reads {
+        // An x87 store may turn out to store nothing.
+        if usage.reads || super::class::touches_x87(instruction) {
             let data = &mut self.host.bounce.0[at..at + usage.size];
             self.mmu.read(self.cpu, self.io, address, data, privilege)?;
         }
@@ -203,31 +232,51 @@ impl Core<'_> {
         Ok(())
     }
 
-    /// Calls a stub; unmasked SIMD exceptions, found in MXCSR's sticky flags afterwards, undo it and raise `#XM`.
+    /// Calls a stub; what it raises on the host is the guest's exception.
     fn call_guarded(&mut self, stub: &Stub, pointer: *mut u8) -> Fallible {
-        let guest = self.mxcsr();
-        if !stub.vectors || guest & MXCSR_MASKS == MXCSR_MASKS {
-            self.host.call(self.cpu, stub, pointer);
+        match self.host.call(self.cpu, stub, pointer) {
+            None => Ok(()),
+            Some(vector::XM) if self.cpu.cr4 & control::CR4_OSXMMEXCPT != 0 => {
+                Err(Exception::plain(vector::XM))
+            }
+            Some(vector::XM | vector::UD) => Err(Exception::invalid_opcode()),
+            Some(vector::GP) => Err(Exception::general_protection(0)),
+            Some(other) => Err(Exception::plain(other)),
+        }
+    }
+
+    /// The destination of an instruction faulted. Some instructions have had an effect by then: an x87 store whose operand
+    /// raises an unmasked exception leaves memory alone and the exception pending, VCVTPS2PH has set MXCSR, and a store
+    /// from an MMX register has reset the x87 stack's top.
+    fn store_without_place(&mut self, instruction: &Instruction, stub: &Stub, fault: Exception) -> Fallible {
+        let is_x87 = super::class::touches_x87(instruction);
+        if instruction.op1_kind() == OpKind::Register && instruction.op1_register().is_mm() {
+            self.reset_top();
+        }
+        if !is_x87 && instruction.mnemonic() != Mnemonic::Vcvtps2ph {
+            return Err(fault);
+        }
+        const UNTOUCHED: u8 = 0xa5;
+        self.host.bounce.0.fill(UNTOUCHED);
+        let image = self.cpu.xsave.clone();
+        let pointer = self.host.bounce_at(0);
+        self.call_guarded(stub, pointer)?;
+        let mxcsr = self.mxcsr();
+        let raised = self.cpu.xsave.0[FSW] & !image.0[FSW] & FSW_ES != 0;
+        if is_x87 && raised && self.host.bounce.0.iter().all(|byte| *byte == UNTOUCHED) {
             return Ok(());
         }
-        let (image, gpr, status) = (self.cpu.xsave.clone(), self.cpu.gpr, self.cpu.status_flags);
-        self.set_mxcsr((guest | MXCSR_MASKS) & !MXCSR_FLAGS);
-        self.host.call(self.cpu, stub, pointer);
-        let raised = self.mxcsr() & MXCSR_FLAGS;
-        let unmasked = raised & !((guest & MXCSR_MASKS) >> 7);
-        if unmasked != 0 {
-            self.cpu.xsave = image;
-            self.cpu.gpr = gpr;
-            self.cpu.status_flags = status;
-        }
-        self.set_mxcsr(guest | raised);
-        if unmasked == 0 {
-            Ok(())
-        } else if self.cpu.cr4 & control::CR4_OSXMMEXCPT != 0 {
-            Err(Exception::plain(vector::XM))
-        } else {
-            Err(Exception::invalid_opcode())
-        }
+        self.cpu.xsave = image;
+        self.set_mxcsr(mxcsr);
+        Err(fault)
+    }
+
+    /// TOP = 0, as any MMX instruction sets it; registers are kept in the order of the stack.
+    fn reset_top(&mut self) {
+        let image = &mut self.cpu.xsave.0;
+        let top = usize::from(image[FSW + 1] >> 3 & 7);
+        image[FSW + 1] &= !0x38;
+        image[STACK..STACK + 8 * 16].rotate_right(top * 16);
     }
 
     /// MXCSR in the guest's image.

@@ -169,8 +169,15 @@ const fn gpr(register: u8) -> usize {
     offset_of!(Cpu, gpr) + 8 * register as usize
 }
 
-/// The bytes of a stub that will lie at `address`; `None` if the instruction has no 64-bit encoding.
-pub(super) fn assemble(plan: &Plan, instruction: &Instruction, address: u64) -> Option<Vec<u8>> {
+/// A stub.
+pub(super) struct Assembled {
+    pub bytes: Vec<u8>,
+    /// Where it goes on if the instruction raises an exception: just behind it.
+    pub resume: usize,
+}
+
+/// The stub that will lie at `address`; `None` if the instruction has no 64-bit encoding.
+pub(super) fn assemble(plan: &Plan, instruction: &Instruction, address: u64) -> Option<Assembled> {
     let mut code = Bytes(Vec::with_capacity(256));
     for register in plan.saved() {
         code.push(register);
@@ -193,6 +200,7 @@ pub(super) fn assemble(plan: &Plan, instruction: &Instruction, address: u64) -> 
     let mut encoder = Encoder::new(64);
     encoder.encode(instruction, address + code.0.len() as u64).ok()?;
     code.raw(&encoder.take_buffer());
+    let resume = code.0.len();
     for register in (0..16_u8).filter(|register| plan.written & (1 << register) != 0) {
         code.field(true, &[0x89], plan.host_register(register), plan.cpu, gpr(register));
     }
@@ -212,7 +220,7 @@ pub(super) fn assemble(plan: &Plan, instruction: &Instruction, address: u64) -> 
         code.pop(register);
     }
     code.raw(&[0xc3]);
-    Some(code.0)
+    Some(Assembled { bytes: code.0, resume })
 }
 
 /// The MXCSR that this process runs with.

@@ -9,7 +9,7 @@ use iced_x86::{Instruction, Mnemonic, OpKind};
 use platform::Port;
 use x86::address::PAGE_SIZE;
 use x86::reg::{RAX, RCX, RDI, RDX, RSI};
-use x86::segment::{DS, ES};
+use x86::segment::{CS, DS, ES};
 use x86::{Gva, flags};
 
 use super::core::{Core, Fallible, mask, segment_number};
@@ -100,7 +100,13 @@ impl Core<'_> {
     pub fn string_instruction(&mut self, instruction: &Instruction) -> Option<Fallible> {
         let operation = StringOperation::of(instruction)?;
         Some(if instruction.has_rep_prefix() || instruction.has_repne_prefix() {
-            self.repeat(&operation)
+            // A fault in mid-way leaves the flags as they were (SDM 2B, REP).
+            let status = self.cpu.status_flags;
+            let result = self.repeat(&operation);
+            if result.is_err() {
+                self.cpu.status_flags = status;
+            }
+            result
         } else {
             self.check_string_port(&operation).and_then(|()| self.string_element(&operation))
         })
@@ -112,6 +118,13 @@ impl Core<'_> {
         Ok(())
     }
 
+    /// Whether the next element may overwrite the running instruction, which then must be fetched again.
+    fn writes_own_page(&self, operation: &StringOperation) -> bool {
+        let writes = matches!(operation.action, Action::Move | Action::Store | Action::Input);
+        let to = self.cpu.segments[ES].base.wrapping_add(self.gpr(RDI, operation.width));
+        writes && (to ^ self.cpu.segments[CS].base.wrapping_add(self.cpu.rip)) < 2 * PAGE_SIZE
+    }
+
     fn repeat(&mut self, operation: &StringOperation) -> Fallible {
         let width = operation.width;
         if self.gpr(RCX, width) == 0 {
@@ -119,11 +132,17 @@ impl Core<'_> {
         }
         self.check_string_port(operation)?;
         let stepping = self.cpu.other_flags & flags::TF != 0 || self.cpu.dr[7] & 0xff != 0;
-        let limit = if stepping { 1 } else { BATCH };
+        // Comparisons go on to the end or to the next interrupt, so that a fault can take the flags back.
+        let limit = match operation.while_zero {
+            _ if stepping => 1,
+            Some(_) => u64::MAX,
+            None => BATCH,
+        };
         let mut done = 0;
         while done < limit {
             let count = self.gpr(RCX, width);
-            let bulk = if stepping { 0 } else { self.string_bulk(operation, count)? };
+            let careful = stepping || self.writes_own_page(operation);
+            let bulk = if careful { 0 } else { self.string_bulk(operation, count)? };
             if bulk == 0 {
                 self.string_element(operation)?;
             }
@@ -134,7 +153,7 @@ impl Core<'_> {
                 return Ok(());
             }
             done += if bulk > 0 { BATCH / 16 } else { 1 };
-            if self.cpu.attention.load(Ordering::Relaxed) != 0 {
+            if careful || self.cpu.attention.load(Ordering::Relaxed) != 0 {
                 break;
             }
         }

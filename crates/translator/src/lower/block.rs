@@ -4,22 +4,12 @@ use std::mem::offset_of;
 use super::decode::{Decoded, MAX_INSTRUCTIONS, STATUS, Way, decode};
 use super::liveness;
 use super::system::System;
-use crate::cache::blocks::{ANY_PAGE, Block, CodeMode, Key, Link, Mark};
+use crate::cache::blocks::{ANY_PAGE, Block, CodeMode, FlagPlace, Key, Link, Mark};
 use crate::cpu::Cpu;
 use crate::emit::asm::{Asm, Mem, Offset, Reg, T0, T1, cond};
-use crate::mmu::table::{Jumps, Ring};
-use crate::mmu::view;
+use crate::mmu::table::Ring;
 use crate::runtime::thunks::{Exit, Thunks};
 use x86::address::{PAGE_OFFSET, PAGE_SIZE};
-
-/// Where the status flags are at some point of a block.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum FlagPlace {
-    /// In EFLAGS (or dead).
-    Eflags,
-    /// In [`Cpu::spilled_flags`].
-    Spilled,
-}
 
 /// What happens off the straight path of a block; emitted after it.
 pub enum Cold {
@@ -55,6 +45,18 @@ pub enum Cold {
         from: Offset,
         /// Offset of the target from the page.
         target: i64,
+    },
+    /// The jump table does not know the target in T0 of an instruction that has done nothing yet.
+    Target {
+        /// The jump that leads here.
+        from: Offset,
+        /// Start of the instruction.
+        start: Offset,
+    },
+    /// The jump table does not know the target in T0; all else is done.
+    Unknown {
+        /// The jump that leads here.
+        from: Offset,
     },
     /// Attention at the head.
     Attention {
@@ -226,10 +228,7 @@ impl Lowering {
 
     /// The entry for jumps through the table, the entry that looks for attention, and the body.
     fn emit_entries(&mut self, source: &Source<'_>, live_in: u32) {
-        let jumps = view::jump_offset(self.ring()) + offset_of!(Jumps, target);
         let asm = &mut self.asm;
-        asm.cmp_mem(T0, Mem::gs_index8(T1, jumps));
-        asm.jcc_address(cond::NE, self.thunks.exit(Exit::Jump));
         if self.mode.user {
             asm.lea(T0, Mem::base(T0, -((source.address & PAGE_OFFSET) as i32)));
             asm.store(Mem::gs(offset_of!(Cpu, code_page)), T0);
@@ -253,13 +252,21 @@ impl Lowering {
         self.body = self.asm.here();
         self.attention = attention;
         // The entries belong to the first instruction.
-        self.marks.push(Mark { host: 0, guest: (source.address & PAGE_OFFSET) as i32 });
+        let guest = (source.address & PAGE_OFFSET) as i32;
+        self.marks.push(Mark { host: 0, guest, flags: FlagPlace::Eflags });
+        self.guest_start = i64::from(guest);
+    }
+
+    /// From here on host code belongs to the running guest instruction, with the flags where they are.
+    pub(super) fn mark(&mut self) {
+        let (host, guest) = (self.asm.here() as u32, self.guest_start as i32);
+        self.marks.push(Mark { host, guest, flags: self.flags });
     }
 
     fn lower_instruction(&mut self, decoded: &Decoded) {
         self.start = self.asm.here();
         self.guest_start = self.offset_of(decoded.instruction.ip());
-        self.marks.push(Mark { host: self.start as u32, guest: self.guest_start as i32 });
+        self.mark();
         if decoded.vectors && decoded.way != Way::Interpret {
             self.check_vectors(decoded);
         }
@@ -356,7 +363,8 @@ impl Lowering {
             self.wants_attention = false;
         }
         self.start = self.asm.here();
-        self.marks.push(Mark { host: self.start as u32, guest: self.offset_of(next) as i32 });
+        self.guest_start = self.offset_of(next);
+        self.mark();
         if self.next_crosses && !self.is_absolute() {
             // Whoever goes there has to look up both pages.
             self.table_exit(self.offset_of(next));
@@ -404,7 +412,19 @@ impl Lowering {
         start
     }
 
+    /// Conditional jumps out of the page; they go through the table, which has cold ends of its own.
+    fn emit_far(&mut self) {
+        for index in 0..self.cold.len() {
+            if let Cold::Far { from, target } = self.cold[index] {
+                self.asm.bind(from);
+                self.flags = FlagPlace::Eflags;
+                self.table_exit(target);
+            }
+        }
+    }
+
     fn emit_cold(&mut self) {
+        self.emit_far();
         let cold = std::mem::take(&mut self.cold);
         let spilled = offset_of!(Cpu, spilled_flags);
         for item in &cold {
@@ -430,10 +450,16 @@ impl Lowering {
                     let place = asm.address(from);
                     self.links.push(Link { place, stub, target, backward, to: None });
                 }
-                Cold::Far { from, target } => {
+                Cold::Far { .. } => {}
+                Cold::Target { from, start } => {
                     asm.bind(from);
-                    self.flags = FlagPlace::Eflags;
-                    self.table_exit(target);
+                    asm.restore_flags(spilled, T1);
+                    asm.lea_here(T1, start);
+                    asm.jmp_address(self.thunks.exit(Exit::Target));
+                }
+                Cold::Unknown { from } => {
+                    asm.bind(from);
+                    asm.jmp_address(self.thunks.exit(Exit::Jump));
                 }
                 Cold::Attention { from, flags } => {
                     asm.bind(from);

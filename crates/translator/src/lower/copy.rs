@@ -44,6 +44,7 @@ impl Lowering {
                 self.asm.load(register, Self::home(register));
             }
         }
+        self.mark();
         let bytes = self.bytes_of(instruction);
         self.asm.raw(&bytes[..instruction.len()]);
         self.store_homes(instruction);
@@ -95,6 +96,7 @@ impl Lowering {
         out.clear();
         let done = rewrite::with_memory_at(&bytes[..instruction.len()], base, &mut out);
         debug_assert!(done.is_some(), "{instruction:?} was chosen to be copied");
+        self.mark();
         self.asm.raw(&out);
         self.scratch = out;
     }

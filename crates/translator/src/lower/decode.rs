@@ -169,7 +169,9 @@ fn memory(instruction: &Instruction, factory: &mut InstructionInfoFactory) -> Wa
         return Way::Interpret;
     }
     if is_bit_string(instruction.code()) {
-        return Way::BitString;
+        // A 32-bit address wraps after the bit offset is added.
+        let narrow = instruction.memory_base().size() == 4 || instruction.memory_index().size() == 4;
+        return if narrow { Way::Interpret } else { Way::BitString };
     }
     if uses_scratch_twice(instruction) {
         return Way::Interpret;
@@ -426,5 +428,7 @@ fn uses_vectors(instruction: &Instruction) -> bool {
             | Crc32
             | Popcnt
     );
-    !only_in_name && instruction.cpuid_features().iter().any(|feature| is_vector_feature(*feature))
+    // WAIT raises what an x87 instruction before it left pending.
+    instruction.mnemonic() == Wait
+        || !only_in_name && instruction.cpuid_features().iter().any(|feature| is_vector_feature(*feature))
 }

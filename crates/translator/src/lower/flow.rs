@@ -3,12 +3,13 @@ use std::mem::offset_of;
 
 use iced_x86::OpKind;
 
-use super::block::{Cold, FlagPlace, Lowering};
+use super::block::{Cold, Lowering};
 use super::decode::Decoded;
 use super::memory::number;
+use crate::cache::blocks::FlagPlace;
 use crate::cpu::Cpu;
-use crate::emit::asm::{Mem, T0, T1};
-use crate::mmu::table::Jumps;
+use crate::emit::asm::{Mem, Offset, T0, T1, cond};
+use crate::mmu::table::{Jumps, Ring};
 use crate::mmu::{Access, view};
 use x86::address::PAGE_OFFSET;
 
@@ -35,15 +36,35 @@ impl Lowering {
         self.spill_for_table();
         self.asm.load(T0, Mem::gs(offset_of!(Cpu, code_page)));
         self.asm.lea(T0, Mem::base(T0, target as i32));
-        self.dispatch();
+        self.go_to(self.ring());
     }
 
-    /// Goes to the linear address in T0; flags are put aside.
-    pub(super) fn dispatch(&mut self) {
+    /// T1 = the index of the linear address in T0 in a jump table; the jump is taken if the table does not know it.
+    fn find_target(&mut self, ring: Ring) -> Offset {
         debug_assert!(self.flags == FlagPlace::Spilled);
-        let code = view::jump_offset(self.ring()) + offset_of!(Jumps, code);
+        let target = view::jump_offset(ring) + offset_of!(Jumps, target);
         self.asm.pext(T1, T0, Mem::gs(offset_of!(Cpu, jump_mask)));
-        self.asm.jmp_mem(Mem::gs_index8(T1, code));
+        self.asm.cmp_mem(T0, Mem::gs_index8(T1, target));
+        self.asm.jcc(cond::NE)
+    }
+
+    /// The same for an instruction that has done nothing yet: if the table does not know the target, or the target is not
+    /// canonical, the runtime starts it over.
+    fn find_target_or_retry(&mut self) {
+        let from = self.find_target(self.ring());
+        self.cold.push(Cold::Target { from, start: self.start });
+    }
+
+    /// Goes to the target in T0, whose index is in T1.
+    fn enter_target(&mut self, ring: Ring) {
+        self.asm.jmp_mem(Mem::gs_index8(T1, view::jump_offset(ring) + offset_of!(Jumps, code)));
+    }
+
+    /// Goes to the linear address in T0, with everything else done; flags are put aside.
+    pub(super) fn go_to(&mut self, ring: Ring) {
+        let unknown = self.find_target(ring);
+        self.enter_target(ring);
+        self.cold.push(Cold::Unknown { from: unknown });
     }
 
     pub(super) fn jump(&mut self, decoded: &Decoded) {
@@ -104,27 +125,34 @@ impl Lowering {
     pub(super) fn jump_indirect(&mut self, decoded: &Decoded) {
         self.load_target(decoded);
         self.spill_for_table();
-        self.dispatch();
+        self.find_target_or_retry();
+        self.enter_target(self.ring());
     }
 
     pub(super) fn call_indirect(&mut self, decoded: &Decoded) {
-        let target = Mem::gs(offset_of!(Cpu, spill));
+        let (target, slot) = (Mem::gs(offset_of!(Cpu, spill)), Mem::gs(offset_of!(Cpu, spill) + 8));
         self.load_target(decoded);
         self.asm.store(target, T0);
         self.look_up_push(decoded);
+        self.spill_for_table();
+        self.asm.store(slot, T0);
+        self.asm.load(T0, target);
+        self.find_target_or_retry();
+        self.asm.load(T0, slot);
         self.push_return_address(decoded.instruction.next_ip());
         self.asm.load(T0, target);
-        self.spill_for_table();
-        self.dispatch();
+        self.asm.pext(T1, T0, Mem::gs(offset_of!(Cpu, jump_mask)));
+        self.enter_target(self.ring());
     }
 
     pub(super) fn return_near(&mut self, decoded: &Decoded) {
         let extra = if decoded.instruction.op_count() == 1 { decoded.instruction.immediate16() } else { 0 };
         self.look_up_pop(decoded);
         self.asm.load(T0, Mem::base(T0, 0));
-        self.move_stack(8 + i32::from(extra));
         self.spill_for_table();
-        self.dispatch();
+        self.find_target_or_retry();
+        self.move_stack(8 + i32::from(extra));
+        self.enter_target(self.ring());
     }
 }
 

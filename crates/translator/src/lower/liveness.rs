@@ -27,9 +27,12 @@ pub fn killed(instruction: &Instruction) -> u32 {
     if may_leave_flags(instruction) { 0 } else { instruction.rflags_modified() & STATUS }
 }
 
-/// Shifts and rotations by nothing leave the flags as they are.
+/// Shifts and rotations by nothing leave the flags as they are, and so do repetitions of no element.
 fn may_leave_flags(instruction: &Instruction) -> bool {
     use Mnemonic::*;
+    if instruction.is_string_instruction() {
+        return instruction.has_rep_prefix() || instruction.has_repne_prefix();
+    }
     let shifts =
         matches!(instruction.mnemonic(), Shl | Sal | Shr | Sar | Rol | Ror | Rcl | Rcr | Shld | Shrd);
     if !shifts {

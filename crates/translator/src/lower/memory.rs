@@ -1,7 +1,7 @@
 //! Memory operands: the effective address, the look-up, and what follows a miss.
 use std::mem::offset_of;
 
-use iced_x86::{Instruction, Register};
+use iced_x86::{Instruction, Mnemonic, Register};
 
 use super::block::{Cold, Lowering};
 use super::decode::Decoded;
@@ -100,6 +100,13 @@ impl Lowering {
     pub(super) fn look_up_operand(&mut self, decoded: &Decoded, size: u32, access: Access, address: Reg) {
         self.spill_if_live(decoded);
         self.effective_address(&decoded.instruction, address);
+        if decoded.instruction.mnemonic() == Mnemonic::Cmpxchg16b {
+            // Misalignment comes before all other faults.
+            self.asm.op_reg(true, &[0xf7], 0, address); // test address, …
+            self.asm.raw(&15_u32.to_le_bytes());
+            let from = self.asm.jcc(cond::NE);
+            self.unusual(from);
+        }
         let index = if address == T0 { T1 } else { T0 };
         self.look_up(access, size, address, index);
     }

@@ -77,7 +77,7 @@ impl Lowering {
         if what.repeated { self.repeated(what) } else { self.single(what) }
     }
 
-    fn unusual(&mut self, from: usize) {
+    pub(super) fn unusual(&mut self, from: usize) {
         self.cold.push(Cold::Unusual { from, start: self.start, flags: self.flags });
     }
 

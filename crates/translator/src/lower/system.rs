@@ -7,14 +7,15 @@ use std::mem::offset_of;
 
 use iced_x86::{Code, Instruction, Mnemonic, OpKind, Register};
 
-use super::block::{Cold, FlagPlace, Lowering};
+use super::block::{Cold, Lowering};
 use super::decode::Decoded;
 use super::memory::number;
 use crate::cache::blocks::CodeMode;
+use crate::cache::blocks::FlagPlace;
 use crate::cpu::Cpu;
 use crate::emit::asm::{Asm, Mem, Reg, T0, T1, cond};
-use crate::mmu::table::{Jumps, Ring};
-use crate::mmu::{Access, view};
+use crate::mmu::Access;
+use crate::mmu::table::Ring;
 use crate::runtime::thunks::{GUEST_GS_BASE, gpr, segment_base};
 use x86::Segment;
 use x86::flags;
@@ -256,7 +257,8 @@ impl Lowering {
         asm.and_imm32(T0, 0xfffc);
         Self::load_flat(asm, CODE_64, STACK, 8);
         asm.load(T0, Mem::gs(offset_of!(Cpu, lstar)));
-        self.leave_for(Ring::Supervisor);
+        self.flags = FlagPlace::Spilled;
+        self.go_to(Ring::Supervisor);
     }
 
     /// SYSRETQ: the way back. A target that is not canonical, and flags that only the interpreter follows, are its own.
@@ -280,7 +282,7 @@ impl Lowering {
         self.call_for_attention();
         self.asm.mov(T0, RCX as Reg);
         self.flags = FlagPlace::Spilled;
-        self.leave_for(Ring::User);
+        self.go_to(Ring::User);
         for from in [unusual, not_user] {
             self.cold.push(Cold::Unusual { from, start: self.start, flags: FlagPlace::Eflags });
         }
@@ -298,13 +300,6 @@ impl Lowering {
         asm.store(Mem::gs(segment(SS) + 8), T0);
         asm.store_imm(Mem::gs(segment(CS)), 0);
         asm.store_imm(Mem::gs(segment(SS)), 0);
-    }
-
-    /// Goes to the linear address in T0 in another ring; flags are put aside.
-    fn leave_for(&mut self, ring: Ring) {
-        let code = view::jump_offset(ring) + offset_of!(Jumps, code);
-        self.asm.pext(T1, T0, Mem::gs(offset_of!(Cpu, jump_mask)));
-        self.asm.jmp_mem(Mem::gs_index8(T1, code));
     }
 
     fn time_stamp(&mut self) {

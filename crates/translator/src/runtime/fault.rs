@@ -8,8 +8,9 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use crate::cpu::Cpu;
 
-/// Code buffers whose faults are the guest's: start, end, and the fault thunk. Zero where free.
-static RANGES: [CodeRange; 64] = [const { CodeRange::free() }; 64];
+/// Code buffers whose faults are the guest's: start, end, and the fault thunk ([`CALLED`] for stubs that Rust calls). Zero
+/// where free.
+static RANGES: [CodeRange; 256] = [const { CodeRange::free() }; 256];
 
 struct CodeRange {
     start: AtomicU64,
@@ -21,6 +22,24 @@ impl CodeRange {
     const fn free() -> Self {
         Self { start: AtomicU64::new(0), end: AtomicU64::new(0), thunk: AtomicU64::new(0) }
     }
+}
+
+/// In place of a thunk: the code is called by [`catching`].
+pub const CALLED: u64 = 0;
+
+thread_local! {
+    /// Where the stub that [`catching`] calls goes on after a host exception.
+    static RESUME: Cell<u64> = const { Cell::new(0) };
+    /// The vector of the host exception that it raised.
+    static CAUGHT: Cell<Option<u8>> = const { Cell::new(None) };
+}
+
+/// Calls code of a range that was registered with [`CALLED`]. A host exception inside goes on at `resume`, an address in
+/// that code, with every register as the exception found it; its vector is returned.
+pub fn catching(resume: u64, call: impl FnOnce()) -> Option<u8> {
+    RESUME.set(resume);
+    call();
+    CAUGHT.take()
 }
 
 /// As long as this lives, faults in a range of code lead to its thunk.
@@ -38,7 +57,7 @@ impl FaultGuard {
                 return Ok(Self(slot));
             }
         }
-        Err(std::io::Error::other("more than 64 translators in one process"))
+        Err(std::io::Error::other("more than 128 translators in one process"))
     }
 }
 
@@ -105,6 +124,12 @@ unsafe extern "C" fn handler(signal: libc::c_int, info: *mut libc::siginfo_t, co
         return;
     };
     let trap = registers[libc::REG_TRAPNO as usize] as u64;
+    let thunk = range.thunk.load(Ordering::Relaxed);
+    if thunk == CALLED {
+        CAUGHT.set(Some(trap as u8));
+        registers[libc::REG_RIP as usize] = RESUME.get() as i64;
+        return;
+    }
     // SAFETY: a fault inside a registered range happens on a vCPU thread, whose GS base is its view, which begins with
     // its `Cpu`.
     unsafe {
@@ -116,5 +141,5 @@ unsafe extern "C" fn handler(signal: libc::c_int, info: *mut libc::siginfo_t, co
     }
     // T1 reports the place. What the guest has in R11 is in memory.
     registers[libc::REG_R11 as usize] = rip as i64;
-    registers[libc::REG_RIP as usize] = range.thunk.load(Ordering::Relaxed) as i64;
+    registers[libc::REG_RIP as usize] = thunk as i64;
 }

@@ -32,11 +32,22 @@ pub enum Exit {
     Write = 5,
     /// A copied instruction raised a host exception; its vector is in [`Cpu::exit_argument`].
     Fault = 6,
+    /// The instruction at resume goes to a target that the jump table does not know, and has done nothing yet; the target
+    /// is in [`Cpu::exit_argument`].
+    Target = 7,
 }
 
 /// All reasons, by number.
-pub const EXITS: [Exit; 7] =
-    [Exit::Link, Exit::Jump, Exit::Attention, Exit::Interpret, Exit::Read, Exit::Write, Exit::Fault];
+pub const EXITS: [Exit; 8] = [
+    Exit::Link,
+    Exit::Jump,
+    Exit::Attention,
+    Exit::Interpret,
+    Exit::Read,
+    Exit::Write,
+    Exit::Fault,
+    Exit::Target,
+];
 
 /// Host addresses of the thunks.
 #[derive(Clone, Copy, Debug)]
@@ -81,7 +92,7 @@ impl Thunks {
                 asm.restore_flags(offset_of!(Cpu, spilled_flags), T1);
                 asm.store(Mem::gs(offset_of!(Cpu, rip)), T0);
             }
-            if matches!(exit, Exit::Read | Exit::Write) {
+            if matches!(exit, Exit::Read | Exit::Write | Exit::Target) {
                 asm.store(Mem::gs(offset_of!(Cpu, exit_argument)), T0);
             }
             asm.store_imm32(Mem::gs(offset_of!(Cpu, exit_reason)), exit as u32);

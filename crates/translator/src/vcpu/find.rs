@@ -162,6 +162,33 @@ impl BtVcpu {
         }
     }
 
+    /// An indirect jump, call or return whose target the table does not know, and which has done nothing yet: fills the
+    /// table and starts it over.
+    pub(super) fn follow_target(&mut self, io: &dyn CpuIo) -> Next {
+        self.locate();
+        let (resume, rip, target) = {
+            let cpu = self.cpu();
+            (cpu.resume, cpu.rip, cpu.exit_argument)
+        };
+        let Some(mode) = self.code_mode() else { return Next::Interpret };
+        if !Gva(target).is_canonical() {
+            return Next::Interpret;
+        }
+        let epoch = self.statistics.epoch;
+        self.cpu().rip = target;
+        let found = self.find(mode, io);
+        self.cpu().rip = rip;
+        match found {
+            Ok(Some(id)) if epoch == self.statistics.epoch => {
+                let checked = self.blocks.get(id).checked;
+                self.jumps.fill(&mut self.mmu, mode.user, target, checked);
+                Next::Enter { code: resume, vectors: false }
+            }
+            // The target is the interpreter's or faults: the instruction itself comes first.
+            _ => Next::Interpret,
+        }
+    }
+
     fn lost(&mut self, place: u64) -> Next {
         let rip = self.cpu().rip;
         tracing::error!(place, "translated code left by a jump that nobody knows");

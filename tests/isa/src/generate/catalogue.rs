@@ -166,6 +166,9 @@ fn is_excluded(code: Code) -> bool {
             | M::Rdgsbase
             | M::Wrfsbase
             | M::Wrgsbase
+            | M::Lss
+            | M::Lfs
+            | M::Lgs
     );
     let loads_flags = matches!(mnemonic, M::Popf | M::Popfd | M::Popfq);
     let moves_stack = matches!(mnemonic, M::Enter | M::Leave);

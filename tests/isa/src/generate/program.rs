@@ -1,5 +1,7 @@
 //! A sequence under construction: instructions that may refer to one another, and their encoding.
-use iced_x86::{Code, Encoder, Instruction};
+use iced_x86::{Code, Encoder, FlowControl, Instruction};
+
+use crate::row::parse::{flag_effects, from_iced};
 
 /// What is filled in once all places are known.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -109,11 +111,47 @@ impl Program {
         }
     }
 
+    /// Finds the flags that are undefined at each instruction anew, on every way there. Whether none is read.
+    pub fn trace_undefined(&mut self) -> bool {
+        let mut at = vec![0; self.items.len() + 1];
+        let addresses: Vec<usize> = self
+            .items
+            .iter()
+            .filter(|item| item.fix == Fix::Address)
+            .filter_map(|item| item.target)
+            .collect();
+        let mut changed = true;
+        while std::mem::take(&mut changed) {
+            for (index, item) in self.items.iter().enumerate() {
+                let (undefined, defined) = flag_effects(&item.instruction);
+                let after = (at[index] & !defined) | undefined;
+                let mut reach = |target: usize| {
+                    let target = target.min(self.items.len());
+                    changed |= after & !at[target] != 0;
+                    at[target] |= after;
+                };
+                let flow = item.instruction.flow_control();
+                if flow != FlowControl::UnconditionalBranch {
+                    reach(index + 1);
+                }
+                if item.fix == Fix::Branch {
+                    item.target.into_iter().for_each(&mut reach);
+                }
+                if matches!(flow, FlowControl::IndirectBranch | FlowControl::IndirectCall) {
+                    addresses.iter().copied().for_each(&mut reach);
+                }
+            }
+        }
+        let reads = |item: &Item| from_iced(item.instruction.rflags_read());
+        let fine = self.items.iter().zip(&at).all(|(item, undefined)| reads(item) & undefined == 0);
+        self.undefined = at;
+        fine
+    }
+
     /// The program without the instructions of a range; references to them go to what follows.
     pub fn without(&self, range: std::ops::Range<usize>) -> Self {
         let mut shorter = self.clone();
         shorter.items.drain(range.clone());
-        shorter.undefined.drain(range.clone());
         for target in shorter.items.iter_mut().filter_map(|item| item.target.as_mut()) {
             if *target >= range.end {
                 *target -= range.len();
