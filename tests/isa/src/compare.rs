@@ -81,7 +81,8 @@ pub fn agree(case: &Case, one: (&dyn Runner, &Outcome), other: (&dyn Runner, &Ou
     }
     let tolerance = tolerance(case, one.1, other.0);
     let memory_counts = !(tolerance.order || tolerance.x87) || !is_access_fault(one.1);
-    registers_agree(case, one.1, other.1, tolerance) && (!memory_counts || memory_agrees(case, one.0, other.0))
+    registers_agree(case, one.1, other.1, tolerance)
+        && (!memory_counts || memory_agrees(case, one.0, other.0))
 }
 
 /// The regions that a case may have written: its code window and all writable data.

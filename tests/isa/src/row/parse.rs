@@ -67,8 +67,7 @@ pub fn undefined_at_end(code: &[u8], ip: u64) -> u64 {
 pub fn flag_effects(instruction: &iced_x86::Instruction) -> (u64, u64) {
     use iced_x86::Mnemonic::{Rcl, Rcr, Rol, Ror, Sal, Sar, Shl, Shld, Shr, Shrd};
     let undefined = from_iced(instruction.rflags_undefined());
-    let shift =
-        matches!(instruction.mnemonic(), Rcl | Rcr | Rol | Ror | Sal | Sar | Shl | Shld | Shr | Shrd);
+    let shift = matches!(instruction.mnemonic(), Rcl | Rcr | Rol | Ror | Sal | Sar | Shl | Shld | Shr | Shrd);
     let by_register = shift && instruction.op_kind(instruction.op_count() - 1) == OpKind::Register;
     let conditional = by_register || instruction.has_rep_prefix() || instruction.has_repne_prefix();
     let modified = instruction.rflags_written() | instruction.rflags_cleared() | instruction.rflags_set();

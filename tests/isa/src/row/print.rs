@@ -187,12 +187,18 @@ fn nonzero_runs(case: &Case) -> Vec<(u64, Vec<u8>)> {
     runs
 }
 
+/// An instruction pointer: as an offset from the code while it lies in it, or directly behind.
+fn place_in_code(case: &Case, rip: u64) -> String {
+    let offset = rip.wrapping_sub(case.state.rip);
+    if offset <= case.code.len() as u64 { format!("+{offset}") } else { value(rip) }
+}
+
 /// The right side of a row, without its arrow: what a runner changed.
 pub fn right_side(case: &Case, runner: &dyn Runner, outcome: &Outcome) -> String {
     let mut text = String::new();
     let normal = outcome.state.rip == case.end() && outcome.ending == Ending::exception(13, 0, 0);
     if !normal {
-        let _ = write!(text, " {} rip=+{}", outcome.ending, outcome.state.rip.wrapping_sub(case.state.rip));
+        let _ = write!(text, " {} rip={}", outcome.ending, place_in_code(case, outcome.state.rip));
     }
     changes(&mut text, &case.state, &outcome.state);
     let mask = compare::compared_flags(case);
