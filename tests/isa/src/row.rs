@@ -10,6 +10,9 @@
 //! ([`Row::defaults`]). Right of it: what is different at the end; nothing else may have changed. Flags that an
 //! instruction leaves undefined are not compared. Without `=>` the row only says that all must agree.
 //!
+//! The right sides were recorded on an Intel CPU under Linux. Where another vendor's differs (a null selector keeps its
+//! base, a gather its mask), that is a row to think about, not to record anew.
+//!
 //! | word | meaning |
 //! |---|---|
 //! | `rax=` … `r15=` | decimal, `0x…`, or `region+offset` (`code`, `data`, `ro`, `stack`, `low`; `data.end` and so on) |

@@ -80,6 +80,8 @@ impl Kernel {
         let low = 0x67 | (tss & 0xff_ffff) << 16 | 0x8b << 40 | (tss >> 24 & 0xff) << 56;
         write_words(ram, GDT + u64::from(TSS_SELECTOR), &[low, tss >> 32])?;
         ram.write(Gpa(TSS + 4), &(KERNEL + STACK_TOP).to_le_bytes())?;
+        // No I/O permission map: its base is past the limit.
+        ram.write(Gpa(TSS + 0x66), &0x68_u16.to_le_bytes())?;
         for vector in 0..VECTORS {
             gate(ram, IDT_HALT, vector, KERNEL + HALTS + vector * HALT_STRIDE)?;
             gate(ram, IDT_REPORT, vector, KERNEL + REPORT + vector * code::HANDLER_STRIDE)?;

@@ -9,6 +9,7 @@ pub const FILES: &[(&str, &str)] = &[
     ("move", include_str!("../../move.ins")),
     ("stack", include_str!("../../stack.ins")),
     ("flow", include_str!("../../flow.ins")),
+    ("code", include_str!("../../code.ins")),
     ("string", include_str!("../../string.ins")),
     ("atomic", include_str!("../../atomic.ins")),
     ("segment", include_str!("../../segment.ins")),
