@@ -19,6 +19,7 @@
 //! | `rip=` | `+n` is relative to the code; absent on the right: at the end, or anywhere for an exception |
 //! | `flags=` | `cf\|pf\|af\|zf\|sf\|of\|df\|nt\|ac\|id`, all that are set, or `none`; absent on the right: unchanged |
 //! | `xmm0=`, `ymm0=` | 32 or 64 hexadecimal digits, `_` anywhere; `xmm0=` leaves the upper half zero |
+//! | `upper=0`, `vectors=0` | the upper halves of all YMM registers, or all of them whole, are zero |
 //! | `st0=` | 20 hexadecimal digits; `fcw=`, `fsw=`, `ftw=` (a bit for each register in use), `mxcsr=` |
 //! | `fsbase=`, `gsbase=` | as general registers |
 //! | `mem[address]=` | bytes in hexadecimal, lowest address first |
