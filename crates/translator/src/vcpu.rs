@@ -50,6 +50,9 @@ pub struct BtVcpu {
     _faults: FaultGuard,
 }
 
+/// Bytes of the longest memory operand.
+const MAX_OPERAND: u64 = 64;
+
 /// How the loop goes on.
 enum Next {
     /// Look up the block at RIP.
@@ -322,7 +325,9 @@ impl BtVcpu {
         self.locate();
         let (address, resume) = (Gva(self.cpu().exit_argument), self.cpu().resume);
         let ring = if self.cpu().cpl() == 3 { Ring::User } else { Ring::Supervisor };
-        if !address.is_canonical() {
+        // An operand may begin below the canonical range's end and reach beyond it.
+        let reach = Gva(address.0.wrapping_add(MAX_OPERAND - 1));
+        if !address.is_canonical() || !reach.is_canonical() {
             return Next::Interpret;
         }
         let cpu = crate::runtime::cpu_apart(&self.mmu);

@@ -120,12 +120,19 @@ pub fn address_of(index: usize) -> u64 {
     0
 }
 
-/// An address as rows write it: region and offset, if it lies in or near one.
+/// An address as rows write it: region and offset, if it lies in one, or near.
 pub fn symbolic(address: u64) -> Option<String> {
+    const NEAR: u64 = 64;
     let named = [CODE, DATA, READ_ONLY, STACK, LOW];
-    let region = named.into_iter().find(|r| (r.base..r.end() + 64).contains(&address))?;
-    let offset = address - region.base;
-    Some(if offset == 0 { region.name.to_owned() } else { format!("{}+{offset:#x}", region.name) })
+    let find = |margin| {
+        named.into_iter().find(|region| (region.base - margin..region.end() + margin).contains(&address))
+    };
+    let Region { name, base, .. } = find(0).or_else(|| find(NEAR))?;
+    Some(match (address.checked_sub(base), base.abs_diff(address)) {
+        (_, 0) => name.to_owned(),
+        (Some(offset), _) => format!("{name}+{offset:#x}"),
+        (None, offset) => format!("{name}-{offset:#x}"),
+    })
 }
 
 #[cfg(test)]
@@ -144,6 +151,9 @@ mod tests {
     #[test]
     fn addresses_have_names() {
         assert_eq!(symbolic(DATA.base + 0x10).as_deref(), Some("data+0x10"));
+        assert_eq!(symbolic(READ_ONLY.base).as_deref(), Some("ro"));
+        assert_eq!(symbolic(STACK.base - 8).as_deref(), Some("stack-0x8"));
+        assert_eq!(symbolic(STACK.end()).as_deref(), Some("stack+0x2000"));
         assert_eq!(symbolic(1), None);
     }
 }

@@ -10,12 +10,16 @@
 //! ([`Row::defaults`]). Right of it: what is different at the end; nothing else may have changed. Flags that an
 //! instruction leaves undefined are not compared. Without `=>` the row only says that all must agree.
 //!
+//! The right sides were recorded on an Intel CPU under Linux. Where another vendor's differs (a null selector keeps its
+//! base, a gather its mask), that is a row to think about, not to record anew.
+//!
 //! | word | meaning |
 //! |---|---|
 //! | `rax=` … `r15=` | decimal, `0x…`, or `region+offset` (`code`, `data`, `ro`, `stack`, `low`; `data.end` and so on) |
 //! | `rip=` | `+n` is relative to the code; absent on the right: at the end, or anywhere for an exception |
 //! | `flags=` | `cf\|pf\|af\|zf\|sf\|of\|df\|nt\|ac\|id`, all that are set, or `none`; absent on the right: unchanged |
 //! | `xmm0=`, `ymm0=` | 32 or 64 hexadecimal digits, `_` anywhere; `xmm0=` leaves the upper half zero |
+//! | `upper=0`, `vectors=0` | the upper halves of all YMM registers, or all of them whole, are zero |
 //! | `st0=` | 20 hexadecimal digits; `fcw=`, `fsw=`, `ftw=` (a bit for each register in use), `mxcsr=` |
 //! | `fsbase=`, `gsbase=` | as general registers |
 //! | `mem[address]=` | bytes in hexadecimal, lowest address first |

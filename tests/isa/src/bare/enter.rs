@@ -27,6 +27,12 @@ pub unsafe extern "C" fn enter(state: *const UserState) {
         "mov eax, 7",
         "xor edx, edx",
         "xrstor64 [rdi + {vectors}]",
+        // Selectors that the case before may have loaded; Linux has null there.
+        "xor eax, eax",
+        "mov ds, eax",
+        "mov es, eax",
+        "mov fs, eax",
+        "mov gs, eax",
         "mov rax, [rdi + {fs_base}]",
         "wrfsbase rax",
         "mov rax, [rdi + {gs_base}]",

@@ -1,7 +1,7 @@
 //! Reading rows.
 use iced_x86::{Decoder, DecoderOptions, OpKind};
 
-use super::print::{EXCEPTION_NAMES, FLAG_NAMES, GPR_NAMES};
+use super::print::{EXCEPTION_NAMES, FLAG_NAMES, GPR_NAMES, clear};
 use super::{Expectation, Row};
 use crate::case::Case;
 use crate::layout::{CODE, DATA, Image, LOW, READ_ONLY, STACK};
@@ -156,6 +156,7 @@ impl Side {
             "undef" => self.undefined |= flag_set(text)?,
             "fsbase" => self.state.fs_base = number(text)?,
             "gsbase" => self.state.gs_base = number(text)?,
+            "upper" | "vectors" if text == "0" => clear(vectors, name == "vectors"),
             "fcw" => vectors.set_fcw(narrow(text)?),
             "fsw" => vectors.set_fsw(narrow(text)?),
             "ftw" => vectors.set_ftw(narrow(text)? as u8),

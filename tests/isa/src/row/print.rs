@@ -139,9 +139,28 @@ fn changes(text: &mut String, before: &UserState, after: &UserState) {
             let _ = write!(text, " {name}={}", value(new));
         }
     }
-    for ((old_name, old), (name, new)) in vectors(&before.vectors).into_iter().zip(vectors(&after.vectors)) {
+    let mut known = before.vectors.clone();
+    let cleared = |wide: &dyn Fn(&Vectors, usize) -> bool| {
+        (0..16).filter(|i| wide(&before.vectors, *i)).count() > 1 && !(0..16).any(|i| wide(&after.vectors, i))
+    };
+    let all = cleared(&|vectors, i| vectors.xmm(i) != 0 || vectors.upper(i) != 0);
+    if all || cleared(&|vectors, i| vectors.upper(i) != 0) {
+        text.push_str(if all { " vectors=0" } else { " upper=0" });
+        clear(&mut known, all);
+    }
+    for ((old_name, old), (name, new)) in vectors(&known).into_iter().zip(vectors(&after.vectors)) {
         if old != new || old_name != name {
             let _ = write!(text, " {name}={new}");
+        }
+    }
+}
+
+/// Clears the upper halves of all YMM registers, or all of them whole.
+pub fn clear(vectors: &mut Vectors, whole: bool) {
+    for i in 0..16 {
+        vectors.set_upper(i, 0);
+        if whole {
+            vectors.set_xmm(i, 0);
         }
     }
 }
@@ -187,12 +206,18 @@ fn nonzero_runs(case: &Case) -> Vec<(u64, Vec<u8>)> {
     runs
 }
 
+/// An instruction pointer: as an offset from the code while it lies in it, or directly behind.
+fn place_in_code(case: &Case, rip: u64) -> String {
+    let offset = rip.wrapping_sub(case.state.rip);
+    if offset <= case.code.len() as u64 { format!("+{offset}") } else { value(rip) }
+}
+
 /// The right side of a row, without its arrow: what a runner changed.
 pub fn right_side(case: &Case, runner: &dyn Runner, outcome: &Outcome) -> String {
     let mut text = String::new();
     let normal = outcome.state.rip == case.end() && outcome.ending == Ending::exception(13, 0, 0);
     if !normal {
-        let _ = write!(text, " {} rip=+{}", outcome.ending, outcome.state.rip.wrapping_sub(case.state.rip));
+        let _ = write!(text, " {} rip={}", outcome.ending, place_in_code(case, outcome.state.rip));
     }
     changes(&mut text, &case.state, &outcome.state);
     let mask = compare::compared_flags(case);

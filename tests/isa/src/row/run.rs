@@ -1,4 +1,6 @@
 //! Running rows: everybody must agree, and come to what the row says.
+use iced_x86::{CpuidFeature as F, Decoder, DecoderOptions};
+
 use super::print;
 use super::{Expectation, Row};
 use crate::case::Runner;
@@ -7,6 +9,41 @@ use crate::oracle::Oracle;
 use crate::state::{Ending, Outcome};
 
 pub use super::families::FILES;
+
+/// Whether this CPU, and so the engines' on top of it, lacks instructions that a row is about.
+pub fn is_foreign(row: &Row) -> bool {
+    let mut decoder = Decoder::with_ip(64, &row.case.code, row.case.state.rip, DecoderOptions::NONE);
+    decoder.iter().any(|instruction| instruction.cpuid_features().iter().any(|feature| !is_here(*feature)))
+}
+
+fn is_here(feature: F) -> bool {
+    use std::is_x86_feature_detected as has;
+    match feature {
+        F::SSSE3 => has!("ssse3"),
+        F::SSE4_1 => has!("sse4.1"),
+        F::SSE4_2 => has!("sse4.2"),
+        F::POPCNT => has!("popcnt"),
+        F::LZCNT => has!("lzcnt"),
+        F::BMI1 => has!("bmi1"),
+        F::BMI2 => has!("bmi2"),
+        F::ADX => has!("adx"),
+        F::MOVBE => has!("movbe"),
+        F::AES => has!("aes"),
+        F::PCLMULQDQ => has!("pclmulqdq"),
+        F::SHA => has!("sha"),
+        F::AVX => has!("avx"),
+        F::AVX2 => has!("avx2"),
+        F::FMA => has!("fma"),
+        F::F16C => has!("f16c"),
+        F::GFNI => has!("gfni"),
+        F::VAES => has!("vaes"),
+        F::VPCLMULQDQ => has!("vpclmulqdq"),
+        F::RDRAND => has!("rdrand"),
+        F::RDSEED => has!("rdseed"),
+        // What every 64-bit CPU has, and what no guest sees.
+        _ => true,
+    }
+}
 
 /// What is wrong with a row, one line each; empty if nothing is.
 pub fn check(oracle: &mut Oracle, row: &Row) -> Vec<String> {
