@@ -36,6 +36,7 @@ pub fn binary_translator(setup: EngineSetup) -> Result<Box<dyn Vcpu>, EngineErro
         tsc: translator::TscModel { frequency_hz: setup.tsc.frequency_hz, offset: setup.tsc.offset },
         cpu_index: setup.cpu_index,
         cpu_count: setup.cpu_count,
+        windows: translator::WindowPolicy::Adaptive,
         interpret_only: setup.interpret_only,
         timed: setup.timed,
     };

@@ -1,4 +1,5 @@
 //! What a machine tells an engine, and why an engine cannot be had.
+pub use crate::mmu::spaces::WindowPolicy;
 use platform::RestoreError;
 
 /// The guest's time-stamp counter.
@@ -21,6 +22,8 @@ pub struct Config {
     pub cpu_index: u32,
     /// How many CPUs the machine has.
     pub cpu_count: u32,
+    /// When address spaces get windows.
+    pub windows: WindowPolicy,
     /// Interpret everything; the translator's oracle.
     pub interpret_only: bool,
     /// Measure where time goes, for statistics.

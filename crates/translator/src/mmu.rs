@@ -3,13 +3,16 @@
 
 pub mod access;
 pub mod flush;
+pub mod spaces;
 pub mod table;
 pub mod view;
 pub mod walk;
+pub mod window;
 
 use std::collections::HashSet;
 
 use platform::GuestRam;
+use spaces::{Heat, WindowPolicy};
 use table::{Lookup, Ring};
 use view::Views;
 use x86::{Gpa, Gva};
@@ -55,6 +58,11 @@ pub enum MappingChange {
     },
     /// Everything, in every view.
     All,
+    /// One view has windows from now on, or has lost them.
+    Windows {
+        /// Which view.
+        view: usize,
+    },
 }
 
 /// The soft MMU of one vCPU.
@@ -68,6 +76,8 @@ pub struct Mmu {
     /// Writes that hit frames with translated code, for the code cache to look at.
     code_writes: Vec<(Gpa, u64)>,
     changes: Vec<MappingChange>,
+    policy: WindowPolicy,
+    learning: bool,
     counters: Counters,
 }
 
@@ -80,6 +90,7 @@ struct Slot {
     filled: [Vec<u16>; 2],
     /// Numbers of 2 MiB and 1 GiB regions of which pages came from large pages.
     large: HashSet<(u32, u64)>,
+    heat: Heat,
 }
 
 /// What the soft MMU counted.
@@ -93,11 +104,15 @@ pub struct Counters {
     pub flushes: u64,
     /// Address space switches.
     pub switches: u64,
+    /// Address spaces that got windows.
+    pub spaces_opened: u64,
+    /// Pages that were shown in windows.
+    pub window_faults: u64,
 }
 
 impl Mmu {
     /// An MMU over `ram` for guests with `physical_bits` of physical address (36 to 52).
-    pub fn new(ram: GuestRam, physical_bits: u32) -> std::io::Result<Self> {
+    pub fn new(ram: GuestRam, physical_bits: u32, policy: WindowPolicy) -> std::io::Result<Self> {
         let views = Views::new()?;
         let slots = (0..view::VIEWS).map(|_| Slot::new()).collect();
         let mut mmu = Self {
@@ -109,6 +124,8 @@ impl Mmu {
             physical_bits,
             code_writes: Vec::new(),
             changes: Vec::new(),
+            policy,
+            learning: false,
             counters: Counters::default(),
         };
         mmu.slots[0].pcid = Some(0);
@@ -156,6 +173,12 @@ impl Mmu {
 
 impl Slot {
     fn new() -> Self {
-        Self { pcid: None, last_used: 0, filled: [Vec::new(), Vec::new()], large: HashSet::new() }
+        Self {
+            pcid: None,
+            last_used: 0,
+            filled: [Vec::new(), Vec::new()],
+            large: HashSet::new(),
+            heat: Heat::default(),
+        }
     }
 }

@@ -88,15 +88,14 @@ impl Lowering {
 
     pub(super) fn call(&mut self, decoded: &Decoded) {
         let instruction = &decoded.instruction;
-        self.look_up_push(decoded);
-        self.push_return_address(instruction.next_ip());
+        let slot = self.reach_push(decoded);
+        self.push_return_address(slot, instruction.next_ip());
         // What was live before the push and is not put aside is dead for the target too.
         self.direct_exit(instruction.near_branch_target());
     }
 
-    /// Stores the return address at the host address in T0 and moves the stack pointer.
-    fn push_return_address(&mut self, address: u64) {
-        let slot = Mem::base(T0, 0);
+    /// Stores the return address, by way of T1, and moves the stack pointer.
+    fn push_return_address(&mut self, slot: Mem, address: u64) {
         if self.is_absolute() && i64::from(address as i32) as u64 == address {
             self.asm.store_imm(slot, address as i32);
         } else {
@@ -110,7 +109,7 @@ impl Lowering {
     fn load_target(&mut self, decoded: &Decoded) {
         let instruction = &decoded.instruction;
         if instruction.op0_kind() == OpKind::Memory {
-            self.look_up_operand(decoded, 8, Access::Read, T0);
+            self.reach_operand(decoded, 8, Access::Read, T0);
             self.asm.load(T0, Mem::base(T0, 0));
             return;
         }
@@ -130,16 +129,16 @@ impl Lowering {
     }
 
     pub(super) fn call_indirect(&mut self, decoded: &Decoded) {
-        let (target, slot) = (Mem::gs(offset_of!(Cpu, spill)), Mem::gs(offset_of!(Cpu, spill) + 8));
+        let (target, by) = (Mem::gs(offset_of!(Cpu, spill)), Mem::gs(offset_of!(Cpu, spill) + 8));
         self.load_target(decoded);
         self.asm.store(target, T0);
-        self.look_up_push(decoded);
+        let slot = self.reach_push(decoded);
         self.spill_for_table();
-        self.asm.store(slot, T0);
+        self.asm.store(by, T0);
         self.asm.load(T0, target);
         self.find_target_or_retry();
-        self.asm.load(T0, slot);
-        self.push_return_address(decoded.instruction.next_ip());
+        self.asm.load(T0, by);
+        self.push_return_address(slot, decoded.instruction.next_ip());
         self.asm.load(T0, target);
         self.asm.pext(T1, T0, Mem::gs(offset_of!(Cpu, jump_mask)));
         self.enter_target(self.ring());
@@ -147,8 +146,8 @@ impl Lowering {
 
     pub(super) fn return_near(&mut self, decoded: &Decoded) {
         let extra = if decoded.instruction.op_count() == 1 { decoded.instruction.immediate16() } else { 0 };
-        self.look_up_pop(decoded);
-        self.asm.load(T0, Mem::base(T0, 0));
+        let slot = self.reach_pop(decoded);
+        self.asm.load(T0, slot);
         self.spill_for_table();
         self.find_target_or_retry();
         self.move_stack(8 + i32::from(extra));

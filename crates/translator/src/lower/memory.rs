@@ -76,8 +76,26 @@ impl Lowering {
         }
     }
 
-    /// Turns the guest address in `address` into a host address that is good for `size` bytes; clobbers `index` and the
-    /// flags. Whoever calls has put live flags aside.
+    /// Before a memory operand is reached: a look-up destroys the flags.
+    pub(super) fn before_reach(&mut self, decoded: &Decoded) {
+        if !self.mode.windows {
+            self.spill_if_live(decoded);
+        }
+    }
+
+    /// Turns the guest address in `address` into a host address that is good for `size` bytes; clobbers `index` and, if it
+    /// has to look it up, the flags ([`Lowering::before_reach`]).
+    pub(super) fn reach(&mut self, access: Access, size: u32, address: Reg, index: Reg) {
+        if self.mode.windows {
+            self.window_of(index, address);
+            self.asm.lea(address, Mem { base: Some(address), index: Some((index, 0)), disp: 0, gs: false });
+        } else {
+            self.look_up(access, size, address, index);
+        }
+    }
+
+    /// The same by the look-up table, which says whether the whole of it may be accessed before anything is. Destroys the
+    /// flags; whoever calls has put live ones aside.
     pub(super) fn look_up(&mut self, access: Access, size: u32, address: Reg, index: Reg) {
         let table = view::lookup_offset(self.ring());
         let (field, exit) = match access {
@@ -96,7 +114,15 @@ impl Lowering {
         self.cold.push(Cold::Slow { from, exit, address, index, tag, retry, flags });
     }
 
-    /// The look-up of an instruction's own memory operand.
+    /// `address` = host address of an instruction's own memory operand.
+    pub(super) fn reach_operand(&mut self, decoded: &Decoded, size: u32, access: Access, address: Reg) {
+        self.before_reach(decoded);
+        self.effective_address(&decoded.instruction, address);
+        let index = if address == T0 { T1 } else { T0 };
+        self.reach(access, size, address, index);
+    }
+
+    /// The same, always by look-up: the instruction itself will not fault.
     pub(super) fn look_up_operand(&mut self, decoded: &Decoded, size: u32, access: Access, address: Reg) {
         self.spill_if_live(decoded);
         self.effective_address(&decoded.instruction, address);

@@ -27,6 +27,7 @@ impl Mmu {
         access: Access,
         privilege: Privilege,
     ) -> Result<Gpa, Exception> {
+        self.learn_window(address, privilege);
         let ring = if privilege == Privilege::User { Ring::User } else { Ring::Supervisor };
         let (_, entry) = self.entry(ring, address);
         let hit = match access {

@@ -18,6 +18,7 @@ impl Mmu {
         self.counters.flushes += 1;
         for view in 0..self.slots.len() {
             self.clear_view(view, |_| true);
+            self.flush_windows(view);
         }
         self.changes.push(MappingChange::All);
     }
@@ -41,6 +42,7 @@ impl Mmu {
                 self.current = view;
                 self.slots[view].pcid = Some(pcid);
                 self.flush_view(view);
+                self.forget_windows(view);
             }
         }
         self.slots[self.current].last_used = self.clock;
@@ -71,13 +73,14 @@ impl Mmu {
         self.counters.page_flushes += 1;
         for view in 0..self.slots.len() {
             let slot = &mut self.slots[view];
-            if slot.filled.iter().all(Vec::is_empty) {
+            if slot.filled.iter().all(Vec::is_empty) && slot.heat.is_empty() {
                 continue;
             }
             let large = [22, 21, 30]
                 .into_iter()
                 .filter(|shift| slot.large.remove(&(*shift, address.0 >> shift)))
                 .max();
+            self.flush_window_page(view, address, large);
             if let Some(shift) = large {
                 self.clear_view(view, |entry| entry.read >> shift == address.0 >> shift);
             } else {
@@ -90,6 +93,7 @@ impl Mmu {
     /// Takes the right to write in line from every mapping of a frame, because it is about to hold translated code.
     pub fn protect_frame(&mut self, frame: u64) {
         let gpa = frame << PAGE_SHIFT;
+        self.protect_windows(frame);
         for view in 0..self.slots.len() {
             for ring in RINGS {
                 let filled = std::mem::take(&mut self.slots[view].filled[ring as usize]);
@@ -107,6 +111,7 @@ impl Mmu {
     fn flush_view(&mut self, view: usize) {
         self.counters.flushes += 1;
         self.clear_view(view, |entry| !entry.is_global());
+        self.flush_windows(view);
         self.changes.push(MappingChange::NonGlobal { view });
     }
 
@@ -139,7 +144,7 @@ impl Mmu {
             keeps_some |= !filled.is_empty();
             self.slots[view].filled[ring as usize] = filled;
         }
-        if !keeps_some {
+        if !keeps_some && self.slots[view].heat.is_empty() {
             self.slots[view].large.clear();
         }
     }

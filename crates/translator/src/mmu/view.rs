@@ -8,6 +8,7 @@ use std::mem::size_of;
 use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
 
 use super::table::{Jumps, LOOKUPS, Lookup, Ring};
+use super::window::{self, WINDOWS};
 use crate::cpu::Cpu;
 
 /// How many address spaces keep their tables.
@@ -26,7 +27,9 @@ pub const fn lookup_offset(ring: Ring) -> usize {
 pub const fn jump_offset(ring: Ring) -> usize {
     STATE_BYTES + 2 * LOOKUP_BYTES + ring as usize * JUMP_BYTES
 }
-const VIEW_BYTES: usize = STATE_BYTES + 2 * LOOKUP_BYTES + 2 * JUMP_BYTES;
+/// Offset in a view of the table of window deltas.
+pub const WINDOW_OFFSET: usize = STATE_BYTES + 2 * LOOKUP_BYTES + 2 * JUMP_BYTES;
+const VIEW_BYTES: usize = WINDOW_OFFSET + PAGE;
 
 /// The views of one vCPU.
 pub struct Views {
@@ -83,6 +86,9 @@ impl Views {
             if placed == libc::MAP_FAILED {
                 return Err(std::io::Error::last_os_error());
             }
+            for (number, delta) in views.windows(view).iter_mut().enumerate() {
+                *delta = window::nowhere(number);
+            }
             for ring in super::table::RINGS {
                 for (index, entry) in views.lookups(view, ring).iter_mut().enumerate() {
                     *entry = Lookup::empty(index);
@@ -110,6 +116,11 @@ impl Views {
         // SAFETY: the table lies inside the view, is aligned (its offset is a multiple of a page) and any bytes are a
         // valid `Lookup`; `&mut self` makes the borrow exclusive, and emitted code runs only while nobody borrows.
         unsafe { &mut *self.start(view).add(lookup_offset(ring)).cast() }
+    }
+    /// The deltas of the windows of one view.
+    pub fn windows(&mut self, view: usize) -> &mut [u64; WINDOWS] {
+        // SAFETY: as for `lookups`.
+        unsafe { &mut *self.start(view).add(WINDOW_OFFSET).cast() }
     }
     /// The jump table of one view and ring.
     pub fn jumps(&mut self, view: usize, ring: Ring) -> &mut Jumps {

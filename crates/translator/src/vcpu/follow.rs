@@ -30,6 +30,10 @@ impl BtVcpu {
                 MappingChange::Page(address) => self.follow_page(address),
                 MappingChange::NonGlobal { view } => self.follow_non_global(view),
                 MappingChange::All => self.follow_all(),
+                // The same targets lead to other blocks now.
+                MappingChange::Windows { view } => {
+                    self.jumps.clear(&mut self.mmu, view, Ring::User, |_, _| true);
+                }
             }
         }
     }
