@@ -56,8 +56,6 @@ pub struct Cpu {
     pub exit_argument: u64,
     /// Where translated code goes on after a helper.
     pub resume: u64,
-    /// [`crate::mmu::table::JUMP_MASK`], where PEXT can read it.
-    pub jump_mask: u64,
     /// The host's stack pointer while translated code runs.
     pub host_rsp: u64,
     /// The host's MXCSR, loaded whenever translated code is left.

@@ -58,6 +58,8 @@ pub enum MappingChange {
     },
     /// Everything, in every view.
     All,
+    /// Another address space runs.
+    Switch,
     /// One view has windows from now on, or has lost them.
     Windows {
         /// Which view.
@@ -71,6 +73,9 @@ pub struct Mmu {
     views: Views,
     current: usize,
     slots: Vec<Slot>,
+    /// The look-up table of supervisor code: what holds in every address space, and what goes with the running one.
+    global: Filled,
+    local: Filled,
     clock: u64,
     physical_bits: u32,
     /// Writes that hit frames with translated code, for the code cache to look at.
@@ -86,11 +91,18 @@ struct Slot {
     /// The PCID that owns the view, if any.
     pcid: Option<u16>,
     last_used: u64,
-    /// Indices that were filled since the last flush, by ring; may repeat.
-    filled: [Vec<u16>; 2],
+    /// The look-up table of user code.
+    user: Filled,
+    heat: Heat,
+}
+
+/// What is in a look-up table.
+#[derive(Default)]
+struct Filled {
+    /// Entries in use; may repeat.
+    indices: Vec<u16>,
     /// Numbers of 2 MiB and 1 GiB regions of which pages came from large pages.
     large: HashSet<(u32, u64)>,
-    heat: Heat,
 }
 
 /// What the soft MMU counted.
@@ -120,6 +132,8 @@ impl Mmu {
             views,
             current: 0,
             slots,
+            global: Filled::default(),
+            local: Filled::default(),
             clock: 0,
             physical_bits,
             code_writes: Vec::new(),
@@ -165,7 +179,7 @@ impl Mmu {
     }
 
     fn entry(&mut self, ring: Ring, address: Gva) -> (usize, Lookup) {
-        let index = table::index(address);
+        let index = table::index(ring, address);
         let entry = self.views.lookups(self.current, ring)[index];
         (index, entry)
     }
@@ -173,12 +187,6 @@ impl Mmu {
 
 impl Slot {
     fn new() -> Self {
-        Self {
-            pcid: None,
-            last_used: 0,
-            filled: [Vec::new(), Vec::new()],
-            large: HashSet::new(),
-            heat: Heat::default(),
-        }
+        Self { pcid: None, last_used: 0, user: Filled::default(), heat: Heat::default() }
     }
 }

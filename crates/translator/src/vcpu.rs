@@ -81,7 +81,7 @@ impl BtVcpu {
             FaultGuard::new(buffer.range(), thunks.exit(Exit::Fault)).map_err(SetupError::Signals)?;
         let attention = Arc::new(AttentionHandle::new());
         let mut vcpu = Self {
-            jumps: JumpTables::new(thunks.exit(Exit::Jump)),
+            jumps: JumpTables::new(),
             lowering: Lowering::new(thunks),
             mmu,
             interpreter,
@@ -410,7 +410,6 @@ impl Vcpu for BtVcpu {
         let cpu = self.cpu();
         crate::save::restore(cpu, state)?;
         cpu.tsc_offset = offset;
-        cpu.jump_mask = crate::mmu::table::JUMP_MASK;
         cpu.host_mxcsr = 0x1f80;
         cpu.attention.store(1, Ordering::Relaxed);
         self.forget_all();

@@ -3,6 +3,9 @@
 #![expect(unsafe_code, reason = "maps executable memory and writes code into it")]
 use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
 
+/// Bytes of a jump with a 32-bit displacement.
+pub const JUMP_BYTES: u64 = 5;
+
 /// A buffer of host code.
 pub struct CodeBuffer {
     writable: *mut u8,
@@ -91,6 +94,15 @@ impl CodeBuffer {
         let distance = target.wrapping_sub(place + 4) as i32;
         // SAFETY: the place lies inside the used part of the writable mapping, as just checked.
         unsafe { self.writable.add(offset).cast::<i32>().write_unaligned(distance) };
+    }
+
+    /// Overwrites the code at `place` (an executable address) with a jump to `target`; as [`CodeBuffer::patch_relative`].
+    pub fn patch_jump(&mut self, place: u64, target: u64) {
+        let offset = place.wrapping_sub(self.executable as u64) as usize;
+        assert!(offset + JUMP_BYTES as usize <= self.used);
+        // SAFETY: the place lies inside the used part of the writable mapping, as just checked.
+        unsafe { self.writable.add(offset).write(0xe9) };
+        self.patch_relative(place + 1, target);
     }
 
     /// What was appended so far survives [`CodeBuffer::clear`].

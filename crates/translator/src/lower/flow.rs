@@ -9,7 +9,7 @@ use super::memory::number;
 use crate::cache::blocks::FlagPlace;
 use crate::cpu::Cpu;
 use crate::emit::asm::{Mem, Offset, T0, T1, cond};
-use crate::mmu::table::{Jumps, Ring};
+use crate::mmu::table::{JUMP_SHIFT, JUMPS, Jump, Ring};
 use crate::mmu::{Access, view};
 use x86::address::PAGE_OFFSET;
 
@@ -39,13 +39,21 @@ impl Lowering {
         self.go_to(self.ring());
     }
 
-    /// T1 = the index of the linear address in T0 in a jump table; the jump is taken if the table does not know it.
+    /// T1 = where the linear address in T0 is in a jump table; the jump is taken if the table does not know it.
     fn find_target(&mut self, ring: Ring) -> Offset {
         debug_assert!(self.flags == FlagPlace::Spilled);
-        let target = view::jump_offset(ring) + offset_of!(Jumps, target);
-        self.asm.pext(T1, T0, Mem::gs(offset_of!(Cpu, jump_mask)));
+        let target = view::jump_offset(ring) + offset_of!(Jump, target);
+        self.select_target();
         self.asm.cmp_mem(T0, Mem::gs_index8(T1, target));
         self.asm.jcc(cond::NE)
+    }
+
+    /// T1 = the offset in a jump table of the entry that the target in T0 selects, in units of 8 bytes. Leaves the flags
+    /// alone.
+    fn select_target(&mut self) {
+        const { assert!(JUMPS == 1 << 16 && JUMP_SHIFT == 4) };
+        self.asm.op_reg(false, &[0x0f, 0xb7], T1, T0); // movzx r11d, r10w
+        self.asm.lea32(T1, Mem { base: Some(T1), index: Some((T1, 0)), disp: 0, gs: false });
     }
 
     /// The same for an instruction that has done nothing yet: if the table does not know the target, or the target is not
@@ -57,7 +65,7 @@ impl Lowering {
 
     /// Goes to the target in T0, whose index is in T1.
     fn enter_target(&mut self, ring: Ring) {
-        self.asm.jmp_mem(Mem::gs_index8(T1, view::jump_offset(ring) + offset_of!(Jumps, code)));
+        self.asm.jmp_mem(Mem::gs_index8(T1, view::jump_offset(ring) + offset_of!(Jump, code)));
     }
 
     /// Goes to the linear address in T0, with everything else done; flags are put aside.
@@ -140,7 +148,7 @@ impl Lowering {
         self.asm.load(T0, by);
         self.push_return_address(slot, decoded.instruction.next_ip());
         self.asm.load(T0, target);
-        self.asm.pext(T1, T0, Mem::gs(offset_of!(Cpu, jump_mask)));
+        self.select_target();
         self.enter_target(self.ring());
     }
 

@@ -7,7 +7,7 @@ use super::block::{Cold, Lowering};
 use super::decode::Decoded;
 use crate::cpu::Cpu;
 use crate::emit::asm::{Mem, Reg, T0, T1, cond};
-use crate::mmu::table::{LOOKUP_SHIFT, LOOKUPS, Lookup};
+use crate::mmu::table::{LOOKUP_SHIFT, Lookup, lookups};
 use crate::mmu::{Access, view};
 use crate::runtime::thunks::{Exit, gpr, segment_base};
 use x86::address::{PAGE_SHIFT, PAGE_SIZE};
@@ -98,6 +98,7 @@ impl Lowering {
     /// flags; whoever calls has put live ones aside.
     pub(super) fn look_up(&mut self, access: Access, size: u32, address: Reg, index: Reg) {
         let table = view::lookup_offset(self.ring());
+        let mask = lookups(self.ring()) as u32 - 1;
         let (field, exit) = match access {
             Access::Write => (offset_of!(Lookup, write), Exit::Write),
             _ => (offset_of!(Lookup, read), Exit::Read),
@@ -105,7 +106,7 @@ impl Lowering {
         let tag = table + field;
         let asm = &mut self.asm;
         asm.rorx(index, address, (PAGE_SHIFT - LOOKUP_SHIFT) as u8);
-        asm.and_imm32(index, (LOOKUPS as u32 - 1) << LOOKUP_SHIFT);
+        asm.and_imm32(index, mask << LOOKUP_SHIFT);
         asm.xor_mem(address, Mem::gs_base(index, tag));
         asm.cmp_imm(address, PAGE_SIZE as i32 - size as i32);
         let from = asm.jcc(cond::A);

@@ -141,9 +141,7 @@ impl Mmu {
         if space.map(&self.ram, address, gpa, writable).is_none() {
             return false;
         }
-        if (13..32).contains(&translation.page_shift) {
-            slot.large.insert((translation.page_shift, address.0 >> translation.page_shift));
-        }
+        slot.user.note_size(address, translation.page_shift);
         self.counters.window_faults += 1;
         true
     }
