@@ -96,6 +96,7 @@ impl Run {
             debug_exit: self.debug_exit,
             debug_console: self.debug_console,
             interpret_only: self.engine == Engine::Interpreter,
+            timed: self.stats,
             ..MachineConfig::new(self.memory, boot)
         }
     }
