@@ -59,6 +59,7 @@ fn impossible_options_are_usage_errors() {
 fn missing_files_are_not_found() {
     let text = errors(&run(&["run", "--kernel", "/nowhere/vmlinuz"]), 4);
     assert!(text.contains("/nowhere/vmlinuz") && text.contains("No such file"), "{text}");
+    assert!(text.contains("default guest"), "{text}");
 }
 
 #[test]
@@ -88,7 +89,7 @@ fn odd_kernels_are_failures_that_say_why() {
         (directory.path().to_string_lossy().into_owned(), "not a regular file"),
     ] {
         let text = errors(&run(&["run", "--kernel", &kernel]), 1);
-        assert!(text.contains(why), "{kernel}: {text}");
+        assert!(text.contains(why) && text.contains("\n  "), "{kernel}: {text}");
     }
 }
 
