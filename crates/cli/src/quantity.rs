@@ -4,6 +4,9 @@ use std::time::Duration;
 /// Reads a size in bytes; `K`, `M`, `G` and `T` are powers of 1024.
 pub fn size(text: &str) -> Result<u64, String> {
     let (digits, unit) = split(text);
+    if digits.is_empty() {
+        return Err("not a size; write for example 512M or 2G".to_owned());
+    }
     let shift = match unit.trim_end_matches("iB").trim_end_matches('B') {
         "" => 0,
         "k" | "K" => 10,
@@ -12,8 +15,8 @@ pub fn size(text: &str) -> Result<u64, String> {
         "t" | "T" => 40,
         _ => return Err(format!("'{unit}' is no unit of size; write for example 512M or 2G")),
     };
-    let number: u64 = digits.parse().map_err(|_| "not a size; write for example 512M or 2G".to_owned())?;
-    number.checked_mul(1 << shift).ok_or_else(|| "more than any machine has".to_owned())
+    let number = digits.parse::<u64>().ok().and_then(|number| number.checked_mul(1 << shift));
+    number.ok_or_else(|| "more than any machine has; write for example 512M or 2G".to_owned())
 }
 
 /// Reads a duration; without a unit it is in seconds.

@@ -33,6 +33,7 @@ fn impossible_memory_is_a_usage_error() {
         ("3", "too few"),
         ("67108865", "multiple of 4096"),
         ("99T", "more than"),
+        ("100000000000000000000", "more than"),
         ("lots", "512M or 2G"),
         ("12Q", "no unit"),
         ("-1", ""),
