@@ -12,7 +12,8 @@ static BEFORE: Mutex<Option<Termios>> = Mutex::new(None);
 pub struct RawTerminal(());
 
 impl RawTerminal {
-    /// Makes the terminal on stdin raw; `None` if stdin is none, or if this process is in its background.
+    /// Makes the terminal on stdin raw; `None` if stdin is none. In its background, this process stops until the shell
+    /// brings it to the front.
     pub fn enter() -> io::Result<Option<Self>> {
         let stdin = rustix::stdio::stdin();
         if !isatty(stdin) {
