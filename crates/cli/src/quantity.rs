@@ -29,8 +29,10 @@ pub fn duration(text: &str) -> Result<Duration, String> {
         "h" => 3_600_000,
         _ => return Err(format!("'{unit}' is no unit of time; write for example 90s or 5m")),
     };
-    let number: u64 = digits.parse().map_err(|_| "not a duration; write for example 90s or 5m".to_owned())?;
-    match number.checked_mul(milliseconds) {
+    if digits.is_empty() {
+        return Err("not a duration; write for example 90s or 5m".to_owned());
+    }
+    match digits.parse::<u64>().ok().and_then(|number| number.checked_mul(milliseconds)) {
         Some(0) => Err("a duration of 0 leaves no time to do anything".to_owned()),
         Some(milliseconds) => Ok(Duration::from_millis(milliseconds)),
         None => Err("longer than any machine lives".to_owned()),
