@@ -88,6 +88,7 @@ fn of_machine(error: &MachineError) -> Code {
     match error {
         MachineError::Config(_) => Code::USAGE,
         MachineError::Engine(_) => Code::HOST,
+        MachineError::CpuDied(_) => Code::ENGINE,
         MachineError::Boot(BootError::Open { source, .. }) if is_missing(source) => Code::NOT_FOUND,
         _ => Code::FAILURE,
     }
@@ -137,6 +138,7 @@ fn of_what_machine(error: &MachineError) -> Option<&'static str> {
     match error {
         MachineError::Engine(_) => Some("'gasang doctor' says what this host offers"),
         MachineError::Boot(error) => of_what_kernel(error),
+        MachineError::CpuDied(_) => Some("please report it with the guest's kernel and command line"),
         MachineError::Config(error) => Some(match error {
             ConfigError::DebugExitTaken(_) => "choose another port, for example 0xf4",
             ConfigError::Cpus(_) => "leave out --cpus",
@@ -184,6 +186,13 @@ mod tests {
         let error = anyhow::Error::new(ImageError::Archive { what: "busybox", source });
         assert_eq!(code_of(&error), Code::NOT_FOUND);
         assert!(advice(&error).unwrap().contains("--kernel"));
+    }
+
+    #[test]
+    fn a_bug_of_the_engine_has_the_engines_code() {
+        let error = anyhow::Error::new(MachineError::CpuDied(0));
+        assert_eq!(code_of(&error), Code::ENGINE);
+        assert!(advice(&error).unwrap().contains("report"));
     }
 
     #[test]
