@@ -137,6 +137,9 @@ pub fn advice(error: &anyhow::Error) -> Option<String> {
 fn of_what_machine(error: &MachineError) -> Option<&'static str> {
     match error {
         MachineError::Engine(_) => Some("'gasang doctor' says what this host offers"),
+        MachineError::Ram(_) => {
+            Some("choose a smaller --memory, or look at this process's limits with 'ulimit -a'")
+        }
         MachineError::Boot(error) => of_what_kernel(error),
         MachineError::CpuDied(_) => Some("please report it with the guest's kernel and command line"),
         MachineError::Config(error) => Some(match error {
