@@ -105,7 +105,7 @@ impl Archive {
     /// Opens `suite` with its working files below `apt_directory`. Asks the network for nothing yet.
     pub fn open(apt_directory: &Path, suite: Suite) -> Result<Self, ArchiveError> {
         let list = suite.list(&Sources::of_host(Path::new(APT_SETTINGS)))?;
-        let directory = apt_directory.join(suite.name());
+        let directory = place(apt_directory, suite)?;
         for part in ["lists/partial", "archives/partial"] {
             let part = directory.join(part);
             fs::create_dir_all(&part).map_err(CacheError::io("create", &part))?;
@@ -251,6 +251,12 @@ impl Archive {
     }
 }
 
+/// Where a suite's files are. apt takes a relative path for one below its own directories.
+fn place(apt_directory: &Path, suite: Suite) -> Result<PathBuf, CacheError> {
+    let directory = std::path::absolute(apt_directory).map_err(CacheError::io("find", apt_directory))?;
+    Ok(directory.join(suite.name()))
+}
+
 /// Opens and locks a file, which waits for whoever holds it.
 fn lock(path: &Path) -> Result<File, CacheError> {
     let file = File::options().create(true).truncate(true).read(true).write(true).open(path);
@@ -306,6 +312,12 @@ mod tests {
     #[test]
     fn a_host_without_debians_archive_is_told_so() {
         assert!(matches!(Suite::Bookworm.list(&Sources::default()), Err(ArchiveError::NoSource)));
+    }
+
+    #[test]
+    fn a_relative_directory_becomes_absolute_for_apt() {
+        let directory = place(Path::new("guests/apt"), Suite::Bookworm).unwrap();
+        assert!(directory.is_absolute() && directory.ends_with("guests/apt/bookworm"), "{directory:?}");
     }
 
     /// As after a kill.
