@@ -166,8 +166,8 @@ impl BtVcpu {
                 if let Some(stop) = self.attend(io) {
                     return stop;
                 }
-                // The CPU may be somewhere else by now.
-                next = Next::Look;
+                // The CPU may be somewhere else by now; under an interrupt shadow, one instruction comes first.
+                next = if self.cpu().interrupt_shadow == 0 { Next::Look } else { Next::Interpret };
             }
             if self.has_news() {
                 self.follow_changes(io);

@@ -2,6 +2,7 @@
 //! chapter 2) and put together again around a new ModRM; nothing else of the instruction changes.
 
 use super::asm::Reg;
+use iced_x86::{Decoder, DecoderOptions, Instruction, OpKind, Register};
 
 /// A 64-bit-mode instruction with ModRM, taken apart.
 #[derive(Clone, Copy, Debug)]
@@ -94,6 +95,42 @@ pub fn with_memory(bytes: &[u8], operand: Operand, out: &mut Vec<u8>) -> Option<
     Some(())
 }
 
+/// Whether `bytes` are `original` with its memory operand replaced: the check that stands between the guest's bytes and the
+/// host, should [`with_memory`] take apart an encoding otherwise than the CPU does.
+pub fn is_same(original: &Instruction, operand: Operand, bytes: &[u8]) -> bool {
+    let mut decoder = Decoder::new(64, bytes, DecoderOptions::NONE);
+    let now = decoder.decode();
+    let same_operand = |index: u32| {
+        original.op_kind(index) == now.op_kind(index)
+            && match now.op_kind(index) {
+                OpKind::Register => original.op_register(index) == now.op_register(index),
+                OpKind::Memory => true,
+                _ => original.immediate(index) == now.immediate(index),
+            }
+    };
+    let is =
+        |register: Register, number: Reg| register.is_gpr64() && register.number() == usize::from(number);
+    now.len() == bytes.len()
+        && now.code() == original.code()
+        && now.has_lock_prefix() == original.has_lock_prefix()
+        && (0..now.op_count()).all(same_operand)
+        && now.segment_prefix() == Register::None
+        && is(now.memory_base(), operand.base)
+        && match operand.index {
+            Some(index) => is(now.memory_index(), index) && now.memory_index_scale() == 1,
+            None => now.memory_index() == Register::None,
+        }
+        && now.memory_displacement64() == operand.disp as u64
+}
+
+/// Whether a byte in front of an opcode is a legacy prefix or REX.
+fn is_prefix(byte: u8) -> bool {
+    matches!(
+        byte,
+        0x26 | 0x2e | 0x36 | 0x3e | 0x40..=0x4f | 0x64..=0x67 | 0xf0 | 0xf2 | 0xf3
+    )
+}
+
 impl Parts {
     fn of(bytes: &[u8]) -> Option<Self> {
         let (mut has_66, mut repeat, mut lock) = (false, 0, false);
@@ -104,6 +141,8 @@ impl Parts {
                 prefix @ (0xf2 | 0xf3) => repeat = prefix,
                 0xf0 => lock = true,
                 0x26 | 0x2e | 0x36 | 0x3e | 0x64 | 0x65 | 0x67 => {}
+                // A REX prefix counts only right before the opcode (SDM 2A §2.2.1).
+                0x40..=0x4f if bytes.get(at + 1).copied().is_some_and(is_prefix) => {}
                 _ => break,
             }
             at += 1;
@@ -150,7 +189,7 @@ impl Parts {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use iced_x86::{Decoder, DecoderOptions, Formatter, NasmFormatter};
+    use iced_x86::{Formatter, NasmFormatter};
 
     fn rewritten(bytes: &[u8], base: Reg) -> String {
         moved(bytes, Operand::at(base))
@@ -173,6 +212,8 @@ mod tests {
         assert_eq!(rewritten(&[0x65, 0x48, 0x8b, 0x0c, 0x25, 0, 0, 0, 0], 11), "mov rcx,[r11]");
         assert_eq!(rewritten(&[0xf0, 0x48, 0x0f, 0xb1, 0x17], 10), "lock cmpxchg [r10],rdx");
         assert_eq!(rewritten(&[0x66, 0x81, 0x07, 0x34, 0x12], 10), "add word [r10],1234h");
+        assert_eq!(rewritten(&[0x4b, 0x26, 0x08, 0x16], 10), "or [r10],dl");
+        assert_eq!(rewritten(&[0x4c, 0x43, 0x00, 0x3e], 10), "add [r10],dil");
         assert_eq!(rewritten(&[0x40, 0x88, 0x37], 10), "mov [r10],sil");
         assert_eq!(rewritten(&[0x88, 0x27], 3), "mov [rbx],ah");
         assert_eq!(rewritten(&[0xc5, 0xfa, 0x6f, 0x07], 10), "vmovdqu xmm0,[r10]");

@@ -356,7 +356,7 @@ impl Lowering {
     }
 
     /// Leaves the instruction to the interpreter.
-    fn interpret(&mut self) {
+    pub(super) fn interpret(&mut self) {
         self.restore_flags();
         self.asm.lea_here(T1, self.start);
         self.asm.jmp_address(self.thunks.exit(Exit::Interpret));

@@ -105,9 +105,13 @@ impl Lowering {
         let mut out = std::mem::take(&mut self.scratch);
         out.clear();
         let done = rewrite::with_memory(&bytes[..instruction.len()], operand, &mut out);
-        debug_assert!(done.is_some(), "{instruction:?} was chosen to be copied");
-        self.mark();
-        self.asm.raw(&out);
+        if done.is_some() && rewrite::is_same(instruction, operand, &out) {
+            self.mark();
+            self.asm.raw(&out);
+        } else {
+            // What the guest's bytes mean to the host is not to be guessed.
+            self.interpret();
+        }
         self.scratch = out;
     }
 
