@@ -26,6 +26,8 @@ pub struct Config {
     pub windows: WindowPolicy,
     /// Interpret everything; the translator's oracle.
     pub interpret_only: bool,
+    /// Keep a map of translated code for `perf`.
+    pub perf_map: bool,
     /// Measure where time goes, for statistics.
     pub timed: bool,
 }
@@ -42,6 +44,9 @@ pub enum SetupError {
     /// No signal handlers.
     #[error("host exceptions cannot be caught")]
     Signals(#[source] std::io::Error),
+    /// No file for the map of translated code.
+    #[error("the map of translated code for perf cannot be written")]
+    PerfMap(#[source] std::io::Error),
     /// The first state was refused.
     #[error("the power-up state was refused")]
     Restore(#[source] RestoreError),

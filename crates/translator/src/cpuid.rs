@@ -221,6 +221,7 @@ mod tests {
             cpu_index: 0,
             cpu_count,
             interpret_only: true,
+            perf_map: false,
             timed: false,
         })
     }

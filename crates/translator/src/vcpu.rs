@@ -3,6 +3,7 @@
 mod find;
 mod follow;
 mod jumps;
+mod perf_map;
 pub mod statistics;
 
 use std::sync::Arc;
@@ -75,6 +76,9 @@ impl BtVcpu {
         let model = CpuidModel::new(&config);
         let mmu = Mmu::new(ram, model.physical_bits(), config.windows).map_err(SetupError::Memory)?;
         let interpreter = Interpreter::new(model, &config)?;
+        if config.perf_map {
+            perf_map::start().map_err(SetupError::PerfMap)?;
+        }
         let mut buffer = CodeBuffer::new(config.code_cache_bytes).map_err(SetupError::CodeCache)?;
         let thunks = Thunks::build(&mut buffer);
         let faults =

@@ -70,6 +70,7 @@ impl Engine {
             cpu_count: 1,
             windows: if kind == Kind::Windows { WindowPolicy::Always } else { WindowPolicy::Never },
             interpret_only: kind == Kind::Interpreter,
+            perf_map: false,
             timed: false,
         };
         let vcpu = BtVcpu::new(ram.clone(), config).context("no virtual CPU")?;

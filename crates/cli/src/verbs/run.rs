@@ -61,6 +61,9 @@ pub struct Run {
     /// Print the engine's counters to stderr at the end
     #[arg(long)]
     stats: bool,
+    /// Keep a map of translated code in /tmp/perf-PID.map, for 'perf report'
+    #[arg(long)]
+    perf_map: bool,
     /// Where the default guest is kept [default: $XDG_CACHE_HOME/gasang/guests]
     #[arg(long, value_name = "DIR", env = "GASANG_GUESTS")]
     guests_dir: Option<PathBuf>,
@@ -98,6 +101,7 @@ impl Run {
             debug_console: self.debug_console,
             interpret_only: self.engine == Engine::Interpreter,
             timed: self.stats,
+            perf_map: self.perf_map,
             ..MachineConfig::new(self.memory, boot)
         }
     }

@@ -108,6 +108,7 @@ impl Machine {
             cpu_index: 0,
             cpu_count: 1,
             interpret_only: true,
+            perf_map: false,
             timed: false,
         };
         let model = CpuidModel::new(&config);
