@@ -4,6 +4,7 @@ mod find;
 mod follow;
 mod jumps;
 mod perf_map;
+mod pinned;
 pub mod statistics;
 
 use std::sync::Arc;
@@ -30,6 +31,7 @@ use crate::runtime::thunks::{EXITS, Exit, Thunks};
 use crate::{Config, SetupError};
 use find::FetchCache;
 use jumps::JumpTables;
+use pinned::PinnedSpaces;
 use statistics::{Phase, Statistics};
 
 /// A virtual CPU under binary translation.
@@ -41,6 +43,7 @@ pub struct BtVcpu {
     lowering: Lowering,
     blocks: Blocks,
     jumps: JumpTables,
+    pinned: PinnedSpaces,
     fetches: FetchCache,
     statistics: Statistics,
     /// What the jump tables assume.
@@ -86,6 +89,7 @@ impl BtVcpu {
         let attention = Arc::new(AttentionHandle::new());
         let mut vcpu = Self {
             jumps: JumpTables::new(),
+            pinned: PinnedSpaces::new(),
             lowering: Lowering::new(thunks),
             mmu,
             interpreter,
@@ -341,7 +345,7 @@ impl BtVcpu {
 
     fn page_of(&mut self, id: crate::cache::blocks::BlockId) -> u64 {
         let key = self.blocks.get(id).key;
-        if key.mode.user { self.cpu().code_page } else { key.page }
+        if key.mode.is_pinned() { key.page } else { self.cpu().code_page }
     }
 
     fn miss(&mut self, access: Access, vectors: bool, io: &dyn CpuIo) -> Next {
