@@ -13,10 +13,10 @@ use std::sync::atomic::Ordering;
 use platform::{CpuIo, GuestRam, RestoreError, ShutdownCause, Stop, Vcpu};
 use x86::address::PAGE_OFFSET;
 use x86::flags;
-use x86::reg::RSP;
+use x86::reg::{RDI, RSI, RSP};
 use x86::{CpuState, Exception, Gva};
 
-use crate::cache::blocks::{Blocks, CodeMode, FlagPlace};
+use crate::cache::blocks::{Blocks, CodeMode, FlagPlace, Pointers};
 use crate::cache::code::CodeBuffer;
 use crate::cpu::{Cpu, Mode};
 use crate::cpuid::CpuidModel;
@@ -333,13 +333,21 @@ impl BtVcpu {
         self.blocks.at(resume).is_some_and(|id| self.blocks.get(id).key.mode.windows)
     }
 
-    /// The flags of an instruction that was interrupted by a host exception, wherever they are.
-    fn take_spilled_flags(&mut self) {
+    /// Flags and registers of an instruction that was interrupted by a host exception, wherever they are.
+    fn take_interrupted_state(&mut self) {
         let resume = self.cpu().resume;
         let Some(id) = self.blocks.at(resume) else { return };
-        if self.blocks.mark_at(id, resume).flags == FlagPlace::Spilled {
-            let cpu = self.cpu();
+        let mark = self.blocks.mark_at(id, resume);
+        let cpu = self.cpu();
+        if mark.flags == FlagPlace::Spilled {
             cpu.status_flags = Cpu::unpack_flags(cpu.spilled_flags);
+        }
+        let [target, source] = cpu.string_deltas;
+        if mark.pointers != Pointers::Guest {
+            cpu.gpr[RDI] = cpu.gpr[RDI].wrapping_sub(target);
+        }
+        if mark.pointers == Pointers::HostBoth {
+            cpu.gpr[RSI] = cpu.gpr[RSI].wrapping_sub(source);
         }
     }
 
@@ -383,7 +391,7 @@ impl BtVcpu {
     /// A copied instruction raised an exception on the host. The interpreter finds out which one it is for the guest.
     fn host_fault(&mut self) -> Next {
         self.locate();
-        self.take_spilled_flags();
+        self.take_interrupted_state();
         let (vector, rip) = (self.cpu().exit_argument, self.cpu().rip);
         if self.left_by_window() {
             self.mmu.learn_windows(true);

@@ -101,6 +101,18 @@ pub enum FlagPlace {
     Spilled,
 }
 
+/// What RDI and RSI hold at some point of a block.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Pointers {
+    /// The guest's values.
+    #[default]
+    Guest,
+    /// RDI is a host address: [`Cpu::string_deltas`](crate::cpu::Cpu::string_deltas) was added to it.
+    HostTarget,
+    /// RDI and RSI are.
+    HostBoth,
+}
+
 /// What host code belongs to from some place on.
 #[derive(Clone, Copy, Debug)]
 pub struct Mark {
@@ -110,6 +122,8 @@ pub struct Mark {
     pub guest: i32,
     /// Where the status flags are.
     pub flags: FlagPlace,
+    /// What RDI and RSI hold.
+    pub pointers: Pointers,
 }
 
 /// One translated block.
@@ -313,7 +327,7 @@ mod tests {
         CodeMode { user: true, vectors: true, syscall: true, time_stamp: true, bases: false, windows: false };
 
     fn mark(host: u32, guest: i32) -> Mark {
-        Mark { host, guest, flags: FlagPlace::Eflags }
+        Mark { host, guest, flags: FlagPlace::Eflags, pointers: Pointers::Guest }
     }
 
     fn block(gpa: u64, host: u64) -> Block {

@@ -5,7 +5,7 @@ use super::decode::{Decoded, MAX_INSTRUCTIONS, STATUS, Way, decode};
 use super::liveness;
 use super::scratch::Scratch;
 use super::system::System;
-use crate::cache::blocks::{ANY_PAGE, Block, CodeMode, FlagPlace, Key, Link, Mark};
+use crate::cache::blocks::{ANY_PAGE, Block, CodeMode, FlagPlace, Key, Link, Mark, Pointers};
 use crate::cpu::Cpu;
 use crate::emit::asm::{Asm, Mem, Offset, Reg, T0, T1, cond};
 use crate::mmu::table::{Jump, Ring};
@@ -265,14 +265,19 @@ impl Lowering {
         self.attention = attention;
         // The entries belong to the first instruction.
         let guest = (source.address & PAGE_OFFSET) as i32;
-        self.marks.push(Mark { host: 0, guest, flags: FlagPlace::Eflags });
+        self.marks.push(Mark { host: 0, guest, flags: FlagPlace::Eflags, pointers: Pointers::Guest });
         self.guest_start = i64::from(guest);
     }
 
     /// From here on host code belongs to the running guest instruction, with the flags where they are.
     pub(super) fn mark(&mut self) {
+        self.mark_pointers(Pointers::Guest);
+    }
+
+    /// The same while RDI and RSI hold something else.
+    pub(super) fn mark_pointers(&mut self, pointers: Pointers) {
         let (host, guest) = (self.asm.here() as u32, self.guest_start as i32);
-        self.marks.push(Mark { host, guest, flags: self.flags });
+        self.marks.push(Mark { host, guest, flags: self.flags, pointers });
     }
 
     fn lower_instruction(&mut self, decoded: &Decoded) {
