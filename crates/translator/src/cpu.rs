@@ -48,6 +48,8 @@ pub struct Cpu {
     pub stack_window: u64,
     /// What was added to RDI and RSI while a repeated string instruction runs on host addresses.
     pub string_deltas: [u64; 2],
+    /// Scratch of the thunk that follows a miss: registers and flags.
+    pub miss_registers: [u64; 4],
     /// Scratch for emitted code: registers that it must put aside.
     pub spill: [u64; 4],
     /// Status flags that emitted code put aside (AH and AL of LAHF and SETO).

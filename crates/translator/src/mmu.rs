@@ -187,10 +187,9 @@ impl Mmu {
         std::mem::take(&mut self.changes)
     }
 
-    fn entry(&mut self, ring: Ring, address: Gva) -> (usize, Lookup) {
-        let index = table::index(ring, address);
-        let entry = self.views.lookups(self.current, ring)[index];
-        (index, entry)
+    /// What is known of the page of an address.
+    fn entry(&mut self, ring: Ring, address: Gva) -> Option<Lookup> {
+        self.views.lookups(self.current, ring).find(table::index(ring, address), address).copied()
     }
 }
 

@@ -30,6 +30,8 @@ pub enum Cold {
         retry: Offset,
         /// Where the flags are.
         flags: FlagPlace,
+        /// It is the instruction's only one: two could drive each other out of the first entry for ever.
+        alone: bool,
     },
     /// A direct jump that is not linked.
     Link {
@@ -117,6 +119,8 @@ pub struct Lowering {
     pub(super) source_address: u64,
     pub(super) source_bytes: Vec<u8>,
     pub(super) held: Scratch,
+    /// The running instruction has two memory operands.
+    pub(super) looks_up_twice: bool,
     /// Some access of the block is near the stack pointer.
     pub(super) anchored: bool,
     /// STI was lowered: direct jumps out of the block lead to heads that look for attention.
@@ -158,6 +162,7 @@ impl Lowering {
             source_address: 0,
             source_bytes: Vec::new(),
             held: Scratch::default(),
+            looks_up_twice: false,
             anchored: false,
             wants_attention: false,
             next_crosses: false,
@@ -287,6 +292,7 @@ impl Lowering {
         if decoded.vectors && decoded.way != Way::Interpret {
             self.check_vectors(decoded);
         }
+        self.looks_up_twice = decoded.looks_up_twice();
         let keeps_scratch = decoded.way.keeps_scratch(self.mode);
         if !keeps_scratch {
             self.clobber_both();
@@ -459,11 +465,11 @@ impl Lowering {
     fn emit_cold(&mut self) {
         self.emit_far();
         let cold = std::mem::take(&mut self.cold);
-        let spilled = offset_of!(Cpu, spilled_flags);
+        let (spilled, own_ring) = (offset_of!(Cpu, spilled_flags), self.ring());
         for item in &cold {
             let asm = &mut self.asm;
             match *item {
-                Cold::Slow { from, exit, address, index, tag, retry, flags } => {
+                Cold::Slow { from, exit, address, index, tag, retry, flags, alone } => {
                     asm.bind(from);
                     asm.xor_mem(address, Mem::gs_base(index, tag));
                     if address != T0 {
@@ -473,7 +479,9 @@ impl Lowering {
                         asm.restore_flags(spilled, T1);
                     }
                     asm.lea_here(T1, retry);
-                    asm.jmp_address(self.thunks.exit(exit));
+                    let write = usize::from(exit == Exit::Write);
+                    let misses = self.thunks.misses[own_ring as usize];
+                    asm.jmp_address(if alone { misses[write] } else { self.thunks.exit(exit) });
                 }
                 Cold::Link { from, target, backward } => {
                     asm.bind(from);

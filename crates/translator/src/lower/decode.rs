@@ -100,6 +100,17 @@ pub struct Decoded {
     pub live_after: u32,
 }
 
+impl Decoded {
+    /// Whether it may have two memory operands.
+    pub fn looks_up_twice(&self) -> bool {
+        match self.way {
+            Way::String(_) => true,
+            Way::Push | Way::CallIndirect => self.instruction.op0_kind() == OpKind::Memory,
+            _ => false,
+        }
+    }
+}
+
 /// iced's bits of the six status flags.
 pub const STATUS: u32 = 0x3f;
 

@@ -113,8 +113,8 @@ impl Lowering {
         asm.cmp_imm(address, PAGE_SIZE as i32 - size as i32);
         let from = asm.jcc(cond::A);
         asm.add_mem(address, Mem::gs_base(index, table + offset_of!(Lookup, host)));
-        let (retry, flags) = (self.start, self.flags);
-        self.cold.push(Cold::Slow { from, exit, address, index, tag, retry, flags });
+        let (retry, flags, alone) = (self.start, self.flags, !self.looks_up_twice);
+        self.cold.push(Cold::Slow { from, exit, address, index, tag, retry, flags, alone });
     }
 
     /// `address` = host address of an instruction's own memory operand.

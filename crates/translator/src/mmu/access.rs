@@ -29,14 +29,15 @@ impl Mmu {
     ) -> Result<Gpa, Exception> {
         self.learn_window(address, privilege);
         let ring = if privilege == Privilege::User { Ring::User } else { Ring::Supervisor };
-        let (_, entry) = self.entry(ring, address);
-        let hit = match access {
-            Access::Read => entry.can_read(address),
-            Access::Write => entry.can_write(address),
-            Access::Execute => false,
-        };
-        if hit {
-            return Ok(Gpa(entry.gpa() | address.page_offset()));
+        if let Some(entry) = self.entry(ring, address) {
+            let hit = match access {
+                Access::Read => true,
+                Access::Write => entry.can_write(address),
+                Access::Execute => false,
+            };
+            if hit {
+                return Ok(Gpa(entry.gpa() | address.page_offset()));
+            }
         }
         let translation = self.walk(cpu, address, access, privilege)?;
         if access != Access::Execute && privilege != Privilege::Implicit {
@@ -50,8 +51,8 @@ impl Mmu {
         let privilege = if ring == Ring::User { Privilege::User } else { Privilege::Supervisor };
         let translation = self.walk(cpu, address, access, privilege)?;
         self.remember(cpu, address, ring, &translation);
-        let (_, entry) = self.entry(ring, address);
-        let hit = if access == Access::Write { entry.can_write(address) } else { entry.can_read(address) };
+        let entry = self.entry(ring, address);
+        let hit = entry.is_some_and(|entry| access != Access::Write || entry.can_write(address));
         Ok(if hit { Filled::Entry } else { Filled::OneByOne })
     }
 
@@ -72,7 +73,7 @@ impl Mmu {
             host: host as u64,
             frame: page.0 | if translation.global { GLOBAL } else { 0 },
         };
-        self.views.lookups(self.current, ring)[index] = entry;
+        self.views.lookups(self.current, ring).insert(index, entry);
         let filled = match ring {
             Ring::User => &mut self.slots[self.current].user,
             Ring::Supervisor if translation.global => &mut self.global,

@@ -1,5 +1,5 @@
 //! Forgetting translations: address-space switches, INVLPG, INVPCID, and frames that begin to hold translated code.
-use super::table::{Lookup, Ring, empty_tag, index};
+use super::table::{Lookup, Ring, Table, empty_tag, index};
 use super::{Filled, Kept, MappingChange, Mmu};
 use crate::cpu::Cpu;
 use x86::Gva;
@@ -37,18 +37,8 @@ impl Filled {
     }
 
     /// Empties the entries that go.
-    fn clear(&mut self, table: &mut [Lookup], goes: impl Fn(&Lookup) -> bool) {
-        self.indices.retain(|index| {
-            let index = usize::from(*index);
-            if table[index].is_empty(index) {
-                return false;
-            }
-            let gone = goes(&table[index]);
-            if gone {
-                table[index] = Lookup::empty(index);
-            }
-            !gone
-        });
+    fn clear(&mut self, table: &mut Table<'_>, goes: impl Fn(&Lookup) -> bool) {
+        self.indices.retain(|index| table.clear(usize::from(*index), &goes));
     }
 
     /// The size of the large page that an address lies in, if it does; forgotten by this.
@@ -57,15 +47,13 @@ impl Filled {
     }
 
     /// Forgets one page, or all of a large one.
-    fn clear_page(&mut self, table: &mut [Lookup], ring: Ring, address: Gva, large: Option<u32>) {
+    fn clear_page(&mut self, table: &mut Table<'_>, ring: Ring, address: Gva, large: Option<u32>) {
         if let Some(shift) = large {
             self.clear(table, |entry| entry.read >> shift == address.0 >> shift);
             return;
         }
         let index = index(ring, address);
-        if table[index].can_read(address) {
-            table[index] = Lookup::empty(index);
-        }
+        table.clear(index, |entry| entry.can_read(address));
     }
 }
 
@@ -125,24 +113,23 @@ impl Mmu {
 
     /// Supervisor code's table keeps only what holds in every address space; the rest waits for this one to come back.
     fn put_aside(&mut self) {
-        let table = self.views.lookups(0, Ring::Supervisor);
+        let mut table = self.views.lookups(0, Ring::Supervisor);
         let kept = &mut self.slots[self.current].kept;
         kept.entries.clear();
-        for index in self.local.indices.drain(..) {
-            let entry = &mut table[usize::from(index)];
-            if !entry.is_empty(usize::from(index)) && !entry.is_global() {
-                kept.entries.push((index, *entry));
-                *entry = Lookup::empty(usize::from(index));
-            }
+        for index in self.local.indices.drain(..).map(usize::from) {
+            let local = |entry: &Lookup| !entry.is_global();
+            let entries = table.at(index).filter(|entry| local(entry));
+            kept.entries.extend(entries.map(|entry| (index as u16, *entry)));
+            table.clear(index, local);
         }
         kept.large = std::mem::take(&mut self.local.large);
     }
 
     fn take_back(&mut self) {
-        let table = self.views.lookups(0, Ring::Supervisor);
+        let mut table = self.views.lookups(0, Ring::Supervisor);
         let kept = &mut self.slots[self.current].kept;
         for (index, entry) in kept.entries.drain(..) {
-            table[usize::from(index)] = entry;
+            table.insert(usize::from(index), entry);
             self.local.indices.push(index);
         }
         self.local.large = std::mem::take(&mut kept.large);
@@ -171,10 +158,10 @@ impl Mmu {
     /// of a large one goes with the whole of it.
     pub fn flush_page(&mut self, address: Gva) {
         self.counters.page_flushes += 1;
-        let table = self.views.lookups(0, Ring::Supervisor);
+        let mut table = self.views.lookups(0, Ring::Supervisor);
         for filled in [&mut self.global, &mut self.local] {
             let large = filled.take_large(address);
-            filled.clear_page(table, Ring::Supervisor, address, large);
+            filled.clear_page(&mut table, Ring::Supervisor, address, large);
         }
         for view in 0..self.slots.len() {
             let slot = &mut self.slots[view];
@@ -183,7 +170,7 @@ impl Mmu {
                 continue;
             }
             let large = slot.user.take_large(address);
-            slot.user.clear_page(self.views.lookups(view, Ring::User), Ring::User, address, large);
+            slot.user.clear_page(&mut self.views.lookups(view, Ring::User), Ring::User, address, large);
             self.flush_window_page(view, address, large);
         }
         self.changes.push(MappingChange::Page(address));
@@ -193,16 +180,13 @@ impl Mmu {
     pub fn protect_frame(&mut self, frame: u64) {
         let gpa = frame << PAGE_SHIFT;
         self.protect_windows(frame);
-        let protect = |table: &mut [Lookup], filled: &Filled| {
+        let protect = |mut table: Table<'_>, filled: &Filled| {
             for index in filled.indices.iter().map(|index| usize::from(*index)) {
-                if table[index].gpa() == gpa && !table[index].is_empty(index) {
-                    table[index].write = empty_tag(index);
-                }
+                table.protect(index, gpa);
             }
         };
-        let supervisor = self.views.lookups(0, Ring::Supervisor);
-        protect(supervisor, &self.global);
-        protect(supervisor, &self.local);
+        protect(self.views.lookups(0, Ring::Supervisor), &self.global);
+        protect(self.views.lookups(0, Ring::Supervisor), &self.local);
         for (view, slot) in self.slots.iter_mut().enumerate() {
             for (index, entry) in slot.kept.entries.iter_mut().filter(|(_, entry)| entry.gpa() == gpa) {
                 entry.write = empty_tag(usize::from(*index));
@@ -222,19 +206,19 @@ impl Mmu {
 
     /// Empties the look-up table of supervisor code, but for what holds in every address space unless `globals_too`.
     fn clear_supervisor(&mut self, globals_too: bool) {
-        let table = self.views.lookups(0, Ring::Supervisor);
-        self.local.clear(table, |entry| !entry.is_global());
+        let mut table = self.views.lookups(0, Ring::Supervisor);
+        self.local.clear(&mut table, |entry| !entry.is_global());
         self.local.indices.clear();
         self.local.large.clear();
         if globals_too {
-            self.global.clear(table, |_| true);
+            self.global.clear(&mut table, |_| true);
             self.global.large.clear();
         }
     }
 
     fn clear_user(&mut self, view: usize, goes: impl Fn(&Lookup) -> bool) {
         let slot = &mut self.slots[view];
-        slot.user.clear(self.views.lookups(view, Ring::User), goes);
+        slot.user.clear(&mut self.views.lookups(view, Ring::User), goes);
         if slot.user.indices.is_empty() && slot.heat.is_empty() {
             slot.user.large.clear();
         }

@@ -6,7 +6,7 @@
 use x86::Gva;
 use x86::address::{PAGE_OFFSET, PAGE_SHIFT};
 
-/// Entries of the look-up table of a ring; a power of two.
+/// Indices of the look-up table of a ring; a power of two.
 pub const fn lookups(ring: Ring) -> usize {
     match ring {
         Ring::Supervisor => 4096,
@@ -15,6 +15,10 @@ pub const fn lookups(ring: Ring) -> usize {
 }
 /// log2 of the bytes of a [`Lookup`].
 pub const LOOKUP_SHIFT: u32 = 5;
+/// From the first entry of an index to the second.
+pub const fn second_entry(ring: Ring) -> usize {
+    lookups(ring) << LOOKUP_SHIFT
+}
 /// Entries of one jump table: the lowest 16 bits of a target select two, the one filled last first.
 pub const JUMPS: usize = 2 << 16;
 /// log2 of the bytes of a pair of [`Jump`]s.
@@ -46,6 +50,64 @@ pub struct Lookup {
     pub frame: u64,
 }
 
+/// A look-up table: two entries for each index, of which translated code sees the first; a thunk exchanges them if that
+/// helps ([`crate::runtime::thunks::Thunks::misses`]).
+pub struct Table<'a> {
+    first: &'a mut [Lookup],
+    second: &'a mut [Lookup],
+}
+
+impl<'a> Table<'a> {
+    /// The table that consists of all first and then all second entries.
+    pub fn new(entries: &'a mut [Lookup]) -> Self {
+        let half = entries.len() / 2;
+        let (first, second) = entries.split_at_mut(half);
+        Self { first, second }
+    }
+    fn both(&mut self, index: usize) -> [&mut Lookup; 2] {
+        [&mut self.first[index], &mut self.second[index]]
+    }
+    /// What is known at an index.
+    pub fn at(&self, index: usize) -> impl Iterator<Item = &Lookup> {
+        [&self.first[index], &self.second[index]].into_iter().filter(move |entry| !entry.is_empty(index))
+    }
+    /// What is known of an address's page.
+    pub fn find(&self, index: usize, address: Gva) -> Option<&Lookup> {
+        self.at(index).find(|entry| entry.can_read(address))
+    }
+    /// Takes a page in as the first of its index.
+    pub fn insert(&mut self, index: usize, entry: Lookup) {
+        let [first, second] = self.both(index);
+        if second.read == entry.read {
+            *second = Lookup::empty(index);
+        }
+        if first.read != entry.read && !first.is_empty(index) {
+            *second = *first;
+        }
+        *first = entry;
+    }
+    /// Forgets the pages that go. Whether some are left.
+    pub fn clear(&mut self, index: usize, goes: impl Fn(&Lookup) -> bool) -> bool {
+        let mut left = false;
+        for entry in self.both(index).into_iter().filter(|entry| !entry.is_empty(index)) {
+            if goes(entry) {
+                *entry = Lookup::empty(index);
+            } else {
+                left = true;
+            }
+        }
+        left
+    }
+    /// Takes the right to write to a frame.
+    pub fn protect(&mut self, index: usize, gpa: u64) {
+        for entry in self.both(index).into_iter().filter(|entry| !entry.is_empty(index)) {
+            if entry.gpa() == gpa {
+                entry.write = empty_tag(index);
+            }
+        }
+    }
+}
+
 /// In [`Lookup::frame`]: the mapping is global.
 pub const GLOBAL: u64 = 1;
 
@@ -69,7 +131,7 @@ pub const fn empty_target(index: usize) -> u64 {
     (index < 2) as u64
 }
 
-/// The entry that an address selects.
+/// The index that an address selects.
 pub const fn index(ring: Ring, address: Gva) -> usize {
     (address.0 >> PAGE_SHIFT) as usize & (lookups(ring) - 1)
 }

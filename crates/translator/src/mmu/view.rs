@@ -7,7 +7,7 @@
 use std::mem::size_of;
 use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
 
-use super::table::{JUMPS, Jump, Lookup, RINGS, Ring, empty_target, lookups};
+use super::table::{JUMPS, Jump, Lookup, RINGS, Ring, Table, empty_target, lookups};
 use super::window::{self, WINDOWS};
 use crate::cpu::Cpu;
 
@@ -19,7 +19,7 @@ const STATE_BYTES: usize = size_of::<Cpu>().next_multiple_of(PAGE);
 const JUMP_BYTES: usize = JUMPS * size_of::<Jump>();
 
 const fn lookup_bytes(ring: Ring) -> usize {
-    lookups(ring) * size_of::<Lookup>()
+    2 * lookups(ring) * size_of::<Lookup>()
 }
 /// Offset in a view of the look-up table of a ring.
 pub const fn lookup_offset(ring: Ring) -> usize {
@@ -97,8 +97,8 @@ impl Views {
                 *delta = window::nowhere(number);
             }
             for ring in RINGS {
-                for (index, entry) in views.lookups(view, ring).iter_mut().enumerate() {
-                    *entry = Lookup::empty(index);
+                for (index, entry) in views.entries(view, ring).iter_mut().enumerate() {
+                    *entry = Lookup::empty(index % lookups(ring));
                 }
                 for index in 0..2 {
                     views.jumps(view, ring)[index].target = empty_target(index);
@@ -122,11 +122,17 @@ impl Views {
         self.base.cast()
     }
     /// The look-up table of a ring, for user code of one view.
-    pub fn lookups(&mut self, view: usize, ring: Ring) -> &mut [Lookup] {
+    pub fn lookups(&mut self, view: usize, ring: Ring) -> Table<'_> {
+        Table::new(self.entries(view, ring))
+    }
+    fn entries(&mut self, view: usize, ring: Ring) -> &mut [Lookup] {
         // SAFETY: the table lies inside the view, is aligned (its offset is a multiple of a page) and any bytes are a
         // valid `Lookup`; `&mut self` makes the borrow exclusive, and emitted code runs only while nobody borrows.
         unsafe {
-            std::slice::from_raw_parts_mut(self.start(view).add(lookup_offset(ring)).cast(), lookups(ring))
+            std::slice::from_raw_parts_mut(
+                self.start(view).add(lookup_offset(ring)).cast(),
+                2 * lookups(ring),
+            )
         }
     }
     /// The deltas of the windows of one view.

@@ -9,7 +9,10 @@ use std::mem::offset_of;
 use crate::cache::code::CodeBuffer;
 use crate::cpu::Cpu;
 use crate::emit::asm::{Asm, Mem, T0, T1, cond};
+use crate::mmu::table::{LOOKUP_SHIFT, Lookup, RINGS, Ring, lookups, second_entry};
+use crate::mmu::view;
 use x86::Segment;
+use x86::address::{PAGE_OFFSET, PAGE_SHIFT};
 use x86::reg::{RAX, RBP, RBX, RCX, RDX, RSI, RSP};
 use x86::segment::GS;
 
@@ -57,6 +60,10 @@ pub struct Thunks {
     pub enter: u64,
     /// T1 is the place to report; one entry for each of [`EXITS`].
     pub exits: [u64; EXITS.len()],
+    /// T0 is the address of a read or write that the look-up table of a ring does not know at once, T1 where its
+    /// instruction begins: if the second entry is right it becomes the first one and the instruction starts over, else
+    /// [`Exit::Read`] or [`Exit::Write`] follows. By ring, then read and write.
+    pub misses: [[u64; 2]; 2],
     /// Loads the guest's vector registers and goes on at T1; leaves flags and registers alone.
     pub load_vectors: u64,
 }
@@ -100,7 +107,16 @@ impl Thunks {
             at
         });
         let load_vectors = emit_load_vectors(&mut asm);
-        let thunks = Self { enter: asm.address(enter), exits, load_vectors: asm.address(load_vectors) };
+        let load_vectors = asm.address(load_vectors);
+        let misses = RINGS.map(|ring| {
+            [(offset_of!(Lookup, read), Exit::Read), (offset_of!(Lookup, write), Exit::Write)].map(
+                |(field, exit)| {
+                    let start = emit_miss(&mut asm, ring, field, exits[exit as usize]);
+                    asm.address(start)
+                },
+            )
+        });
+        let thunks = Self { enter: asm.address(enter), exits, misses, load_vectors };
         buffer.append(asm.code());
         buffer.keep();
         thunks
@@ -189,6 +205,46 @@ fn emit_leave(asm: &mut Asm) -> usize {
         asm.raw(&[0x58 | register as u8 & 7]); // pop
     }
     asm.raw(&[0xc3]);
+    start
+}
+
+/// See [`Thunks::misses`]. Registers and flags stay, but for the scratch registers.
+fn emit_miss(asm: &mut Asm, ring: Ring, field: usize, exit: u64) -> usize {
+    let start = asm.here();
+    let saved = [RAX, RCX, RDX].map(|register| register as u8);
+    let place = |index: usize| Mem::gs(offset_of!(Cpu, miss_registers) + 8 * index);
+    for (index, register) in saved.into_iter().enumerate() {
+        asm.store(place(index), register);
+    }
+    asm.raw(&[0x9f, 0x0f, 0x90, 0xc0]); // lahf; seto al
+    asm.store32(place(3), RAX as u8);
+    let (entry, value, other) = (RCX as u8, RAX as u8, RDX as u8);
+    let table = view::lookup_offset(ring);
+    let next = second_entry(ring);
+    asm.rorx(entry, T0, (PAGE_SHIFT - LOOKUP_SHIFT) as u8);
+    asm.and_imm32(entry, (lookups(ring) as u32 - 1) << LOOKUP_SHIFT);
+    asm.mov(value, T0);
+    asm.xor_mem(value, Mem::gs_base(entry, table + next + field));
+    asm.cmp_imm(value, PAGE_OFFSET as i32);
+    let missed = asm.jcc(cond::A);
+    for at in (table..table + size_of::<Lookup>()).step_by(8) {
+        asm.load(value, Mem::gs_base(entry, at));
+        asm.load(other, Mem::gs_base(entry, at + next));
+        asm.store(Mem::gs_base(entry, at), other);
+        asm.store(Mem::gs_base(entry, at + next), value);
+    }
+    let restore = |asm: &mut Asm| {
+        asm.load32(RAX as u8, place(3));
+        asm.raw(&[0x04, 0x7f, 0x9e]); // add al, 0x7f; sahf
+        for (index, register) in saved.into_iter().enumerate() {
+            asm.load(register, place(index));
+        }
+    };
+    restore(asm);
+    asm.raw(&[0x41, 0xff, 0xe3]); // jmp r11
+    asm.bind(missed);
+    restore(asm);
+    asm.jmp_address(exit);
     start
 }
 
