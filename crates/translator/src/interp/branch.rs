@@ -143,6 +143,7 @@ impl Core<'_> {
             Mnemonic::Into => Ok(()),
             Mnemonic::Int1 => {
                 self.cpu.rip = self.next_rip;
+                self.cpu.other_flags &= !flags::RF;
                 Err(Exception::plain(vector::DB))
             }
             Mnemonic::Iret => self.interrupt_return(2),

@@ -107,7 +107,10 @@ impl Core<'_> {
             }
             result
         } else {
-            self.check_string_port(&operation).and_then(|()| self.string_element(&operation))
+            self.check_string_port(&operation).and_then(|()| {
+                self.note_string_port(&operation);
+                self.string_element(&operation)
+            })
         })
     }
     fn check_string_port(&mut self, operation: &StringOperation) -> Fallible {
@@ -115,6 +118,12 @@ impl Core<'_> {
             self.check_port(self.cpu.gpr[RDX] as u16, operation.size)?;
         }
         Ok(())
+    }
+
+    fn note_string_port(&mut self, operation: &StringOperation) {
+        if matches!(operation.action, Action::Input | Action::Output) {
+            self.note_port_breakpoints(self.cpu.gpr[RDX] as u16, operation.size);
+        }
     }
 
     /// Whether the next element may overwrite the running instruction, which then must be fetched again.
@@ -131,6 +140,7 @@ impl Core<'_> {
             self.cut_pointers(operation);
             return Ok(());
         }
+        self.note_string_port(operation);
         let stepping = self.cpu.other_flags & flags::TF != 0 || self.cpu.dr[7] & 0xff != 0;
         // Comparisons go on to the end or to the next interrupt, so that a fault can take the flags back.
         let limit = match operation.while_zero {
@@ -158,6 +168,9 @@ impl Core<'_> {
             }
         }
         self.next_rip = self.cpu.rip;
+        // What comes between two elements finds RF set, so that a breakpoint does not strike again (SDM 3B §17.3.1.1).
+        self.cpu.other_flags |= flags::RF;
+        self.keeps_resume_flag = true;
         Ok(())
     }
 

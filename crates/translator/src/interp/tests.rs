@@ -1,7 +1,10 @@
 //! The interpreter on a small machine: modes, faults, privilege changes, and results of every family.
 
 mod alu;
+mod debugging;
 mod machine;
 mod modes;
 mod privilege;
+mod stacks;
+mod tasks;
 mod vectors;
