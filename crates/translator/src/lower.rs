@@ -12,3 +12,4 @@ pub mod memory;
 pub mod stack;
 pub mod string;
 pub mod system;
+pub mod window;

@@ -114,6 +114,8 @@ pub struct Lowering {
     guest_start: i64,
     pub(super) source_address: u64,
     pub(super) source_bytes: Vec<u8>,
+    /// Some access of the block is near the stack pointer.
+    pub(super) anchored: bool,
     /// STI was lowered: direct jumps out of the block lead to heads that look for attention.
     pub(super) wants_attention: bool,
     /// The instruction after the block lies across the end of the page.
@@ -152,6 +154,7 @@ impl Lowering {
             guest_start: 0,
             source_address: 0,
             source_bytes: Vec::new(),
+            anchored: false,
             wants_attention: false,
             next_crosses: false,
             attention: 0,
@@ -199,6 +202,7 @@ impl Lowering {
         let at_end = self.live_at_end(&last, source);
         liveness::analyse(&mut code, at_end);
         let live_in = code[0].live_before;
+        self.anchored = super::window::is_anchored(&code);
         self.emit_entries(source, live_in);
         for decoded in &code {
             self.lower_instruction(decoded);
@@ -313,6 +317,7 @@ impl Lowering {
         if decoded.live_before != 0 && self.flags == FlagPlace::Eflags {
             self.asm.spill_flags(offset_of!(Cpu, spilled_flags), T1);
             self.flags = FlagPlace::Spilled;
+            self.mark();
         }
     }
 
@@ -346,11 +351,12 @@ impl Lowering {
         if self.flags == FlagPlace::Eflags {
             self.asm.spill_flags(offset_of!(Cpu, spilled_flags), T1);
             self.flags = FlagPlace::Spilled;
+            self.mark();
         }
     }
 
     /// Leaves the instruction to the interpreter.
-    fn interpret(&mut self) {
+    pub(super) fn interpret(&mut self) {
         self.restore_flags();
         self.asm.lea_here(T1, self.start);
         self.asm.jmp_address(self.thunks.exit(Exit::Interpret));

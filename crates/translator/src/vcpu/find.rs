@@ -4,7 +4,7 @@ use x86::address::{PAGE_OFFSET, PAGE_SIZE};
 use x86::{Exception, Gva};
 
 use super::statistics::Phase;
-use super::{BtVcpu, Next};
+use super::{BtVcpu, Next, perf_map};
 use crate::cache::blocks::{BlockId, CodeMode};
 use crate::lower::block::{Lowering, Source};
 use crate::mmu::{Access, Privilege};
@@ -113,6 +113,9 @@ impl BtVcpu {
         let lowered = self.lowering.lower(&source, self.buffer.next_address())?;
         self.buffer.append(lowered.code);
         let instructions = lowered.block.instructions;
+        if self.config.perf_map {
+            perf_map::add(&lowered.block, rip);
+        }
         let (id, fresh) = self.blocks.add(lowered.block);
         for frame in fresh {
             self.mmu.ram().watch().set_code(frame, true);
