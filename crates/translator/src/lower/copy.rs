@@ -40,52 +40,48 @@ impl Lowering {
         self.settle_flags(decoded, T1);
         let instruction = &decoded.instruction;
         for register in [T0, T1] {
-            if names(instruction, register) {
-                self.asm.load(register, Self::home(register));
+            if decoded.reads & 1 << register != 0 {
+                self.load_guest(register);
             }
         }
         self.mark();
         let bytes = self.bytes_of(instruction);
         self.asm.raw(&bytes[..instruction.len()]);
-        self.store_homes(instruction);
-        self.follow_stack_pointer(instruction);
-    }
-
-    fn store_homes(&mut self, instruction: &Instruction) {
-        if is_compare(instruction) {
-            return;
-        }
         for register in [T0, T1] {
-            if names(instruction, register) {
-                self.asm.store(Self::home(register), register);
+            if decoded.writes & 1 << register != 0 {
+                self.store_guest(register);
             }
         }
+        self.follow_stack_pointer(instruction);
     }
 
     pub(super) fn copy_memory(&mut self, decoded: &Decoded, size: u32, access: Access) {
         let instruction = &decoded.instruction;
         // The address goes where the instruction names no register.
         let (address, other) = if names(instruction, T0) { (T1, T0) } else { (T0, T1) };
+        let named = names(instruction, other);
         let aligned = instruction.mnemonic() == Mnemonic::Cmpxchg16b;
         // AH and its like need a register of the guest for the address, which a fault would lose.
         let operand = if self.mode.windows && !aligned && !names_high_byte(instruction) {
             self.settle_flags(decoded, other);
-            self.windowed_operand(instruction, address, other)
+            self.windowed_operand(instruction, address, other, named)
         } else {
+            self.clobber_both();
             self.look_up_operand(decoded, size, access, address);
             self.settle_flags(decoded, other);
+            self.clobber_both();
             Operand::at(address)
         };
         if names_high_byte(instruction) {
             self.copy_with_low_base(instruction, address);
             return;
         }
-        if names(instruction, other) {
-            self.asm.load(other, Self::home(other));
+        if named && decoded.reads & 1 << other != 0 {
+            self.load_guest(other);
         }
         self.rewrite(instruction, operand);
-        if names(instruction, other) && !is_compare(instruction) {
-            self.asm.store(Self::home(other), other);
+        if named && decoded.writes & 1 << other != 0 {
+            self.store_guest(other);
         }
         self.follow_stack_pointer(instruction);
     }
@@ -121,9 +117,8 @@ impl Lowering {
         let wide = instruction.op0_register().size() == 8;
         if !instruction.is_ip_rel_memory_operand() {
             for register in [T0, T1] {
-                let uses = |r: Register| r != Register::None && number(r) == register;
-                if uses(instruction.memory_base()) || uses(instruction.memory_index()) {
-                    self.asm.load(register, Self::home(register));
+                if decoded.reads & 1 << register != 0 {
+                    self.load_guest(register);
                 }
             }
             let bytes = self.bytes_of(instruction);
@@ -131,11 +126,12 @@ impl Lowering {
         } else if wide {
             self.code_address(to, instruction.ip_rel_memory_address());
         } else {
+            self.clobber(T0);
             self.code_address(T0, instruction.ip_rel_memory_address());
             self.asm.mov32(to, T0);
         }
         if to == T0 || to == T1 {
-            self.asm.store(Self::home(to), to);
+            self.store_guest(to);
         }
         self.follow_stack_pointer(instruction);
     }
@@ -209,10 +205,4 @@ impl Lowering {
         bytes[..instruction.len()].copy_from_slice(&self.source_bytes[start..start + instruction.len()]);
         bytes
     }
-}
-
-/// Instructions that only read their register operands.
-fn is_compare(instruction: &Instruction) -> bool {
-    use iced_x86::Mnemonic::{Cmp, Test};
-    matches!(instruction.mnemonic(), Cmp | Test | iced_x86::Mnemonic::Bt)
 }

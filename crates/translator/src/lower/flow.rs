@@ -91,7 +91,6 @@ impl Lowering {
         } else {
             self.cold.push(Cold::Far { from, target: offset });
         }
-        self.direct_exit(instruction.next_ip());
     }
 
     pub(super) fn call(&mut self, decoded: &Decoded) {

@@ -9,7 +9,7 @@ use crate::cpu::Cpu;
 use crate::emit::asm::{Mem, Reg, T0, T1, cond};
 use crate::mmu::table::{LOOKUP_SHIFT, Lookup, lookups};
 use crate::mmu::{Access, view};
-use crate::runtime::thunks::{Exit, gpr, segment_base};
+use crate::runtime::thunks::{Exit, segment_base};
 use x86::address::{PAGE_SHIFT, PAGE_SIZE};
 use x86::segment::{FS, GS};
 
@@ -42,15 +42,8 @@ impl Lowering {
         let bare = base == Register::None && index == Register::None;
         let narrow = base.size() == 4 || index.size() == 4 || (bare && instruction.memory_displ_size() == 4);
         let disp = instruction.memory_displacement64() as i32;
-        let operand = |register: Register, asm: &mut crate::emit::asm::Asm| {
-            let number = number(register);
-            if number == T0 || number == T1 {
-                asm.load(number, Mem::gs(gpr(usize::from(number))));
-            }
-            number
-        };
-        let base = (base != Register::None).then(|| operand(base, &mut self.asm));
-        let index = (index != Register::None).then(|| operand(index, &mut self.asm));
+        let base = self.address_register(base);
+        let index = self.address_register(index);
         let scale = instruction.memory_index_scale().trailing_zeros() as u8;
         match (base, index, disp) {
             (Some(base), None, 0) if narrow => self.asm.mov32(to, base),
@@ -63,6 +56,15 @@ impl Lowering {
                 if narrow { self.asm.lea32(to, mem) } else { self.asm.lea(to, mem) }
             }
         }
+    }
+
+    /// The host register that has a register of an address; `None` for none.
+    fn address_register(&mut self, register: Register) -> Option<Reg> {
+        let number = (register != Register::None).then(|| number(register))?;
+        if number == T0 || number == T1 {
+            self.load_guest(number);
+        }
+        Some(number)
     }
 
     /// `to` = a linear address near the code: built in, or relative to the page that the code runs in.

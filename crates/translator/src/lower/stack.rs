@@ -43,18 +43,21 @@ impl Lowering {
         let instruction = &decoded.instruction;
         if instruction.op0_kind() == OpKind::Memory {
             self.reach_operand(decoded, 8, Access::Read, T0);
+            self.clobber_both();
             self.asm.load(T0, Mem::base(T0, 0));
             self.asm.store(Mem::gs(offset_of!(Cpu, spill)), T0);
         }
         let slot = self.reach_push(decoded);
         match instruction.op0_kind() {
             OpKind::Memory => {
+                self.clobber(T1);
                 self.asm.load(T1, Mem::gs(offset_of!(Cpu, spill)));
                 self.asm.store(slot, T1);
             }
             OpKind::Register => {
                 let register = number(instruction.op0_register());
                 if register == T0 || register == T1 {
+                    self.clobber(T1);
                     self.asm.load(T1, Self::home(register));
                     self.asm.store(slot, T1);
                 } else {
@@ -71,7 +74,7 @@ impl Lowering {
         let slot = self.reach_pop(decoded);
         self.asm.load(register, slot);
         if register == T0 || register == T1 {
-            self.asm.store(Self::home(register), register);
+            self.store_guest(register);
         }
         if register != RSP as Reg {
             self.move_stack(8);

@@ -11,6 +11,7 @@ use iced_x86::{Instruction, Mnemonic, OpKind, Register};
 use super::block::Lowering;
 use super::decode::{Decoded, Way};
 use super::memory::number;
+use super::scratch::Holds;
 use crate::cpu::Cpu;
 use crate::emit::asm::{Mem, Reg, T0, T1};
 use crate::emit::rewrite::Operand;
@@ -30,16 +31,18 @@ impl Lowering {
         self.asm.load(delta, Mem::gs_index8(delta, WINDOW_OFFSET));
     }
 
-    /// The 8 bytes at a small distance from the stack pointer; clobbers T0, which the operand uses.
+    /// The 8 bytes at a small distance from the stack pointer, by way of T0.
     pub(super) fn windowed_stack(&mut self, distance: i32) -> Mem {
-        self.asm.load(T0, Mem::gs(STACK_WINDOW));
+        self.hold_delta(T0, RSP as Reg);
         Mem { base: Some(RSP as Reg), index: Some((T0, 0)), disp: distance, gs: false }
     }
 
-    /// RSP is somewhere else now; clobbers T0.
+    /// RSP is somewhere else now; by way of T0.
     pub(super) fn renew_stack_window(&mut self) {
         self.window_of(T0, RSP as Reg);
         self.asm.store(Mem::gs(STACK_WINDOW), T0);
+        self.clobber_both();
+        self.set_holds(T0, Holds::Delta(RSP as Reg));
     }
 
     /// The delta in `delta` becomes that of the stack pointer's window.
@@ -47,33 +50,67 @@ impl Lowering {
         self.asm.store(Mem::gs(STACK_WINDOW), delta);
     }
 
-    /// The memory operand of an instruction that is copied, for use beside the registers in `named` (the guest's R10 and
-    /// R11, which are loaded).
+    /// A scratch register gets the delta of a base register's window, unless it has it already.
+    fn hold_delta(&mut self, register: Reg, base: Reg) {
+        if self.holds(register) == Holds::Delta(base) {
+            return;
+        }
+        if base == RSP as Reg {
+            self.asm.load(register, Mem::gs(STACK_WINDOW));
+        } else {
+            self.window_of(register, base);
+        }
+        self.set_holds(register, Holds::Delta(base));
+    }
+
+    /// The scratch register for the delta of a base register's window: one that has it, or else the one that is missed
+    /// least; `address` is free, `other` too unless it is `named`.
+    fn place_for_delta(&self, base: Reg, address: Reg, other: Reg, named: bool) -> Reg {
+        if named || self.holds(address) == Holds::Delta(base) {
+            return address;
+        }
+        if self.holds(other) == Holds::Delta(base) {
+            return other;
+        }
+        // T0 is where pushes and pops look for the stack's.
+        let worth = |register: Reg| match self.holds(register) {
+            Holds::Nothing => 0,
+            Holds::Guest => 2,
+            Holds::Delta(held) if held == RSP as Reg => 3,
+            Holds::Delta(_) => 1,
+        };
+        if base == RSP as Reg || worth(address) <= worth(other) { address } else { other }
+    }
+
+    /// The memory operand of an instruction that is copied. Its other operands may name `other`, if it is `named`, but not
+    /// `address`.
     pub(super) fn windowed_operand(
         &mut self,
         instruction: &Instruction,
         address: Reg,
         other: Reg,
+        named: bool,
     ) -> Operand {
         if let Some(base) = plain_base(instruction) {
-            if base == RSP as Reg {
-                self.asm.load(address, Mem::gs(STACK_WINDOW));
-            } else {
-                self.window_of(address, base);
-            }
+            let delta = self.place_for_delta(base, address, other, named);
+            self.hold_delta(delta, base);
             let disp = instruction.memory_displacement64() as i32;
-            return Operand { base, index: Some(address), disp };
+            return Operand { base, index: Some(delta), disp };
         }
         self.effective_address(instruction, address);
         self.window_of(other, address);
+        self.clobber_both();
+        if !named {
+            return Operand { base: address, index: Some(other), disp: 0 };
+        }
         self.asm.lea(address, Mem { base: Some(address), index: Some((other, 0)), disp: 0, gs: false });
-        Operand { base: address, index: None, disp: 0 }
+        Operand::at(address)
     }
 
     /// After an instruction that is copied: did it move the stack pointer?
     pub(super) fn follow_stack_pointer(&mut self, instruction: &Instruction) {
         if self.mode.windows && writes_stack_pointer(instruction) {
-            let creeps = self.anchored && is_small_step(instruction);
+            let creeps = self.anchored && is_small_step_of(instruction, RSP as Reg);
             if !creeps {
                 self.renew_stack_window();
             }
@@ -115,24 +152,26 @@ fn writes_stack_pointer(instruction: &Instruction) -> bool {
     (is(0) && !only_reads) || (is(1) && writes_second)
 }
 
-fn is_small_step(instruction: &Instruction) -> bool {
-    let wide = instruction.op0_kind() == OpKind::Register && instruction.op0_register() == Register::RSP;
-    match instruction.mnemonic() {
+/// Whether an instruction moves a register by a small constant.
+pub(super) fn is_small_step_of(instruction: &Instruction, register: Reg) -> bool {
+    let wide = instruction.op0_kind() == OpKind::Register
+        && instruction.op0_register().is_gpr64()
+        && number(instruction.op0_register()) == register;
+    let small = match instruction.mnemonic() {
         Mnemonic::Add | Mnemonic::Sub if is_immediate(instruction) => {
-            wide && (instruction.immediate(1) as i64).abs() <= NEAR
+            (instruction.immediate(1) as i64).abs() <= NEAR
         }
         // Down to a multiple of a power of two that is small.
-        Mnemonic::And if is_immediate(instruction) => {
-            wide && (-NEAR..0).contains(&(instruction.immediate(1) as i64))
-        }
+        Mnemonic::And if is_immediate(instruction) => (-NEAR..0).contains(&(instruction.immediate(1) as i64)),
+        Mnemonic::Inc | Mnemonic::Dec => true,
         Mnemonic::Lea => {
-            let near = (instruction.memory_displacement64() as i64).abs() <= NEAR;
-            wide && near
-                && instruction.memory_base() == Register::RSP
+            (instruction.memory_displacement64() as i64).abs() <= NEAR
+                && instruction.memory_base() == instruction.op0_register()
                 && instruction.memory_index() == Register::None
         }
         _ => false,
-    }
+    };
+    wide && small
 }
 
 fn is_immediate(instruction: &Instruction) -> bool {
