@@ -32,6 +32,7 @@ mod task;
 mod tests;
 
 use platform::CpuIo;
+use x86::exception::vector;
 use x86::{Exception, flags};
 
 use self::class::Family;
@@ -119,7 +120,13 @@ impl Interpreter {
         if core.cpu.mode() != Mode::Bits64 {
             core.next_rip &= 0xffff_ffff;
         }
-        core.execute(decoded)?;
+        if let Err(exception) = core.execute(decoded) {
+            if exception.vector == vector::DB {
+                // INT1 and the guard of the debug registers report breakpoints that waited, too.
+                core.cpu.dr[6] |= held_back;
+            }
+            return Err(exception);
+        }
         core.cpu.rip = core.next_rip;
         if !core.keeps_resume_flag {
             core.cpu.other_flags &= !flags::RF;

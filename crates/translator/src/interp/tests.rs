@@ -2,6 +2,8 @@
 
 mod alu;
 mod debugging;
+mod encodings;
+mod legacy;
 mod machine;
 mod modes;
 mod paging;

@@ -38,15 +38,18 @@ fn stack_switches_hold_breakpoints_back() {
 
 #[test]
 fn held_back_breakpoint_strikes_in_the_handler_of_a_software_interrupt() {
-    // mov ss,[rbx]; int 0x80
-    let mut machine = Machine::long(&[0x8e, 0x13, 0xcd, 0x80]);
-    machine.put(DATA, &KERNEL_DATA.to_le_bytes());
-    machine.cpu.gpr[RBX] = DATA;
-    machine.cpu.dr[0] = DATA;
-    machine.cpu.dr[7] = ACCESS;
-    machine.steps(1);
-    assert_eq!(machine.step().unwrap_err(), trap());
-    assert_eq!(machine.cpu.rip, HANDLERS + 16 * 0x80);
+    // mov ss,[rbx], then int 0x80 or int1
+    for (next, rip) in [([0xcd, 0x80], HANDLERS + 16 * 0x80), ([0xf1, 0x90], CODE + 3)] {
+        let mut machine = Machine::long(&[0x8e, 0x13]);
+        machine.put(CODE + 2, &next);
+        machine.put(DATA, &KERNEL_DATA.to_le_bytes());
+        machine.cpu.gpr[RBX] = DATA;
+        machine.cpu.dr[0] = DATA;
+        machine.cpu.dr[7] = ACCESS;
+        machine.steps(1);
+        assert_eq!(machine.step().unwrap_err(), trap());
+        assert_eq!((machine.cpu.rip, machine.cpu.dr[6] & 15), (rip, 1));
+    }
 }
 
 #[test]
