@@ -16,6 +16,8 @@ pub(super) enum Cause {
     Return,
 }
 
+/// DR7.L0 to L3 and LE: breakpoints of one task only (SDM 3B §17.2.4).
+const DR7_LOCAL: u64 = 0x155;
 /// The order of segment registers in a TSS.
 const ORDER: [usize; 6] = [ES, CS, SS, DS, FS, GS];
 
@@ -175,6 +177,7 @@ impl Core<'_> {
         tss.attributes |= 2;
         self.cpu.tr = tss;
         self.cpu.cr0 |= CR0_TS;
+        self.cpu.dr[7] &= !DR7_LOCAL;
         if layout.wide && self.cpu.is_paging() && image.cr3 != self.cpu.cr3 {
             self.cpu.cr3 = image.cr3;
             self.mmu.switch_address_space(self.cpu, true);

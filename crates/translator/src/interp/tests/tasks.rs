@@ -54,7 +54,9 @@ fn jump_leaves_the_old_task_for_good() {
     let mut machine = two_tasks(&jump());
     machine.cpu.gpr[RBX] = 0x1234_5678;
     machine.cpu.set_rflags(flags::CF | flags::RF);
+    machine.cpu.dr[7] = 0x7ff;
     machine.steps(1);
+    assert_eq!(machine.cpu.dr[7], 0x6aa, "local breakpoints end with the task");
     assert_eq!((machine.cpu.rip, machine.cpu.gpr[RSP]), (OTHER_CODE, 0x19000));
     assert_eq!((access(&machine, TASK), access(&machine, OTHER_TASK)), (0x89, 0x8b));
     assert_eq!(machine.cpu.rflags(), 2);
