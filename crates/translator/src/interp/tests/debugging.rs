@@ -155,3 +155,21 @@ fn iret_lets_nmis_in_even_if_it_faults() {
     assert_eq!(machine.cpu.nmi_blocked, 0);
     assert_ne!(machine.cpu.attention.load(std::sync::atomic::Ordering::Relaxed), 0);
 }
+
+#[test]
+fn trap_flag_over_system_calls() {
+    // SYSCALL traps in the kernel if the mask leaves TF; SYSRET traps at once if it loads TF; IRET one instruction later.
+    for (mask, steps) in [(0, false), (flags::TF, true)] {
+        let mut machine = Machine::user(&[0x0f, 0x05]);
+        machine.cpu.star = 0x001b << 48 | u64::from(KERNEL_CODE) << 32;
+        machine.cpu.lstar = 0x12000;
+        machine.cpu.sfmask = mask;
+        machine.cpu.set_rflags(flags::TF);
+        machine.put(0x12000, &[0x48, 0x0f, 0x07]);
+        assert_eq!(machine.step().is_ok(), steps);
+        assert_eq!(machine.cpu.rip, 0x12000);
+        machine.cpu.set_rflags(0);
+        assert_eq!(machine.step().unwrap_err(), trap());
+        assert_eq!((machine.cpu.rip, machine.cpu.cpl()), (CODE + 2, 3));
+    }
+}
