@@ -11,4 +11,5 @@ mod privilege;
 mod registers;
 mod stacks;
 mod tasks;
+mod vector_state;
 mod vectors;
