@@ -7,7 +7,7 @@ use x86::control::{CR4_OSXSAVE, XCR0_AVX, XCR0_SSE, XCR0_X87};
 use x86::cpuid::Registers;
 
 use crate::Config;
-use crate::cpu::Cpu;
+use crate::cpu::{Cpu, Mode};
 
 mod features;
 mod topology;
@@ -22,6 +22,8 @@ const LAST_BASIC: u32 = 0x1f;
 const LAST_EXTENDED: u32 = 0x8000_0008;
 /// Family 6, model 143, stepping 8.
 const SIGNATURE: u32 = 0x0008_06f8;
+/// Leaf 8000_0001H, EDX: SYSCALL.
+const SYSCALL: u32 = 1 << 11;
 const VENDOR: &[u8; 12] = b"GenuineIntel";
 const HYPERVISOR: &[u8; 12] = b"gasangBT\0\0\0\0";
 const BRAND: &[u8; 48] = b"gasang virtual CPU\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0";
@@ -141,7 +143,8 @@ impl CpuidModel {
             0x8000_0000 => Registers { eax: LAST_EXTENDED, ..Registers::default() },
             0x8000_0001 => Registers {
                 ecx: self.words.extended_ecx,
-                edx: self.words.extended_edx,
+                // Intel has SYSCALL in 64-bit mode alone, and says so.
+                edx: self.words.extended_edx & if cpu.mode() == Mode::Bits64 { u32::MAX } else { !SYSCALL },
                 ..Registers::default()
             },
             0x8000_0002..=0x8000_0004 => brand((function - 0x8000_0002) as usize),

@@ -76,6 +76,8 @@ pub struct Interpreter {
     host: HostExecution,
     decodings: Decodings,
     machine_tsc_offset: u64,
+    /// DR6 bits of breakpoints that MOV SS or POP SS met: they trap after the next instruction.
+    held_back: u64,
 }
 
 /// The host's time-stamp counter.
@@ -89,7 +91,13 @@ impl Interpreter {
     /// An interpreter for a CPU model.
     pub fn new(model: CpuidModel, config: &Config) -> Result<Self, SetupError> {
         let host = HostExecution::new().map_err(SetupError::CodeCache)?;
-        Ok(Self { model, host, decodings: Decodings::new(), machine_tsc_offset: config.tsc.offset })
+        Ok(Self {
+            model,
+            host,
+            decodings: Decodings::new(),
+            machine_tsc_offset: config.tsc.offset,
+            held_back: 0,
+        })
     }
 
     /// The CPU model.
@@ -103,28 +111,38 @@ impl Interpreter {
     /// committed but what the architecture says; [`Interpreter::deliver_exception`] is to follow.
     pub fn step(&mut self, env: &mut Env<'_>) -> Result<Step, Exception> {
         debug_assert_eq!(env.cpu.vectors_loaded, 0);
-        let shadow = std::mem::take(&mut env.cpu.interrupt_shadow);
+        let after_stack_switch = std::mem::take(&mut env.cpu.interrupt_shadow) == SHADOW_STACK_SEGMENT;
+        let held_back = std::mem::take(&mut self.held_back);
         let before = env.cpu.other_flags;
-        let decoded = self.decodings.fetch(env, &self.model)?;
+        let decoded = self.decodings.fetch(env, &self.model, !after_stack_switch)?;
         let mut core = Self::core(&self.model, &mut self.host, self.machine_tsc_offset, env);
         core.next_rip = core.cpu.rip.wrapping_add(decoded.instruction.len() as u64);
         if core.cpu.mode() != Mode::Bits64 {
             core.next_rip &= 0xffff_ffff;
         }
-        core.execute(decoded)?;
+        if let Err(exception) = core.execute(decoded) {
+            if exception.vector == vector::DB {
+                // INT1 and the guard of the debug registers report breakpoints that waited, too.
+                core.cpu.dr[6] |= held_back;
+            }
+            return Err(exception);
+        }
         core.cpu.rip = core.next_rip;
         if !core.keeps_resume_flag {
             core.cpu.other_flags &= !flags::RF;
         }
-        let stepped = before & flags::TF != 0 && shadow != SHADOW_STACK_SEGMENT && !core.suppresses_trap;
-        let mut hits = core.debug_hits;
-        if stepped {
+        let mut hits = core.debug_hits | held_back;
+        if before & flags::TF != 0 && !core.suppresses_trap {
             hits |= debug::DR6_SINGLE_STEP;
         }
         let halts = core.halts;
+        if env.cpu.interrupt_shadow == SHADOW_STACK_SEGMENT {
+            // MOV SS holds breakpoints back until after the next instruction and loses its trap (SDM 3A §6.8.3).
+            self.held_back = hits & debug::DR6_HITS;
+            return Ok(Step::Next);
+        }
         if hits != 0 {
-            env.cpu.dr[6] |= hits;
-            return Err(Exception::plain(vector::DB));
+            return Err(debug::trap(env.cpu, hits));
         }
         Ok(if halts { Step::Halt } else { Step::Next })
     }

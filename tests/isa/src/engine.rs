@@ -59,21 +59,25 @@ pub struct Engine {
     base: CpuState,
 }
 
+/// How an engine is set up.
+pub fn config(kind: Kind) -> Config {
+    Config {
+        code_cache_bytes: 16 << 20,
+        tsc: TscModel { frequency_hz: 2_000_000_000, offset: 0 },
+        cpu_index: 0,
+        cpu_count: 1,
+        windows: if kind == Kind::Windows { WindowPolicy::Always } else { WindowPolicy::Never },
+        interpret_only: kind == Kind::Interpreter,
+        perf_map: false,
+        timed: false,
+    }
+}
+
 impl Engine {
     /// An engine with its guest in place.
     pub fn new(kind: Kind, entry: Entry) -> anyhow::Result<Self> {
         let ram = GuestRam::new(kernel::RAM_BYTES).context("no guest RAM")?;
-        let config = Config {
-            code_cache_bytes: 16 << 20,
-            tsc: TscModel { frequency_hz: 2_000_000_000, offset: 0 },
-            cpu_index: 0,
-            cpu_count: 1,
-            windows: if kind == Kind::Windows { WindowPolicy::Always } else { WindowPolicy::Never },
-            interpret_only: kind == Kind::Interpreter,
-            perf_map: false,
-            timed: false,
-        };
-        let vcpu = BtVcpu::new(ram.clone(), config).context("no virtual CPU")?;
+        let vcpu = BtVcpu::new(ram.clone(), config(kind)).context("no virtual CPU")?;
         let kernel = Kernel::install(&ram).context("guest RAM is too small for its kernel")?;
         let io = Arc::new(StopIo::new(vcpu.attention()));
         let base = kernel.cpu_state(entry);

@@ -7,6 +7,7 @@
 pub mod bare;
 pub mod case;
 pub mod compare;
+pub mod encodings;
 pub mod engine;
 pub mod generate;
 pub mod layout;

@@ -45,6 +45,8 @@ enum Verb {
         #[arg(long)]
         stats: bool,
     },
+    /// Run every opcode with every kind of prefix and operand: whether it exists and how long it is.
+    Encodings,
     /// Print a file's rows with their right sides as the bare CPU has them.
     Record {
         /// A file of rows.
@@ -60,6 +62,7 @@ fn main() -> anyhow::Result<ExitCode> {
                 Plan { count, seed, limit: seconds.map(Duration::from_secs), max_divergences: divergences };
             if jobs > 1 { share(&plan, jobs)? } else { random_run(&plan, stats)? }
         }
+        Verb::Encodings => encodings()?,
         Verb::Record { file } => record(&file)?,
     };
     Ok(if agreed { ExitCode::SUCCESS } else { ExitCode::from(1) })
@@ -155,6 +158,23 @@ fn share(plan: &Plan, jobs: u64) -> anyhow::Result<bool> {
         }
     }
     Ok(agreed)
+}
+
+fn encodings() -> anyhow::Result<bool> {
+    let mut oracle = Oracle::new(Entry::Resumed)?;
+    if let Some(missing) = &oracle.bare_missing {
+        bail!("without the bare CPU there is nothing to compare with: {missing}");
+    }
+    let mut shown = Instant::now();
+    let (count, differing) = isa_tests::encodings::run(&mut oracle, |count| {
+        if shown.elapsed() >= Duration::from_secs(10) {
+            shown = Instant::now();
+            eprintln!("{count} encodings");
+        }
+    });
+    differing.iter().for_each(|line| println!("{line}"));
+    println!("{count} encodings, {} differ", differing.len());
+    Ok(differing.is_empty())
 }
 
 fn record(file: &std::path::Path) -> anyhow::Result<bool> {

@@ -98,7 +98,8 @@ impl Core<'_> {
         privilege: Privilege,
     ) -> Fallible {
         self.mmu.translate(self.cpu, address, access, privilege)?;
-        let last = Gva(address.0.wrapping_add(size as u64 - 1));
+        let wrap = if self.is_64() { u64::MAX } else { 0xffff_ffff };
+        let last = Gva(address.0.wrapping_add(size as u64 - 1) & wrap);
         if last.page_start() != address.page_start() {
             self.mmu.translate(self.cpu, last.page_start(), access, privilege)?;
         }

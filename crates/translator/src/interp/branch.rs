@@ -63,8 +63,11 @@ impl Core<'_> {
     }
     fn near_call(&mut self, instruction: &Instruction) -> Fallible {
         let (target, size) = self.near_target(instruction)?;
+        // The return address is in memory before the target is looked at, other than the SDM's pseudo-code has it.
+        let mut cursor = self.stack();
+        self.push_on(&mut cursor, size, self.next_rip)?;
         self.check_target(target)?;
-        self.push(size, self.next_rip)?;
+        self.commit_stack(&cursor);
         self.next_rip = target;
         Ok(())
     }
@@ -140,6 +143,7 @@ impl Core<'_> {
             Mnemonic::Into => Ok(()),
             Mnemonic::Int1 => {
                 self.cpu.rip = self.next_rip;
+                self.cpu.other_flags &= !flags::RF;
                 Err(Exception::plain(vector::DB))
             }
             Mnemonic::Iret => self.interrupt_return(2),

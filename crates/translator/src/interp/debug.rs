@@ -10,7 +10,14 @@ use crate::mmu::Access;
 /// DR6.BS: single step.
 pub(super) const DR6_SINGLE_STEP: u64 = 1 << 14;
 /// DR6.B0 to B3.
-const DR6_HITS: u64 = 15;
+pub(super) const DR6_HITS: u64 = 15;
+
+/// DR6.BD: an access to a debug register was trapped.
+pub(super) const DR6_GUARD: u64 = 1 << 13;
+/// DR6.BT: the new task's TSS asked for a trap.
+pub(super) const DR6_TASK: u64 = 1 << 15;
+/// DR7.GD: accesses to debug registers trap.
+pub(super) const DR7_GUARD: u64 = 1 << 13;
 
 /// Breakpoint kinds: the R/W field of DR7.
 const EXECUTE: u64 = 0;
@@ -35,8 +42,13 @@ pub(super) fn instruction_breakpoint(cpu: &mut Cpu, address: Gva) -> Option<Exce
     if hits == 0 {
         return None;
     }
+    Some(trap(cpu, hits))
+}
+
+/// The debug exception with DR6 set; of earlier ones only BS, BT and BD stay there.
+pub(super) fn trap(cpu: &mut Cpu, hits: u64) -> Exception {
     cpu.dr[6] = (cpu.dr[6] & !DR6_HITS) | hits;
-    Some(Exception::plain(vector::DB))
+    Exception::plain(vector::DB)
 }
 
 impl Core<'_> {

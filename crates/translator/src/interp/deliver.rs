@@ -6,6 +6,7 @@ use x86::{Exception, Gva, flags};
 
 use super::address::canonical_range;
 use super::core::{Core, Fallible};
+use super::debug::{self, DR6_TASK, DR7_GUARD};
 use super::segment::{Descriptor, code_of, is_null, null_stack, rpl};
 use super::stack::Cursor;
 use crate::mmu::Privilege;
@@ -102,6 +103,10 @@ impl Core<'_> {
             if let Some(address) = current.address {
                 self.cpu.cr2 = address.0;
             }
+            if current.vector == vector::DB {
+                // The handler may use the debug registers (SDM 3B §17.2.4).
+                self.cpu.dr[7] &= !DR7_GUARD;
+            }
             let error_code =
                 if self.cpu.is_protected() || self.cpu.is_virtual_8086() { current.error_code } else { None };
             let mut flags_image = self.cpu.rflags();
@@ -111,7 +116,7 @@ impl Core<'_> {
             let return_rip = self.cpu.rip;
             let event =
                 Event { vector: current.vector, error_code, software: false, flags_image, return_rip };
-            let Err(next) = self.deliver(&event) else { return Ok(()) };
+            let Err(next) = self.deliver(&event) else { return self.trap_of_task() };
             current = match combine(current.vector, next) {
                 Some(exception) => exception,
                 None => return Err(TripleFault { rip: self.cpu.rip, vector: first.vector }),
@@ -132,9 +137,17 @@ impl Core<'_> {
             return_rip: self.cpu.rip,
         };
         match self.deliver(&event) {
-            Ok(()) => Ok(()),
+            Ok(()) => self.trap_of_task(),
             Err(exception) => self.deliver_exception(exception),
         }
+    }
+    /// The debug exception of a task that an event has switched to, if its TSS asks for one.
+    fn trap_of_task(&mut self) -> Result<(), TripleFault> {
+        if std::mem::take(&mut self.debug_hits) & DR6_TASK == 0 {
+            return Ok(());
+        }
+        let trap = debug::trap(self.cpu, DR6_TASK);
+        self.deliver_exception(trap)
     }
 
     /// INT n, INT3, INTO as an instruction: a fault is the instruction's own.
@@ -242,7 +255,7 @@ impl Core<'_> {
         if !Gva(gate.offset).is_canonical() {
             return Err(Exception::general_protection(ext));
         }
-        let mut cursor = Cursor::long(pointer & !15, Privilege::of_cpl(cpl));
+        let mut cursor = Cursor::long(pointer & !15, Privilege::of_cpl(cpl)).with_error_code(ext);
         let values = [
             u64::from(self.cpu.segments[SS].selector),
             self.cpu.gpr[RSP],
@@ -295,9 +308,10 @@ impl Core<'_> {
         let cpl = if inner { descriptor.dpl() } else { self.cpu.cpl() };
         let (mut cursor, new_stack) = if inner {
             let (segment, pointer) = self.task_stack(cpl, ext)?;
-            (Cursor::in_segment(segment, pointer, Privilege::of_cpl(cpl)), Some(segment))
+            let cursor = Cursor::in_segment(segment, pointer, Privilege::of_cpl(cpl));
+            (cursor.with_error_code(code_of(segment.selector) | ext), Some((segment, pointer)))
         } else {
-            (self.stack(), None)
+            (self.stack().with_error_code(ext), None)
         };
         let offset = gate.offset & super::core::mask(size);
         if offset > u64::from(descriptor.segment().limit) {
@@ -311,11 +325,14 @@ impl Core<'_> {
                 self.cpu.segments[number] = Segment::default();
             }
         }
-        if let Some(segment) = new_stack {
-            self.cpu.segments[SS] = segment;
-        }
         self.cpu.segments[CS] = code;
-        self.commit_stack(&cursor);
+        match new_stack {
+            Some((segment, start)) => {
+                self.cpu.segments[SS] = segment;
+                self.commit_new_stack(&cursor, start);
+            }
+            None => self.commit_stack(&cursor),
+        }
         self.enter_handler(&gate, offset);
         Ok(())
     }

@@ -194,16 +194,17 @@ impl Core<'_> {
     }
     fn call_inner(&mut self, target: &Descriptor, selector: u16, size: usize, words: usize) -> Fallible {
         let level = target.dpl();
-        let (mut cursor, stack) = if size == 8 {
+        let (mut cursor, stack, start) = if size == 8 {
             let offset = 4 + 8 * u64::from(level);
             if offset + 7 > u64::from(self.cpu.tr.limit) {
                 return Err(Exception::with_code(vector::TS, code_of(self.cpu.tr.selector)));
             }
             let pointer = self.read_system(self.table_address(self.cpu.tr.base, offset), 8)?;
-            (Cursor::long(pointer, Privilege::of_cpl(level)), null_stack(u16::from(level)))
+            (Cursor::long(pointer, Privilege::of_cpl(level)), null_stack(u16::from(level)), pointer)
         } else {
             let (segment, pointer) = self.task_stack(level, 0)?;
-            (Cursor::in_segment(segment, pointer, Privilege::of_cpl(level)), segment)
+            let cursor = Cursor::in_segment(segment, pointer, Privilege::of_cpl(level));
+            (cursor.with_error_code(code_of(segment.selector)), segment, pointer)
         };
         let mut parameters = [0; 32];
         let mut old = self.stack();
@@ -219,7 +220,7 @@ impl Core<'_> {
         self.push_return(&mut cursor, size)?;
         self.enter_code(target, selector, level)?;
         self.cpu.segments[SS] = stack;
-        self.commit_stack(&cursor);
+        self.commit_new_stack(&cursor, start);
         Ok(())
     }
 
@@ -258,7 +259,7 @@ impl Core<'_> {
             let stack_selector = self.pop_from(&mut cursor, size)? as u16;
             let stack = self.return_stack(stack_selector, &descriptor, rpl(selector))?;
             self.enter_code(&descriptor, selector, rpl(selector))?;
-            self.leave_to_outer(stack, pointer, size);
+            self.leave_to_outer(stack, pointer);
             let mut outer = self.stack();
             release(&mut outer);
             self.commit_stack(&outer);
@@ -306,9 +307,9 @@ impl Core<'_> {
         self.accessed(&descriptor)
     }
     /// Takes over an outer stack after CS was loaded, and forgets data segments that the outer ring may not use.
-    fn leave_to_outer(&mut self, stack: Segment, pointer: u64, size: usize) {
+    fn leave_to_outer(&mut self, stack: Segment, pointer: u64) {
         self.cpu.segments[SS] = stack;
-        let width = self.stack().width.min(size.max(if self.is_64() { 8 } else { size }));
+        let width = self.stack().width;
         self.set_pointer(RSP, width, pointer);
         let cpl = self.cpu.cpl();
         for number in [ES, FS, GS, DS] {
@@ -322,6 +323,10 @@ impl Core<'_> {
 
     /// IRET, IRETD, IRETQ.
     pub fn interrupt_return(&mut self, size: usize) -> Fallible {
+        // Even an IRET that faults lets NMIs in again (SDM 3A §6.7.1); one that waits must be looked at.
+        if std::mem::take(&mut self.cpu.nmi_blocked) != 0 {
+            self.cpu.attention.store(1, std::sync::atomic::Ordering::Relaxed);
+        }
         if !self.cpu.is_protected() {
             self.interrupt_return_real(size)?;
         } else if self.cpu.other_flags & flags::NT != 0 {
@@ -332,7 +337,6 @@ impl Core<'_> {
         } else {
             self.interrupt_return_protected(size)?;
         }
-        self.cpu.nmi_blocked = 0;
         self.keeps_resume_flag = true;
         Ok(())
     }
@@ -369,14 +373,17 @@ impl Core<'_> {
         }
         let descriptor = self.return_code(selector)?;
         self.check_far_offset(&descriptor, offset)?;
-        let changeable = self.changeable_flags(size) | if size > 2 { flags::RF } else { 0 };
+        let mut changeable = self.changeable_flags(size) | if size > 2 { flags::RF } else { 0 };
+        if size > 2 && self.cpu.cpl() == 0 {
+            changeable |= flags::VIF | flags::VIP;
+        }
         let outer = rpl(selector) != self.cpu.cpl();
         if outer || from_64 {
             let pointer = self.pop_from(&mut cursor, size)?;
             let stack_selector = self.pop_from(&mut cursor, size)? as u16;
             let stack = self.return_stack(stack_selector, &descriptor, rpl(selector))?;
             self.enter_code(&descriptor, selector, rpl(selector))?;
-            self.leave_to_outer(stack, pointer, size);
+            self.leave_to_outer(stack, pointer);
         } else {
             self.enter_code(&descriptor, selector, rpl(selector))?;
             self.commit_stack(&cursor);

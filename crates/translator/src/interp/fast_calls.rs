@@ -8,6 +8,7 @@ use x86::segment::{
 use x86::{Exception, Gva, flags};
 
 use super::core::{Core, Fallible, gp0};
+use super::debug::DR6_SINGLE_STEP;
 
 /// RFLAGS bits that SYSRET takes from R11.
 const SYSRET_FLAGS: u64 = 0x3c_7fd7;
@@ -50,6 +51,11 @@ impl Core<'_> {
             return Err(gp0());
         }
         self.cpu.set_rflags(self.cpu.gpr[R11] & SYSRET_FLAGS);
+        // A TF that it loads traps before the first instruction there, other than IRET's.
+        self.suppresses_trap = true;
+        if self.cpu.other_flags & flags::TF != 0 {
+            self.debug_hits |= DR6_SINGLE_STEP;
+        }
         let base = (self.cpu.star >> 48) as u16;
         let code = if to_64 { base.wrapping_add(16) } else { base };
         self.load_flat(code | 3, base.wrapping_add(8) | 3, 3, to_64);

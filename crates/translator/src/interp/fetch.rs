@@ -64,10 +64,16 @@ impl Decodings {
         Self { entries: vec![empty; ENTRIES].into_boxed_slice(), page: None }
     }
 
-    /// The instruction at CS:RIP, or the exception of its fetch.
-    pub fn fetch(&mut self, env: &mut Env<'_>, model: &CpuidModel) -> Fallible<&mut Decoded> {
+    /// The instruction at CS:RIP, or the exception of its fetch; `breakpoints` says whether one may stop it.
+    pub fn fetch(
+        &mut self,
+        env: &mut Env<'_>,
+        model: &CpuidModel,
+        breakpoints: bool,
+    ) -> Fallible<&mut Decoded> {
         let (address, room) = code_address(env)?;
-        if env.cpu.dr[7] & 0xff != 0
+        if breakpoints
+            && env.cpu.dr[7] & 0xff != 0
             && env.cpu.other_flags & x86::flags::RF == 0
             && let Some(exception) = debug::instruction_breakpoint(env.cpu, address)
         {
@@ -137,6 +143,9 @@ fn decode(
         // The rest lies in the next page.
         let next = Gva(address.0.wrapping_add(first as u64));
         let next = if mode == Mode::Bits64 { next } else { Gva(next.0 & 0xffff_ffff) };
+        if !next.is_canonical() {
+            return Err(gp0());
+        }
         let privilege = Privilege::of_cpl(env.cpu.cpl());
         let rest = env.mmu.translate(env.cpu, next, Access::Execute, privilege)?;
         env.mmu.read_physical(env.io, rest, &mut bytes[first..room]);

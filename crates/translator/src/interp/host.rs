@@ -272,7 +272,7 @@ impl Core<'_> {
     }
 
     /// TOP = 0, as any MMX instruction sets it; registers are kept in the order of the stack.
-    fn reset_top(&mut self) {
+    pub fn reset_top(&mut self) {
         let image = &mut self.cpu.xsave.0;
         let top = usize::from(image[FSW + 1] >> 3 & 7);
         image[FSW + 1] &= !0x38;

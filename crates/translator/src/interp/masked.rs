@@ -2,15 +2,15 @@
 use iced_x86::{Instruction, Mnemonic, OpKind, Register};
 use x86::Exception;
 use x86::reg::RDI;
-use x86::segment::DS;
 
-use super::core::{Core, Fallible, mask, segment_number, sign_extend};
+use super::core::{Core, Fallible, mask, sign_extend};
 use super::host::Stub;
 use super::operand::address_size;
 use crate::cpu::Cpu;
 use crate::mmu::Access;
 
 /// Offsets in the XSAVE area.
+const TAGS: usize = 4;
 const MM: usize = 32;
 const XMM: usize = 160;
 const YMM_HIGH: usize = 576;
@@ -95,9 +95,13 @@ impl Core<'_> {
             _ => 8,
         };
         let count = if instruction.mnemonic() == Mnemonic::Maskmovq { 8 } else { 16 };
+        if count == 8 {
+            // The registers must be in order before they are read.
+            self.reset_top();
+        }
         let data = vector(self.cpu, instruction.op1_register());
         let selector = vector(self.cpu, instruction.op2_register());
-        let segment = segment_number(instruction.memory_segment()).unwrap_or(DS);
+        let segment = self.implied_segment(instruction);
         let offset = self.gpr(RDI, width);
         let active = |index: &usize| selector[*index] & 0x80 != 0;
         for index in (0..count).filter(active) {
@@ -105,6 +109,9 @@ impl Core<'_> {
         }
         for index in (0..count).filter(active) {
             self.write_bytes(segment, offset.wrapping_add(index as u64) & mask(width), &data[index..=index])?;
+        }
+        if count == 8 {
+            self.cpu.xsave.0[TAGS] = 0xff;
         }
         Ok(())
     }
@@ -117,17 +124,9 @@ impl Core<'_> {
         {
             return Err(Exception::invalid_opcode());
         }
-        use Mnemonic as M;
-        let (index_size, size) = match instruction.mnemonic() {
-            M::Vgatherdps | M::Vpgatherdd => (4, 4),
-            M::Vgatherdpd | M::Vpgatherdq => (4, 8),
-            M::Vgatherqps | M::Vpgatherqd => (8, 4),
-            _ => (8, 8),
-        };
-        let register_bytes = |register: Register| if register.is_ymm() { 32 } else { 16 };
+        let (index_size, size) = gather_sizes(instruction.mnemonic());
         let count = (register_bytes(target) / size).min(register_bytes(indices) / index_size);
-        let width =
-            if instruction.memory_base() == Register::None { 8 } else { instruction.memory_base().size() };
+        let width = address_size(instruction);
         let base = match instruction.memory_base() {
             Register::None => 0,
             register => self.register(register),
@@ -135,24 +134,23 @@ impl Core<'_> {
         let segment = self.memory_segment(instruction);
         let (mut value, mut selected) = (vector(self.cpu, target), vector(self.cpu, selector));
         let offsets = vector(self.cpu, indices);
+        normalize_mask(&mut selected, size, count);
+        let mut some_loaded = false;
         for index in 0..count {
             let at = sign_extend(element(&offsets, index, index_size), index_size)
                 .wrapping_mul(u64::from(instruction.memory_index_scale()))
                 .wrapping_add(base)
                 .wrapping_add(instruction.memory_displacement64());
-            if selected[index * size + size - 1] & 0x80 != 0 {
-                let mut data = [0; 8];
-                let loaded =
-                    self.linear(segment, at & mask(width), size as u64, Access::Read).and_then(|address| {
-                        let privilege = self.privilege();
-                        self.mmu.read(self.cpu, self.io, address, &mut data[..size], privilege)
-                    });
-                if let Err(exception) = loaded {
+            if selected[index * size] != 0 {
+                let loaded = self.gathered(segment, at & mask(width), size).inspect_err(|_| {
+                    if some_loaded {
+                        value[register_bytes(target)..].fill(0);
+                    }
                     set_vector(self.cpu, target, &value);
                     set_vector(self.cpu, selector, &selected);
-                    return Err(exception);
-                }
-                value[index * size..(index + 1) * size].copy_from_slice(&data[..size]);
+                })?;
+                value[index * size..(index + 1) * size].copy_from_slice(&loaded[..size]);
+                some_loaded = true;
             }
             selected[index * size..(index + 1) * size].fill(0);
         }
@@ -160,5 +158,36 @@ impl Core<'_> {
         set_vector(self.cpu, target, &value);
         set_vector(self.cpu, selector, &[0; 32]);
         Ok(())
+    }
+    /// One element; gathers are exempt from alignment checks.
+    fn gathered(&mut self, segment: usize, offset: u64, size: usize) -> Fallible<[u8; 8]> {
+        let mut data = [0; 8];
+        let address = self.linear(segment, offset, size as u64, Access::Read)?;
+        let privilege = self.privilege();
+        self.mmu.read(self.cpu, self.io, address, &mut data[..size], privilege)?;
+        Ok(data)
+    }
+}
+
+/// Bytes of a gather's indices and elements.
+fn gather_sizes(mnemonic: Mnemonic) -> (usize, usize) {
+    use Mnemonic as M;
+    match mnemonic {
+        M::Vgatherdps | M::Vpgatherdd => (4, 4),
+        M::Vgatherdpd | M::Vpgatherdq => (4, 8),
+        M::Vgatherqps | M::Vpgatherqd => (8, 4),
+        _ => (8, 8),
+    }
+}
+
+fn register_bytes(register: Register) -> usize {
+    if register.is_ymm() { 32 } else { 16 }
+}
+
+/// Elements of a gather's mask become all ones or all zeros before the first load, those beyond the operand zeros.
+fn normalize_mask(selected: &mut [u8; 32], size: usize, count: usize) {
+    for (index, part) in selected.chunks_exact_mut(size).enumerate() {
+        let chosen = index < count && part[size - 1] & 0x80 != 0;
+        part.fill(if chosen { 0xff } else { 0 });
     }
 }

@@ -6,7 +6,7 @@ use x86::reg::{RAX, RCX, RDX};
 use x86::segment::{FS, GS};
 
 use super::core::{Core, Fallible, gp0};
-use crate::cpuid::ARCH_CAPABILITIES;
+use crate::cpuid::{ARCH_CAPABILITIES, PHYSICAL_BITS};
 
 const EFER_DEFINED: u64 = EFER_SCE | EFER_LME | EFER_LMA | EFER_NXE;
 /// IA32_MCG_CAP: no banks.
@@ -58,6 +58,18 @@ fn mtrr_slot(number: u32) -> Option<usize> {
 /// Whether each byte is a memory type that the PAT may hold.
 fn is_valid_pat(value: u64) -> bool {
     value.to_le_bytes().iter().all(|kind| matches!(kind, 0 | 1 | 4..=7))
+}
+
+/// Whether a memory-type register takes a value: types that exist, reserved bits clear (SDM 3A §12.11.2).
+fn is_valid_mtrr(slot: usize, value: u64) -> bool {
+    let is_type = |kind: u8| matches!(kind, 0 | 1 | 4..=6);
+    let fits = value >> PHYSICAL_BITS == 0;
+    match slot {
+        0..16 if slot.is_multiple_of(2) => fits && value & 0xf00 == 0 && is_type(value as u8),
+        0..16 => fits && value & 0x7ff == 0,
+        27 => value & !0xcff == 0 && is_type(value as u8),
+        _ => value.to_le_bytes().into_iter().all(is_type),
+    }
 }
 
 impl Core<'_> {
@@ -159,7 +171,8 @@ impl Core<'_> {
             msr::XSS if value == 0 => {}
             _ if WRITES_IGNORED.contains(&number) => {}
             _ => match mtrr_slot(number) {
-                Some(slot) => self.cpu.mtrr[slot] = value,
+                Some(slot) if is_valid_mtrr(slot, value) => self.cpu.mtrr[slot] = value,
+                Some(_) => return None,
                 None => return self.io.msr_write(number, value),
             },
         }

@@ -3,6 +3,7 @@
 //! Instructions are decoded as if they lay at address 0, so that one decoding serves every mapping of its bytes: relative
 //! operands are completed here with the instruction pointer.
 use iced_x86::{Instruction, OpKind, Register};
+use x86::segment::{DS, FS, SS};
 
 use super::core::{Core, Fallible, mask, segment_number};
 
@@ -21,9 +22,22 @@ impl Core<'_> {
         let sum = base.wrapping_add(index).wrapping_add(instruction.memory_displacement64());
         sum & mask(address_size(instruction))
     }
-    /// The number of the memory operand's segment register.
+    /// The number of the memory operand's segment register. In 64-bit mode prefixes other than FS and GS are void
+    /// (SDM 1 §3.3.7.1): the base register alone decides.
     pub fn memory_segment(&self, instruction: &Instruction) -> usize {
-        segment_number(instruction.memory_segment()).unwrap_or(x86::segment::DS)
+        let on_stack = matches!(instruction.memory_base(), Register::RSP | Register::RBP);
+        let on_stack = on_stack || matches!(instruction.memory_base(), Register::ESP | Register::EBP);
+        match self.implied_segment(instruction) {
+            DS if self.is_64() && on_stack => SS,
+            segment => segment,
+        }
+    }
+    /// As [`Core::memory_segment`], for operands that no base register describes: those of string instructions.
+    pub fn implied_segment(&self, instruction: &Instruction) -> usize {
+        match segment_number(instruction.memory_segment()) {
+            Some(segment) if !self.is_64() || segment >= FS => segment,
+            _ => DS,
+        }
     }
     /// An operand as a number of `size` bytes; immediates are sign-extended by their form.
     pub fn read_operand(&mut self, instruction: &Instruction, operand: u32, size: usize) -> Fallible<u64> {

@@ -239,7 +239,7 @@ impl Core<'_> {
         let found = self.visible_descriptor(selector, mnemonic)?;
         if let Some(descriptor) = &found {
             let value = match mnemonic {
-                Mnemonic::Lar => Some((descriptor.raw >> 32) & 0x00f0_ff00),
+                Mnemonic::Lar => Some((descriptor.raw >> 32) & 0x00ff_ff00),
                 Mnemonic::Lsl => Some(u64::from(descriptor.segment().limit)),
                 _ => None,
             };

@@ -20,17 +20,23 @@ pub(super) struct Cursor {
     /// Flat, with canonical checks instead of limits.
     long: bool,
     privilege: Privilege,
+    /// What `#SS` says of this stack: 0 for instructions, EXT and a selector for events and gates (SDM 2A, INT n).
+    error_code: u32,
 }
 
 impl Cursor {
     /// A stack in a segment that is about to be loaded.
     pub fn in_segment(segment: Segment, pointer: u64, privilege: Privilege) -> Self {
         let width = if segment.is_32() { 4 } else { 2 };
-        Self { pointer, width, segment, long: false, privilege }
+        Self { pointer, width, segment, long: false, privilege, error_code: 0 }
     }
     /// A stack in 64-bit mode.
     pub fn long(pointer: u64, privilege: Privilege) -> Self {
-        Self { pointer, width: 8, segment: Segment::default(), long: true, privilege }
+        Self { pointer, width: 8, segment: Segment::default(), long: true, privilege, error_code: 0 }
+    }
+    /// The same stack with another error code in its `#SS`.
+    pub fn with_error_code(self, error_code: u32) -> Self {
+        Self { error_code, ..self }
     }
 }
 
@@ -47,14 +53,17 @@ impl Core<'_> {
     }
     fn stack_address(&mut self, cursor: &Cursor, size: usize, access: Access) -> Fallible<Gva> {
         let address = if cursor.long {
-            canonical_range(cursor.pointer, size as u64, true)?
+            canonical_range(cursor.pointer, size as u64, true)
         } else {
-            self.linear_in(&cursor.segment, true, cursor.pointer, size as u64, access)?
+            self.linear_in(&cursor.segment, true, cursor.pointer, size as u64, access)
         };
+        let address = address.map_err(|_| Exception::stack_fault(cursor.error_code))?;
         if self.cpu.dr[7] & 0xff != 0 {
             self.note_data_breakpoints(address, size as u64, access);
         }
-        self.check_alignment(address, size)?;
+        if cursor.privilege == Privilege::User {
+            self.check_alignment(address, size)?;
+        }
         Ok(address)
     }
     /// Pushes `size` bytes on a cursor.
@@ -77,6 +86,13 @@ impl Core<'_> {
     /// Makes a cursor's stack pointer the CPU's.
     pub fn commit_stack(&mut self, cursor: &Cursor) {
         self.set_pointer(RSP, cursor.width, cursor.pointer);
+    }
+    /// Makes a cursor that began at `start` the CPU's stack, upper half of a 16-bit stack pointer included.
+    pub fn commit_new_stack(&mut self, cursor: &Cursor, start: u64) {
+        if !cursor.long {
+            self.set_pointer(RSP, 4, start);
+        }
+        self.commit_stack(cursor);
     }
     /// Pushes one value on the running code's stack.
     pub fn push(&mut self, size: usize, value: u64) -> Fallible {
@@ -155,9 +171,13 @@ impl Core<'_> {
         let mut cursor = self.stack();
         let value = self.pop_from(&mut cursor, size)?;
         let changeable = self.changeable_flags(size);
+        let mut cleared = flags::RF;
+        if size > 2 && !self.cpu.is_virtual_8086() {
+            cleared |= flags::VIF | flags::VIP;
+        }
         let old = self.cpu.rflags();
         self.commit_stack(&cursor);
-        self.cpu.set_rflags((old & !changeable & !flags::RF) | (value & changeable));
+        self.cpu.set_rflags((old & !changeable & !cleared) | (value & changeable));
         Ok(())
     }
     /// The flags that POPF and IRET may change at this privilege (SDM 2B, POPF, table 4-16).

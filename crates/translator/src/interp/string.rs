@@ -9,10 +9,10 @@ use iced_x86::{Instruction, Mnemonic, OpKind};
 use platform::Port;
 use x86::address::PAGE_SIZE;
 use x86::reg::{RAX, RCX, RDI, RDX, RSI};
-use x86::segment::{CS, DS, ES};
+use x86::segment::{CS, ES};
 use x86::{Gva, flags};
 
-use super::core::{Core, Fallible, mask, segment_number};
+use super::core::{Core, Fallible, mask};
 use crate::mmu::Access;
 
 /// Elements that one step executes one by one, at most.
@@ -45,7 +45,7 @@ struct StringOperation {
 }
 
 impl StringOperation {
-    fn of(instruction: &Instruction) -> Option<Self> {
+    fn of(instruction: &Instruction, source: usize) -> Option<Self> {
         use Mnemonic as M;
         let (action, size) = match instruction.mnemonic() {
             M::Movsb => (Action::Move, 1),
@@ -84,7 +84,6 @@ impl StringOperation {
         })?;
         let compares = matches!(action, Action::Compare | Action::Scan);
         let while_zero = compares.then_some(instruction.has_repe_prefix());
-        let source = segment_number(instruction.memory_segment()).unwrap_or(DS);
         Some(Self { action, size, width, source, while_zero })
     }
     fn reads_source(&self) -> bool {
@@ -98,7 +97,7 @@ impl StringOperation {
 impl Core<'_> {
     /// A string instruction; `None` if it is not one.
     pub fn string_instruction(&mut self, instruction: &Instruction) -> Option<Fallible> {
-        let operation = StringOperation::of(instruction)?;
+        let operation = StringOperation::of(instruction, self.implied_segment(instruction))?;
         Some(if instruction.has_rep_prefix() || instruction.has_repne_prefix() {
             // A fault in mid-way leaves the flags as they were (SDM 2B, REP).
             let status = self.cpu.status_flags;
@@ -108,7 +107,10 @@ impl Core<'_> {
             }
             result
         } else {
-            self.check_string_port(&operation).and_then(|()| self.string_element(&operation))
+            self.check_string_port(&operation).and_then(|()| {
+                self.note_string_port(&operation);
+                self.string_element(&operation)
+            })
         })
     }
     fn check_string_port(&mut self, operation: &StringOperation) -> Fallible {
@@ -116,6 +118,12 @@ impl Core<'_> {
             self.check_port(self.cpu.gpr[RDX] as u16, operation.size)?;
         }
         Ok(())
+    }
+
+    fn note_string_port(&mut self, operation: &StringOperation) {
+        if matches!(operation.action, Action::Input | Action::Output) {
+            self.note_port_breakpoints(self.cpu.gpr[RDX] as u16, operation.size);
+        }
     }
 
     /// Whether the next element may overwrite the running instruction, which then must be fetched again.
@@ -127,10 +135,12 @@ impl Core<'_> {
 
     fn repeat(&mut self, operation: &StringOperation) -> Fallible {
         let width = operation.width;
+        self.check_string_port(operation)?;
         if self.gpr(RCX, width) == 0 {
+            self.cut_pointers(operation);
             return Ok(());
         }
-        self.check_string_port(operation)?;
+        self.note_string_port(operation);
         let stepping = self.cpu.other_flags & flags::TF != 0 || self.cpu.dr[7] & 0xff != 0;
         // Comparisons go on to the end or to the next interrupt, so that a fault can take the flags back.
         let limit = match operation.while_zero {
@@ -158,7 +168,25 @@ impl Core<'_> {
             }
         }
         self.next_rip = self.cpu.rip;
+        // What comes between two elements finds RF set, so that a breakpoint does not strike again (SDM 3B §17.3.1.1).
+        self.cpu.other_flags |= flags::RF;
+        self.keeps_resume_flag = true;
         Ok(())
+    }
+
+    /// A count of zero in ECX has one effect on CPUs: registers lose their upper halves in 64-bit mode.
+    fn cut_pointers(&mut self, operation: &StringOperation) {
+        if operation.width != 4 {
+            return;
+        }
+        let registers = match operation.action {
+            Action::Move => &[RCX, RSI, RDI][..],
+            Action::Store => &[RCX, RDI],
+            _ => &[RCX],
+        };
+        for register in registers {
+            self.set_pointer(*register, 4, self.gpr(*register, 4));
+        }
     }
 
     fn step_of(&self, size: usize) -> u64 {

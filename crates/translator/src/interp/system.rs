@@ -1,13 +1,13 @@
 //! Control, debug and table registers, and the privileged instructions around them.
 use iced_x86::{Code, Instruction, Mnemonic, OpKind, Register};
 use x86::control::*;
-use x86::exception::vector;
 use x86::reg::{RAX, RCX, RDX};
 use x86::segment::{CS, FS, GS};
 use x86::state::TableRegister;
 use x86::{Exception, Gva, flags};
 
 use super::core::{Core, Fallible, gp0, mask};
+use super::debug::{self, DR6_GUARD, DR7_GUARD};
 use super::operand::operand_size;
 use crate::cpuid::PHYSICAL_BITS;
 use crate::mmu::Access;
@@ -29,11 +29,13 @@ const CR4_OFFERED: u64 = CR4_TSD
     | CR4_SMEP;
 /// Changes of these CR4 bits invalidate cached translations.
 const CR4_PAGING: u64 = CR4_PSE | CR4_PAE | CR4_PGE | CR4_PCIDE | CR4_SMEP | CR4_SMAP;
+/// IA32_APIC_BASE: globally enabled.
+const APIC_ENABLED: u64 = 1 << 11;
+/// CPUID leaf 1, EDX: there is a local APIC, unless it is switched off (SDM 3A §10.4.3).
+const CPUID_APIC: u32 = 1 << 9;
 /// Bits of DR6 and DR7 that are always one.
 const DR6_FIXED: u64 = 0xffff_0ff0;
 const DR7_FIXED: u64 = 0x400;
-/// DR7.GD: accesses to debug registers trap.
-const DR7_GD: u64 = 1 << 13;
 
 impl Core<'_> {
     /// With CR4.UMIP, `#GP(0)` outside ring 0.
@@ -174,10 +176,8 @@ impl Core<'_> {
             return Err(Exception::invalid_opcode());
         }
         self.require_ring_0()?;
-        if self.cpu.dr[7] & DR7_GD != 0 {
-            self.cpu.dr[7] &= !DR7_GD;
-            self.cpu.dr[6] |= 1 << 13;
-            return Err(Exception::plain(vector::DB));
+        if self.cpu.dr[7] & DR7_GUARD != 0 {
+            return Err(debug::trap(self.cpu, DR6_GUARD));
         }
         if matches!(number, 4 | 5) {
             number += 2;
@@ -193,7 +193,7 @@ impl Core<'_> {
         }
         self.cpu.dr[number] = match number {
             6 => (value & 0xe00f) | DR6_FIXED,
-            7 => (value & 0xffff_2bff) | DR7_FIXED,
+            7 => (value & 0xffff_23ff) | DR7_FIXED,
             _ => value,
         };
         Ok(())
@@ -282,7 +282,7 @@ impl Core<'_> {
         let descriptor = u128::from_le_bytes(data);
         let (pcid, address) = (descriptor as u64, Gva((descriptor >> 64) as u64));
         let pcid_enabled = self.cpu.cr4 & CR4_PCIDE != 0;
-        if kind > 3 || (kind < 2 && (pcid >> 12 != 0 || (!pcid_enabled && pcid != 0))) {
+        if kind > 3 || pcid >> 12 != 0 || (kind < 2 && !pcid_enabled && pcid != 0) {
             return Err(gp0());
         }
         match kind {
@@ -369,7 +369,11 @@ impl Core<'_> {
     }
     fn cpuid(&mut self) {
         let (function, index) = (self.gpr(RAX, 4) as u32, self.gpr(RCX, 4) as u32);
-        let registers = self.model.query(function, index, self.cpu);
+        let mut registers = self.model.query(function, index, self.cpu);
+        let apic_off = |base: u64| base & APIC_ENABLED == 0;
+        if function == 1 && self.io.msr_read(x86::msr::APIC_BASE).is_some_and(apic_off) {
+            registers.edx &= !CPUID_APIC;
+        }
         self.cpu.gpr[RAX] = u64::from(registers.eax);
         self.cpu.gpr[x86::reg::RBX] = u64::from(registers.ebx);
         self.cpu.gpr[RCX] = u64::from(registers.ecx);

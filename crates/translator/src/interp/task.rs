@@ -1,7 +1,7 @@
 //! Hardware task switches (SDM 3A chapter 7), for 32-bit and 16-bit TSSs.
 use x86::control::CR0_TS;
 use x86::exception::vector;
-use x86::segment::{ATTR_RW, ATTR_S, CS, DS, ES, FS, GS, SS, Segment};
+use x86::segment::{ATTR_DPL_SHIFT, ATTR_RW, ATTR_S, CS, DS, ES, FS, GS, SS, Segment};
 use x86::{Exception, flags};
 
 use super::core::{Core, Fallible};
@@ -16,6 +16,8 @@ pub(super) enum Cause {
     Return,
 }
 
+/// DR7.L0 to L3 and LE: breakpoints of one task only (SDM 3B §17.2.4).
+const DR7_LOCAL: u64 = 0x155;
 /// The order of segment registers in a TSS.
 const ORDER: [usize; 6] = [ES, CS, SS, DS, FS, GS];
 
@@ -128,6 +130,9 @@ impl Core<'_> {
         if cause == Cause::Return {
             rflags &= !flags::NT;
         }
+        if cause != Cause::Interrupt {
+            rflags &= !flags::RF;
+        }
         let write = |core: &mut Self, offset: u64, size: usize, value: u64| {
             let address = core.table_address(tss.base, offset);
             core.write_system(address, size, value)
@@ -172,6 +177,7 @@ impl Core<'_> {
         tss.attributes |= 2;
         self.cpu.tr = tss;
         self.cpu.cr0 |= CR0_TS;
+        self.cpu.dr[7] &= !DR7_LOCAL;
         if layout.wide && self.cpu.is_paging() && image.cr3 != self.cpu.cr3 {
             self.cpu.cr3 = image.cr3;
             self.mmu.switch_address_space(self.cpu, true);
@@ -180,9 +186,6 @@ impl Core<'_> {
         if matches!(cause, Cause::Call | Cause::Interrupt) {
             rflags |= flags::NT;
         }
-        if !layout.wide {
-            rflags |= self.cpu.rflags() & 0xffff_0000 & !flags::VM;
-        }
         self.cpu.set_rflags(rflags);
         for (register, value) in image.gpr.into_iter().enumerate() {
             self.set_gpr(register, layout.word(), value);
@@ -190,13 +193,16 @@ impl Core<'_> {
         self.next_rip = image.rip;
         self.cpu.rip = image.rip;
         self.keeps_resume_flag = true;
+        // The old task's TF is gone with it.
+        self.suppresses_trap = true;
         for (index, number) in ORDER.into_iter().enumerate() {
             self.cpu.segments[number] = Segment { selector: image.selectors[index], ..Segment::default() };
         }
+        // A fault before SS is loaded is that of the new task's privilege already.
+        self.cpu.segments[SS].attributes = u16::from(rpl(image.selectors[1])) << ATTR_DPL_SHIFT;
         self.load_task_segments(&image, ext)?;
         if image.trap {
-            self.cpu.dr[6] |= 1 << 15;
-            return Err(Exception::plain(vector::DB));
+            self.debug_hits |= super::debug::DR6_TASK;
         }
         Ok(())
     }

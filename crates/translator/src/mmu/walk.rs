@@ -246,7 +246,8 @@ impl Walk<'_> {
         if self.privilege == Privilege::User {
             code |= PF_USER;
         }
-        let tells_fetches = self.cpu.efer & EFER_NXE != 0 || self.cpu.cr4 & CR4_SMEP != 0;
+        let knows_nx = self.cpu.efer & EFER_NXE != 0 && !matches!(self.format, Format::Legacy);
+        let tells_fetches = knows_nx || self.cpu.cr4 & CR4_SMEP != 0;
         if self.access == Access::Execute && tells_fetches {
             code |= PF_FETCH;
         }

@@ -42,6 +42,8 @@ pub const TASK: u16 = 0x30;
 #[derive(Default)]
 pub struct Devices {
     pub log: Mutex<Vec<(u64, Vec<u8>)>>,
+    /// IA32_APIC_BASE, if there is one.
+    pub apic_base: Option<u64>,
 }
 
 impl CpuIo for Devices {
@@ -59,8 +61,8 @@ impl CpuIo for Devices {
     fn mmio_write(&self, address: Gpa, data: &[u8]) {
         self.log.lock().unwrap().push((address.0, data.to_vec()));
     }
-    fn msr_read(&self, _: u32) -> Option<u64> {
-        None
+    fn msr_read(&self, number: u32) -> Option<u64> {
+        self.apic_base.filter(|_| number == x86::msr::APIC_BASE)
     }
     fn msr_write(&self, _: u32, _: u64) -> Option<()> {
         None
@@ -112,7 +114,7 @@ impl Machine {
             timed: false,
         };
         let model = CpuidModel::new(&config);
-        let mmu = Mmu::new(ram.clone(), model.physical_bits()).unwrap();
+        let mmu = Mmu::new(ram.clone(), model.physical_bits(), crate::WindowPolicy::Never).unwrap();
         let interpreter = Interpreter::new(model, &config).unwrap();
         let mut cpu = zeroed_cpu();
         crate::save::restore(&mut cpu, &CpuState::default()).unwrap();
