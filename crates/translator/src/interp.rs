@@ -31,6 +31,8 @@ mod task;
 #[cfg(test)]
 mod tests;
 
+use std::sync::atomic::{Ordering, fence};
+
 use platform::CpuIo;
 use x86::exception::vector;
 use x86::{Exception, flags};
@@ -111,7 +113,13 @@ impl Interpreter {
         if core.cpu.mode() != Mode::Bits64 {
             core.next_rip &= 0xffff_ffff;
         }
+        let family = decoded.family;
         core.execute(decoded)?;
+        if matches!(family, Family::Nothing | Family::System | Family::Branch | Family::Move) {
+            // Among these are the fences, the serializing instructions and MOV to control registers, which other CPUs
+            // rely on to order stores of this one before its later loads.
+            fence(Ordering::SeqCst);
+        }
         core.cpu.rip = core.next_rip;
         if !core.keeps_resume_flag {
             core.cpu.other_flags &= !flags::RF;
