@@ -122,10 +122,8 @@ impl Walk<'_> {
             if leaf {
                 return self.finish(place, entry, shift, &rights);
             }
-            if !is_pdpte {
-                if !self.set_bits(place, entry, PTE_A) {
-                    return Ok(None);
-                }
+            if !is_pdpte && !self.set_bits(place, entry, PTE_A) {
+                return Ok(None);
             }
             table = entry & PTE_ADDRESS;
             shift = match (self.format, shift) {
