@@ -182,8 +182,12 @@ impl BtVcpu {
                 Next::Look => self.look(io),
                 Next::Enter { code, vectors } => self.enter(code, vectors, io),
                 Next::Interpret => self.interpret(io),
-                Next::Leave(stop) => return stop,
+                leave @ Next::Leave(_) => leave,
             };
+            // Not in the next round: a call for attention meanwhile must not make a HLT undone.
+            if let Next::Leave(stop) = next {
+                return stop;
+            }
         }
     }
 
