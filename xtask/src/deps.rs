@@ -8,7 +8,7 @@ use clap::Args;
 use crate::project;
 
 /// What is asked of cargo-deny. Advisories need a database from outside and are left to those who have it.
-const CHECKS: [&str; 4] = ["check", "licenses", "bans", "sources"];
+const CHECKS: [&str; 5] = ["check", "--hide-inclusion-graph", "licenses", "bans", "sources"];
 
 #[derive(Args, Debug)]
 pub struct Deps {

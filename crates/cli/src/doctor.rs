@@ -1,6 +1,7 @@
 //! What this host offers for running guests: one finding per line, each with its meaning and what to do about it.
 
 mod cpu;
+mod guests;
 mod kernel;
 mod kvm;
 
@@ -57,6 +58,7 @@ pub fn probe_all() -> Vec<Finding> {
     let mut findings = cpu::probe();
     findings.push(kvm::probe());
     findings.extend(kernel::probe());
+    findings.extend(guests::probe());
     findings
 }
 

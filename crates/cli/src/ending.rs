@@ -15,10 +15,30 @@ pub enum Cause {
     Signal(u8),
     /// Nobody reads our output any more.
     OutputClosed,
+    /// Our output cannot be written; the host's error number.
+    OutputFailed(i32),
     /// The user chose to quit in the menu.
     Quit,
     /// The guest's kernel reported a panic, and nothing came after it.
     KernelPanic,
+}
+
+impl Cause {
+    /// What it means that writing the output failed with this error number.
+    pub fn of_output_error(error: i32) -> Self {
+        match error {
+            libc::EPIPE => Self::OutputClosed,
+            // The terminal is gone; SIGHUP says the same, but may come later.
+            libc::EIO if writes_to_device() => Self::Signal(libc::SIGHUP as u8),
+            error => Self::OutputFailed(error),
+        }
+    }
+}
+
+/// Whether stdout is a device, such as a terminal; asking the terminal fails once it is gone.
+fn writes_to_device() -> bool {
+    rustix::fs::fstat(rustix::stdio::stdout())
+        .is_ok_and(|status| rustix::fs::FileType::from_raw_mode(status.st_mode).is_char_device())
 }
 
 /// Ends a machine from any thread; the first cause is the one that counts.
@@ -97,6 +117,13 @@ impl Verdict {
                 Self::saying(Code::of_signal(signal), format!("the guest was ended by signal {signal}"))
             }
             Cause::OutputClosed => Self::silent(Code::of_signal(libc::SIGPIPE as u8)),
+            Cause::OutputFailed(error) => {
+                let error = std::io::Error::from_raw_os_error(error);
+                Self::saying(
+                    Code::FAILURE,
+                    format!("the guest was ended because its output cannot be written: {error}"),
+                )
+            }
             Cause::Quit => Self::silent(Code::OK),
             Cause::KernelPanic => Self::saying(
                 Code::GUEST_CRASH,
@@ -123,6 +150,8 @@ mod tests {
         assert_eq!(code(Cause::Timeout(Duration::from_secs(1))), Code::TIMEOUT);
         assert_eq!(code(Cause::Signal(15)), Code(143));
         assert_eq!(code(Cause::OutputClosed), Code(141));
+        assert_eq!(code(Cause::of_output_error(libc::EPIPE)), Code(141));
+        assert_eq!(code(Cause::of_output_error(libc::ENOSPC)), Code::FAILURE);
         assert_eq!(code(Cause::Quit), Code::OK);
         assert_eq!(code(Cause::KernelPanic), Code::GUEST_CRASH);
     }

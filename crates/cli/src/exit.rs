@@ -5,6 +5,8 @@ use std::process::ExitCode;
 
 use machine::MachineError;
 use machine::boot::BootError;
+use machine::boot::error::Role;
+use machine::config::ConfigError;
 use manager::archive::ArchiveError;
 use manager::images::ImageError;
 
@@ -86,6 +88,7 @@ fn of_machine(error: &MachineError) -> Code {
     match error {
         MachineError::Config(_) => Code::USAGE,
         MachineError::Engine(_) => Code::HOST,
+        MachineError::CpuDied(_) => Code::ENGINE,
         MachineError::Boot(BootError::Open { source, .. }) if is_missing(source) => Code::NOT_FOUND,
         _ => Code::FAILURE,
     }
@@ -113,8 +116,8 @@ pub fn advice(error: &anyhow::Error) -> Option<String> {
         if let Some(usage) = cause.downcast_ref::<Usage>() {
             return Some(usage.advice.clone());
         }
-        if let Some(MachineError::Engine(_)) = cause.downcast_ref() {
-            return Some("'gasang doctor' says what this host offers".to_owned());
+        if let Some(error) = cause.downcast_ref::<MachineError>() {
+            return of_what_machine(error).map(str::to_owned);
         }
         match cause.downcast_ref() {
             Some(ImageError::Cache(_)) => {
@@ -129,6 +132,45 @@ pub fn advice(error: &anyhow::Error) -> Option<String> {
         }
     }
     None
+}
+
+fn of_what_machine(error: &MachineError) -> Option<&'static str> {
+    match error {
+        MachineError::Engine(_) => Some("'gasang doctor' says what this host offers"),
+        MachineError::Ram(_) => {
+            Some("choose a smaller --memory, or look at this process's limits with 'ulimit -a'")
+        }
+        MachineError::Boot(error) => of_what_kernel(error),
+        MachineError::CpuDied(_) => Some("please report it with the guest's kernel and command line"),
+        MachineError::Config(error) => Some(match error {
+            ConfigError::DebugExitTaken(_) => "choose another port, for example 0xf4",
+            ConfigError::Cpus(_) => "leave out --cpus",
+            _ => "choose a --memory between 64M and 16G",
+        }),
+        _ => None,
+    }
+}
+
+fn of_what_kernel(error: &BootError) -> Option<&'static str> {
+    match error {
+        BootError::Open { role, .. } | BootError::NotAFile { role, .. } | BootError::Empty { role, .. } => {
+            Some(match role {
+                Role::Kernel => "check the path after --kernel; without --kernel, the default guest boots",
+                Role::Initrd => "check the path after --initrd",
+            })
+        }
+        BootError::Truncated { .. } | BootError::Damaged(_) => Some("copy or fetch the file again"),
+        BootError::UnknownFormat { .. }
+        | BootError::WrongArchitecture(_)
+        | BootError::Not64Bit
+        | BootError::OldProtocol { .. } => {
+            Some("take a kernel for x86-64, for example the host's /boot/vmlinuz-*; or leave out --kernel")
+        }
+        BootError::NotEnoughRam { .. } | BootError::InitrdTooLarge { .. } => {
+            Some("for example with --memory 1G")
+        }
+        _ => None,
+    }
 }
 
 #[cfg(test)]
@@ -147,6 +189,13 @@ mod tests {
         let error = anyhow::Error::new(ImageError::Archive { what: "busybox", source });
         assert_eq!(code_of(&error), Code::NOT_FOUND);
         assert!(advice(&error).unwrap().contains("--kernel"));
+    }
+
+    #[test]
+    fn a_bug_of_the_engine_has_the_engines_code() {
+        let error = anyhow::Error::new(MachineError::CpuDied(0));
+        assert_eq!(code_of(&error), Code::ENGINE);
+        assert!(advice(&error).unwrap().contains("report"));
     }
 
     #[test]

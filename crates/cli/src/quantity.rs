@@ -4,6 +4,9 @@ use std::time::Duration;
 /// Reads a size in bytes; `K`, `M`, `G` and `T` are powers of 1024.
 pub fn size(text: &str) -> Result<u64, String> {
     let (digits, unit) = split(text);
+    if digits.is_empty() {
+        return Err("not a size; write for example 512M or 2G".to_owned());
+    }
     let shift = match unit.trim_end_matches("iB").trim_end_matches('B') {
         "" => 0,
         "k" | "K" => 10,
@@ -12,8 +15,8 @@ pub fn size(text: &str) -> Result<u64, String> {
         "t" | "T" => 40,
         _ => return Err(format!("'{unit}' is no unit of size; write for example 512M or 2G")),
     };
-    let number: u64 = digits.parse().map_err(|_| "not a size; write for example 512M or 2G".to_owned())?;
-    number.checked_mul(1 << shift).ok_or_else(|| "more than any machine has".to_owned())
+    let number = digits.parse::<u64>().ok().and_then(|number| number.checked_mul(1 << shift));
+    number.ok_or_else(|| "more than any machine has; write for example 512M or 2G".to_owned())
 }
 
 /// Reads a duration; without a unit it is in seconds.
@@ -26,8 +29,10 @@ pub fn duration(text: &str) -> Result<Duration, String> {
         "h" => 3_600_000,
         _ => return Err(format!("'{unit}' is no unit of time; write for example 90s or 5m")),
     };
-    let number: u64 = digits.parse().map_err(|_| "not a duration; write for example 90s or 5m".to_owned())?;
-    match number.checked_mul(milliseconds) {
+    if digits.is_empty() {
+        return Err("not a duration; write for example 90s or 5m".to_owned());
+    }
+    match digits.parse::<u64>().ok().and_then(|number| number.checked_mul(milliseconds)) {
         Some(0) => Err("a duration of 0 leaves no time to do anything".to_owned()),
         Some(milliseconds) => Ok(Duration::from_millis(milliseconds)),
         None => Err("longer than any machine lives".to_owned()),

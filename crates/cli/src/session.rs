@@ -61,7 +61,7 @@ fn watch(noticed: Receiver<Notice>, timeout: Option<Duration>, ender: Arc<Ender>
                 Some(Notice::Panicked(panicked)) => {
                     panic = panicked.then(|| (Instant::now() + SILENCE, Cause::KernelPanic));
                 }
-                Some(Notice::Closed) => drop(ender.end(Cause::OutputClosed)),
+                Some(Notice::Closed(error)) => drop(ender.end(Cause::of_output_error(error))),
                 // The console's thread is gone, and with it the machine.
                 None => return,
             }

@@ -27,6 +27,9 @@ impl Signals {
             }
             set.assume_init()
         };
+        // A limit on file sizes counts for guest RAM too: an error says more than the signal's default action.
+        // SAFETY: to ignore a signal touches no memory of ours.
+        unsafe { libc::signal(libc::SIGXFSZ, libc::SIG_IGN) };
         // SAFETY: the set is initialized; the old mask is not asked for.
         match unsafe { libc::pthread_sigmask(libc::SIG_BLOCK, &raw const set, std::ptr::null_mut()) } {
             0 => Ok(Self { set }),

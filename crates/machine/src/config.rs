@@ -29,6 +29,8 @@ pub struct MachineConfig {
     pub interpret_only: bool,
     /// Let the engine measure where time goes, for its statistics; costs a little.
     pub timed: bool,
+    /// Keep a map of translated code for `perf`.
+    pub perf_map: bool,
 }
 
 /// A description that no machine fits.
@@ -63,6 +65,7 @@ impl MachineConfig {
             code_cache_bytes: CODE_CACHE_BYTES,
             interpret_only: false,
             timed: false,
+            perf_map: false,
         }
     }
 

@@ -19,6 +19,8 @@ pub struct EngineSetup {
     pub interpret_only: bool,
     /// Measure where time goes; costs a little.
     pub timed: bool,
+    /// Keep a map of translated code for `perf`.
+    pub perf_map: bool,
 }
 
 /// The host cannot run this engine.
@@ -36,7 +38,9 @@ pub fn binary_translator(setup: EngineSetup) -> Result<Box<dyn Vcpu>, EngineErro
         tsc: translator::TscModel { frequency_hz: setup.tsc.frequency_hz, offset: setup.tsc.offset },
         cpu_index: setup.cpu_index,
         cpu_count: setup.cpu_count,
+        windows: translator::WindowPolicy::Adaptive,
         interpret_only: setup.interpret_only,
+        perf_map: setup.perf_map,
         timed: setup.timed,
     };
     let vcpu = translator::BtVcpu::new(setup.ram, config).map_err(|error| EngineError(Box::new(error)))?;

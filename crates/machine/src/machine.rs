@@ -75,6 +75,7 @@ impl Machine {
                 code_cache_bytes: config.code_cache_per_cpu(),
                 interpret_only: config.interpret_only,
                 timed: config.timed,
+                perf_map: config.perf_map,
             };
             let engine = factory(setup)?;
             cpus.push(Cpu::new(index, engine, &chipset, &shared)?);

@@ -177,8 +177,8 @@ pub fn statistics(vcpu: &dyn Vcpu, counters: Counters) -> Statistics {
     let mut rows = vcpu.statistics();
     rows.extend([
         ("halts", counters.halts),
-        ("halted_ns", counters.halted_ns),
-        ("control_requests", counters.requests),
+        ("control requests", counters.requests),
+        ("time halted, us", counters.halted_ns / 1000),
     ]);
     rows
 }

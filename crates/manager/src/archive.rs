@@ -4,16 +4,18 @@
 //! archives directory. Nothing under `/etc` or `/var` is written, so root is not needed; the host's own apt settings
 //! (proxies, certificates) still apply.
 use std::fmt::Write as _;
-use std::fs;
+use std::fs::{self, File};
 use std::io;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Output, Stdio};
+use std::process::{Command, Output};
 
 use crate::cache::{CacheError, replace};
 use crate::sources::{Source, Sources};
 
 /// Where the host's apt keeps its settings.
 const APT_SETTINGS: &str = "/etc/apt";
+/// Directory below an archive's for what is needed for a moment only.
+const SCRATCH: &str = "scratch";
 
 /// A suite of the archive that guests are taken from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -95,18 +97,23 @@ pub enum ArchiveError {
 pub struct Archive {
     suite: Suite,
     directory: PathBuf,
+    /// Locked. Clients inherit it as their stdin, so that one that outlives a killed gasang still keeps others off.
+    lock: File,
 }
 
 impl Archive {
     /// Opens `suite` with its working files below `apt_directory`. Asks the network for nothing yet.
     pub fn open(apt_directory: &Path, suite: Suite) -> Result<Self, ArchiveError> {
         let list = suite.list(&Sources::of_host(Path::new(APT_SETTINGS)))?;
-        let directory = apt_directory.join(suite.name());
+        let directory = place(apt_directory, suite)?;
         for part in ["lists/partial", "archives/partial"] {
             let part = directory.join(part);
             fs::create_dir_all(&part).map_err(CacheError::io("create", &part))?;
         }
-        let archive = Self { suite, directory };
+        let lock = lock(&directory.join("lock"))?;
+        // What a killed gasang has left behind.
+        let _ = fs::remove_dir_all(directory.join(SCRATCH));
+        let archive = Self { suite, directory, lock };
         replace(&archive.directory.join("sources.list"), list.as_bytes())?;
         replace(&archive.settings(), archive.configuration().as_bytes())?;
         Ok(archive)
@@ -140,13 +147,14 @@ impl Archive {
     pub fn update(&self) -> Result<(), ArchiveError> {
         let mut command = self.apt("apt-get");
         command.args(["--quiet", "--error-on=any", "update"]);
-        run("apt-get", &mut command).map(drop)
+        self.run("apt-get", &mut command).map(drop)
     }
 
     /// The package that `package` depends on whose name starts with `prefix`, as a metapackage does.
     pub fn dependency(&self, package: &str, prefix: &str) -> Result<String, ArchiveError> {
         let arguments = ["depends", "--important", package];
-        let text = self.with_lists(package, || stdout("apt-cache", self.apt("apt-cache").args(arguments)))?;
+        let text =
+            self.with_lists(package, || self.stdout("apt-cache", self.apt("apt-cache").args(arguments)))?;
         let names = text.lines().filter_map(|line| line.trim().strip_prefix("Depends:")).map(str::trim);
         let mut names = names.filter(|name| name.starts_with(prefix));
         names.next().map(str::to_owned).ok_or_else(|| self.no_package(package))
@@ -155,24 +163,31 @@ impl Archive {
     /// The version that the suite offers.
     pub fn version(&self, package: &str) -> Result<String, ArchiveError> {
         let arguments = ["show", "--no-all-versions", package];
-        let text = self.with_lists(package, || stdout("apt-cache", self.apt("apt-cache").args(arguments)))?;
+        let text =
+            self.with_lists(package, || self.stdout("apt-cache", self.apt("apt-cache").args(arguments)))?;
         let version = text.lines().find_map(|line| line.strip_prefix("Version:"));
         version.map(|version| version.trim().to_owned()).ok_or_else(|| self.no_package(package))
     }
 
+    /// A directory for what is needed for a moment only.
+    pub fn scratch(&self) -> Result<tempfile::TempDir, CacheError> {
+        let directory = self.directory.join(SCRATCH);
+        fs::create_dir_all(&directory).map_err(CacheError::io("create", &directory))?;
+        tempfile::tempdir_in(&directory).map_err(CacheError::io("write to", &directory))
+    }
+
     /// Downloads a package and unpacks its files below `into`, which exists. apt checks the signed checksum.
     pub fn unpack(&self, package: &str, into: &Path) -> Result<(), ArchiveError> {
-        let directory = self.directory.join("archives");
-        let scratch = tempfile::tempdir_in(&directory).map_err(CacheError::io("write to", &directory))?;
+        let scratch = self.scratch()?;
         self.with_lists(package, || {
             let mut command = self.apt("apt-get");
-            run("apt-get", command.args(["--quiet", "download", package]).current_dir(scratch.path()))
+            self.run("apt-get", command.args(["--quiet", "download", package]).current_dir(scratch.path()))
         })?;
         let entries = fs::read_dir(scratch.path()).map_err(CacheError::io("read", scratch.path()))?;
         let files = entries.flatten().map(|entry| entry.path());
         let mut files = files.filter(|path| path.extension().is_some_and(|extension| extension == "deb"));
         let file = files.next().ok_or_else(|| self.no_package(package))?;
-        run("dpkg", Command::new("dpkg").arg("-x").arg(file).arg(into)).map(drop)
+        self.run("dpkg", Command::new("dpkg").arg("-x").arg(file).arg(into)).map(drop)
     }
 
     /// Unpacks a package and everything that it needs and this host does not have, below `into`, which exists.
@@ -181,12 +196,12 @@ impl Archive {
             let mut command = self.apt("apt-get");
             // Nothing is installed, so the package database needs no lock, and this no root.
             command.args(["-o", "Debug::NoLocking=1", "--quiet", "--yes", "--no-install-recommends"]);
-            run("apt-get", command.args(["install", "--download-only", package]))
+            self.run("apt-get", command.args(["install", "--download-only", package]))
         })?;
         let archives = self.directory.join("archives");
         for entry in fs::read_dir(&archives).map_err(CacheError::io("read", &archives))?.flatten() {
             if entry.path().extension().is_some_and(|extension| extension == "deb") {
-                run("dpkg", Command::new("dpkg").arg("-x").arg(entry.path()).arg(into))?;
+                self.run("dpkg", Command::new("dpkg").arg("-x").arg(entry.path()).arg(into))?;
             }
         }
         Ok(())
@@ -224,14 +239,34 @@ impl Archive {
         command.arg("--config-file").arg(self.settings()).env("LC_ALL", "C");
         command
     }
+
+    fn stdout(&self, program: &'static str, command: &mut Command) -> Result<String, ArchiveError> {
+        Ok(String::from_utf8_lossy(&self.run(program, command)?.stdout).into_owned())
+    }
+
+    /// Runs a client, which reads from the lock's file: nothing.
+    fn run(&self, program: &'static str, command: &mut Command) -> Result<Output, ArchiveError> {
+        let input = self.lock.try_clone().map_err(CacheError::io("lock", &self.directory))?;
+        run(program, command.stdin(input))
+    }
 }
 
-fn stdout(program: &'static str, command: &mut Command) -> Result<String, ArchiveError> {
-    Ok(String::from_utf8_lossy(&run(program, command)?.stdout).into_owned())
+/// Where a suite's files are. apt takes a relative path for one below its own directories.
+fn place(apt_directory: &Path, suite: Suite) -> Result<PathBuf, CacheError> {
+    let directory = std::path::absolute(apt_directory).map_err(CacheError::io("find", apt_directory))?;
+    Ok(directory.join(suite.name()))
+}
+
+/// Opens and locks a file, which waits for whoever holds it.
+fn lock(path: &Path) -> Result<File, CacheError> {
+    let file = File::options().create(true).truncate(true).read(true).write(true).open(path);
+    let file = file.map_err(CacheError::io("write to", path))?;
+    file.lock().map_err(CacheError::io("lock", path))?;
+    Ok(file)
 }
 
 fn run(program: &'static str, command: &mut Command) -> Result<Output, ArchiveError> {
-    let output = command.stdin(Stdio::null()).output().map_err(|error| match error.kind() {
+    let output = command.output().map_err(|error| match error.kind() {
         io::ErrorKind::NotFound => ArchiveError::NoProgram(program),
         _ => ArchiveError::Client { command: program.to_owned(), message: error.to_string() },
     })?;
@@ -277,6 +312,33 @@ mod tests {
     #[test]
     fn a_host_without_debians_archive_is_told_so() {
         assert!(matches!(Suite::Bookworm.list(&Sources::default()), Err(ArchiveError::NoSource)));
+    }
+
+    #[test]
+    fn a_relative_directory_becomes_absolute_for_apt() {
+        let directory = place(Path::new("guests/apt"), Suite::Bookworm).unwrap();
+        assert!(directory.is_absolute() && directory.ends_with("guests/apt/bookworm"), "{directory:?}");
+    }
+
+    /// As after a kill.
+    #[test]
+    fn a_client_that_outlives_us_keeps_the_lock() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("lock");
+        let archive = Archive {
+            suite: Suite::Bookworm,
+            directory: directory.path().into(),
+            lock: lock(&path).unwrap(),
+        };
+        let input = archive.lock.try_clone().unwrap();
+        let mut client = Command::new("sleep").arg("60").stdin(input).spawn().unwrap();
+        drop(archive);
+        let file = File::open(&path).unwrap();
+        assert!(matches!(file.try_lock(), Err(fs::TryLockError::WouldBlock)));
+        client.kill().unwrap();
+        client.wait().unwrap();
+        // Waits: a process that another test is starting may hold a copy for a moment.
+        file.lock().unwrap();
     }
 
     #[test]

@@ -2,7 +2,7 @@
 //!
 //! A file is written beside its place, synced, and renamed. A stamp beside it holds its length and checksum, so that
 //! a file cut short or changed later is noticed and made anew.
-use std::fs::{self, File};
+use std::fs::{self, File, TryLockError};
 use std::io::{self, Read, Write};
 use std::path::{Path, PathBuf};
 
@@ -15,8 +15,8 @@ pub struct Cache {
 /// The cache directory cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub enum CacheError {
-    /// No place for it: neither `XDG_CACHE_HOME` nor `HOME` is set.
-    #[error("there is no cache directory: neither XDG_CACHE_HOME nor HOME is set")]
+    /// No place for it: neither `XDG_CACHE_HOME` nor `HOME` names one.
+    #[error("there is no cache directory: neither XDG_CACHE_HOME nor HOME is set to an absolute path")]
     NoHome,
     /// Creating, writing or reading failed.
     #[error("cannot {action} {}", path.display())]
@@ -67,12 +67,15 @@ impl Cache {
         self.root.join(relative)
     }
 
-    /// Creates the directory if need be and waits until no other process changes it.
-    pub fn lock(&self) -> Result<CacheLock, CacheError> {
+    /// Creates the directory if need be and waits until no other process changes it; calls `waiting` if one does.
+    pub fn lock(&self, waiting: impl FnOnce()) -> Result<CacheLock, CacheError> {
         fs::create_dir_all(&self.root).map_err(CacheError::io("create the cache directory", &self.root))?;
         let path = self.path("lock");
         let file = File::options().create(true).truncate(false).write(true).open(&path);
         let file = file.map_err(CacheError::io("write to the cache directory's", &path))?;
+        if let Err(TryLockError::WouldBlock) = file.try_lock() {
+            waiting();
+        }
         file.lock().map_err(CacheError::io("lock", &path))?;
         Ok(CacheLock { _file: file })
     }
@@ -177,6 +180,16 @@ mod tests {
         assert_eq!(cache.find("kernel"), None);
         cache.store("kernel", b"contents").unwrap();
         assert!(cache.find("kernel").is_some());
+    }
+
+    #[test]
+    fn who_waits_for_the_lock_is_told() {
+        let directory = tempfile::tempdir().unwrap();
+        let cache = Cache::at(directory.path());
+        let held = cache.lock(|| panic!("nobody holds it")).unwrap();
+        let mut held = Some(held);
+        drop(cache.lock(|| drop(held.take())).unwrap());
+        assert!(held.is_none());
     }
 
     #[test]

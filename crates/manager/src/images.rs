@@ -9,7 +9,7 @@ mod qemu;
 use std::path::{Path, PathBuf};
 
 use crate::archive::{Archive, ArchiveError, Suite};
-use crate::cache::{Cache, CacheError};
+use crate::cache::{Cache, CacheError, CacheLock};
 pub use initramfs::{INIT_MARKER, Script};
 pub use kernel::Kernel;
 pub use qemu::Qemu;
@@ -60,7 +60,9 @@ impl<'a> Images<'a> {
     pub fn busybox(&self) -> Result<PathBuf, ImageError> {
         self.made("busybox/busybox", || {
             (self.say)("fetching busybox from the package archive");
-            self.package_file("busybox", Suite::Bookworm, "busybox-static", "busybox program", |root| {
+            let archive = self.archive(Suite::Bookworm);
+            let archive = archive.map_err(|source| ImageError::Archive { what: "busybox", source })?;
+            self.package_file("busybox", &archive, "busybox-static", "busybox program", |root| {
                 [root.join("bin/busybox"), root.join("usr/bin/busybox")]
                     .into_iter()
                     .find(|path| path.is_file())
@@ -81,7 +83,7 @@ impl<'a> Images<'a> {
         {
             return Ok(path);
         }
-        let _lock = self.cache.lock()?;
+        let _lock = self.lock()?;
         Ok(self.cache.store(&relative, &archive)?)
     }
 
@@ -94,12 +96,17 @@ impl<'a> Images<'a> {
         if let Some(path) = self.cache.find(relative) {
             return Ok(path);
         }
-        let _lock = self.cache.lock()?;
+        let _lock = self.lock()?;
         // Another process may have made it while this one waited for the lock.
         if let Some(path) = self.cache.find(relative) {
             return Ok(path);
         }
         Ok(self.cache.store(relative, &make()?)?)
+    }
+
+    /// Keeps other processes from changing the cache.
+    fn lock(&self) -> Result<CacheLock, CacheError> {
+        self.cache.lock(|| (self.say)("waiting for another gasang that fetches guests"))
     }
 
     fn archive(&self, suite: Suite) -> Result<Archive, ArchiveError> {
@@ -110,15 +117,13 @@ impl<'a> Images<'a> {
     fn package_file(
         &self,
         what: &'static str,
-        suite: Suite,
+        archive: &Archive,
         package: &str,
         file: &'static str,
         find: impl Fn(&Path) -> Option<PathBuf>,
     ) -> Result<Vec<u8>, ImageError> {
         let fetch = || {
-            let archive = self.archive(suite)?;
-            let root = self.cache.root();
-            let unpacked = tempfile::tempdir_in(root).map_err(CacheError::io("write to", root))?;
+            let unpacked = archive.scratch()?;
             archive.unpack(package, unpacked.path())?;
             let missing = || ArchiveError::Contents { package: package.to_owned(), what: file };
             let path = find(unpacked.path()).ok_or_else(missing)?;

@@ -1,6 +1,6 @@
 //! Guest RAM: one memfd, mapped so that a host address is a constant plus the guest-physical address.
 #![expect(unsafe_code, reason = "maps guest memory and hands out raw views of it")]
-use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
 use std::sync::Arc;
 
 use vm_memory::mmap::MmapRegionBuilder;
@@ -195,6 +195,15 @@ impl GuestRam {
     pub fn host_address(&self, address: Gpa, length: u64) -> Option<*mut u8> {
         // SAFETY: the range was just checked to lie inside the mapping.
         self.layout.contains(address, length).then(|| unsafe { self.mapping.base.add(address.0 as usize) })
+    }
+    /// The file that RAM is: whoever maps a part of it elsewhere sees the same bytes.
+    pub fn file(&self) -> BorrowedFd<'_> {
+        self.mapping.memfd.as_fd()
+    }
+    /// Where in [`GuestRam::file`] `length` bytes at `address` lie; `None` if they are not all RAM.
+    pub fn file_offset(&self, address: Gpa, length: u64) -> Option<u64> {
+        let hole = if address.0 >= HIGH_RAM_START { HIGH_RAM_START - self.layout.low } else { 0 };
+        self.layout.contains(address, length).then_some(address.0 - hole)
     }
     /// Copies bytes out of RAM; `None` if the range is not all RAM.
     pub fn read(&self, address: Gpa, data: &mut [u8]) -> Option<()> {

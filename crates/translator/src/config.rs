@@ -1,4 +1,5 @@
 //! What a machine tells an engine, and why an engine cannot be had.
+pub use crate::mmu::spaces::WindowPolicy;
 use platform::RestoreError;
 
 /// The guest's time-stamp counter.
@@ -21,8 +22,12 @@ pub struct Config {
     pub cpu_index: u32,
     /// How many CPUs the machine has.
     pub cpu_count: u32,
+    /// When address spaces get windows.
+    pub windows: WindowPolicy,
     /// Interpret everything; the translator's oracle.
     pub interpret_only: bool,
+    /// Keep a map of translated code for `perf`.
+    pub perf_map: bool,
     /// Measure where time goes, for statistics.
     pub timed: bool,
 }
@@ -39,6 +44,9 @@ pub enum SetupError {
     /// No signal handlers.
     #[error("host exceptions cannot be caught")]
     Signals(#[source] std::io::Error),
+    /// No file for the map of translated code.
+    #[error("the map of translated code for perf cannot be written")]
+    PerfMap(#[source] std::io::Error),
     /// The first state was refused.
     #[error("the power-up state was refused")]
     Restore(#[source] RestoreError),

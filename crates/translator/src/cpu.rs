@@ -44,6 +44,8 @@ pub struct Cpu {
     pub interrupt_shadow: u32,
     /// Linear address of the page that the running position-independent block lies in.
     pub code_page: u64,
+    /// The delta of the window that RSP lies in, while code runs that reaches memory through windows.
+    pub stack_window: u64,
     /// Scratch for emitted code: registers that it must put aside.
     pub spill: [u64; 4],
     /// Status flags that emitted code put aside (AH and AL of LAHF and SETO).
@@ -54,8 +56,6 @@ pub struct Cpu {
     pub exit_argument: u64,
     /// Where translated code goes on after a helper.
     pub resume: u64,
-    /// [`crate::mmu::table::JUMP_MASK`], where PEXT can read it.
-    pub jump_mask: u64,
     /// The host's stack pointer while translated code runs.
     pub host_rsp: u64,
     /// The host's MXCSR, loaded whenever translated code is left.

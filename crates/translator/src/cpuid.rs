@@ -215,11 +215,13 @@ mod tests {
     fn model(cpu_count: u32) -> CpuidModel {
         let tsc = TscModel { frequency_hz: 2_400_000_000, offset: 0 };
         CpuidModel::new(&Config {
+            windows: crate::WindowPolicy::Never,
             code_cache_bytes: 1 << 20,
             tsc,
             cpu_index: 0,
             cpu_count,
             interpret_only: true,
+            perf_map: false,
             timed: false,
         })
     }

@@ -17,5 +17,5 @@ pub mod runtime;
 pub mod save;
 pub mod vcpu;
 
-pub use config::{Config, SetupError, TscModel};
+pub use config::{Config, SetupError, TscModel, WindowPolicy};
 pub use vcpu::BtVcpu;

@@ -9,6 +9,8 @@ pub mod decode;
 pub mod flow;
 pub mod liveness;
 pub mod memory;
+pub mod scratch;
 pub mod stack;
 pub mod string;
 pub mod system;
+pub mod window;

@@ -3,13 +3,16 @@
 
 pub mod access;
 pub mod flush;
+pub mod spaces;
 pub mod table;
 pub mod view;
 pub mod walk;
+pub mod window;
 
 use std::collections::HashSet;
 
 use platform::GuestRam;
+use spaces::{Heat, WindowPolicy};
 use table::{Lookup, Ring};
 use view::Views;
 use x86::{Gpa, Gva};
@@ -55,6 +58,13 @@ pub enum MappingChange {
     },
     /// Everything, in every view.
     All,
+    /// Another address space runs.
+    Switch,
+    /// One view has windows from now on, or has lost them.
+    Windows {
+        /// Which view.
+        view: usize,
+    },
 }
 
 /// The soft MMU of one vCPU.
@@ -63,11 +73,16 @@ pub struct Mmu {
     views: Views,
     current: usize,
     slots: Vec<Slot>,
+    /// The look-up table of supervisor code: what holds in every address space, and what goes with the running one.
+    global: Filled,
+    local: Filled,
     clock: u64,
     physical_bits: u32,
     /// Writes that hit frames with translated code, for the code cache to look at.
     code_writes: Vec<(Gpa, u64)>,
     changes: Vec<MappingChange>,
+    policy: WindowPolicy,
+    learning: bool,
     counters: Counters,
 }
 
@@ -76,8 +91,16 @@ struct Slot {
     /// The PCID that owns the view, if any.
     pcid: Option<u16>,
     last_used: u64,
-    /// Indices that were filled since the last flush, by ring; may repeat.
-    filled: [Vec<u16>; 2],
+    /// The look-up table of user code.
+    user: Filled,
+    heat: Heat,
+}
+
+/// What is in a look-up table.
+#[derive(Default)]
+struct Filled {
+    /// Entries in use; may repeat.
+    indices: Vec<u16>,
     /// Numbers of 2 MiB and 1 GiB regions of which pages came from large pages.
     large: HashSet<(u32, u64)>,
 }
@@ -93,11 +116,15 @@ pub struct Counters {
     pub flushes: u64,
     /// Address space switches.
     pub switches: u64,
+    /// Address spaces that got windows.
+    pub spaces_opened: u64,
+    /// Pages that were shown in windows.
+    pub window_faults: u64,
 }
 
 impl Mmu {
     /// An MMU over `ram` for guests with `physical_bits` of physical address (36 to 52).
-    pub fn new(ram: GuestRam, physical_bits: u32) -> std::io::Result<Self> {
+    pub fn new(ram: GuestRam, physical_bits: u32, policy: WindowPolicy) -> std::io::Result<Self> {
         let views = Views::new()?;
         let slots = (0..view::VIEWS).map(|_| Slot::new()).collect();
         let mut mmu = Self {
@@ -105,10 +132,14 @@ impl Mmu {
             views,
             current: 0,
             slots,
+            global: Filled::default(),
+            local: Filled::default(),
             clock: 0,
             physical_bits,
             code_writes: Vec::new(),
             changes: Vec::new(),
+            policy,
+            learning: false,
             counters: Counters::default(),
         };
         mmu.slots[0].pcid = Some(0);
@@ -148,7 +179,7 @@ impl Mmu {
     }
 
     fn entry(&mut self, ring: Ring, address: Gva) -> (usize, Lookup) {
-        let index = table::index(address);
+        let index = table::index(ring, address);
         let entry = self.views.lookups(self.current, ring)[index];
         (index, entry)
     }
@@ -156,6 +187,6 @@ impl Mmu {
 
 impl Slot {
     fn new() -> Self {
-        Self { pcid: None, last_used: 0, filled: [Vec::new(), Vec::new()], large: HashSet::new() }
+        Self { pcid: None, last_used: 0, user: Filled::default(), heat: Heat::default() }
     }
 }

@@ -23,10 +23,11 @@ pub fn cpu_apart<'a>(mmu: &Mmu) -> &'a mut Cpu {
     unsafe { &mut *mmu.views().cpu() }
 }
 
-/// Runs translated code until it exits.
-pub fn run(thunks: &Thunks, gs_base: u64, code: u64) {
-    // SAFETY: the vCPU passes a view of its own and an entry or resume point of a live block of its own buffer.
-    unsafe { thunks.run(gs_base, code) }
+/// Runs translated code in the running address space until it exits.
+pub fn run(thunks: &Thunks, mmu: &mut Mmu, code: u64) {
+    let gs_base = mmu.views().gs_base(mmu.current_view());
+    // SAFETY: the vCPU passes its own MMU and an entry or resume point of a live block of its own buffer.
+    fault::with_windows(mmu, || unsafe { thunks.run(gs_base, code) });
 }
 
 /// The host's time-stamp counter.

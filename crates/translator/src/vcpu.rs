@@ -4,6 +4,7 @@ mod crossing;
 mod find;
 mod follow;
 mod jumps;
+mod perf_map;
 pub mod statistics;
 
 use std::sync::Arc;
@@ -13,6 +14,7 @@ use platform::ram::watch::Watcher;
 use platform::{CpuIo, GuestRam, RestoreError, ShutdownCause, Stop, Vcpu};
 use x86::address::PAGE_OFFSET;
 use x86::flags;
+use x86::reg::RSP;
 use x86::{CpuState, Exception, Gva};
 
 use crate::cache::blocks::{Blocks, CodeMode, FlagPlace};
@@ -76,8 +78,11 @@ impl BtVcpu {
             return Err(SetupError::HostCpu(lack));
         }
         let model = CpuidModel::new(&config);
-        let mmu = Mmu::new(ram, model.physical_bits()).map_err(SetupError::Memory)?;
+        let mmu = Mmu::new(ram, model.physical_bits(), config.windows).map_err(SetupError::Memory)?;
         let interpreter = Interpreter::new(model, &config)?;
+        if config.perf_map {
+            perf_map::start().map_err(SetupError::PerfMap)?;
+        }
         let mut buffer = CodeBuffer::new(config.code_cache_bytes).map_err(SetupError::CodeCache)?;
         let thunks = Thunks::build(&mut buffer);
         let faults =
@@ -86,7 +91,7 @@ impl BtVcpu {
         let handle: Arc<dyn platform::Attention> = Arc::<AttentionHandle>::clone(&attention);
         let watcher = mmu.ram().watch().join(handle).ok_or(SetupError::TooManyCpus)?;
         let mut vcpu = Self {
-            jumps: JumpTables::new(thunks.exit(Exit::Jump)),
+            jumps: JumpTables::new(),
             lowering: Lowering::new(thunks),
             mmu,
             interpreter,
@@ -143,12 +148,17 @@ impl BtVcpu {
         let mode = CodeMode {
             user,
             vectors,
+            windows: false,
             syscall: cpu.efer & EFER_SCE != 0,
             time_stamp: cpu.cr4 & CR4_TSD == 0,
             bases: cpu.cr4 & CR4_FSGSBASE != 0,
         };
         self.enter_mode(mode);
-        Some(mode)
+        if user {
+            let (code, stack) = (Gva(self.cpu().rip), Gva(self.cpu().gpr[RSP]));
+            self.mmu.enter_user(code, stack);
+        }
+        Some(CodeMode { windows: user && self.mmu.has_windows(), ..mode })
     }
 
     /// Jump tables tell rings apart, but no other assumption: they are emptied when one changes.
@@ -167,8 +177,8 @@ impl BtVcpu {
                 if let Some(stop) = self.attend(io) {
                     return stop;
                 }
-                // The CPU may be somewhere else by now.
-                next = Next::Look;
+                // The CPU may be somewhere else by now; under an interrupt shadow, one instruction comes first.
+                next = if self.cpu().interrupt_shadow == 0 { Next::Look } else { Next::Interpret };
             }
             if self.has_news() {
                 self.follow_changes(io);
@@ -216,6 +226,10 @@ impl BtVcpu {
         }
         let vector = io.acknowledge_interrupt()?;
         self.statistics.interrupts += 1;
+        if self.cpu().cpl() == 3 {
+            let (code, stack) = (Gva(self.cpu().rip), Gva(self.cpu().gpr[RSP]));
+            self.mmu.count_user_tick(code, stack);
+        }
         // There may be another one behind it.
         self.cpu().attention.store(1, Ordering::Relaxed);
         self.deliver(io, |interpreter, env| {
@@ -254,6 +268,7 @@ impl BtVcpu {
         let shadow = self.cpu().interrupt_shadow;
         let (interpreter, mut env) = self.interpreter_env(io);
         let outcome = interpreter.step(&mut env);
+        self.mmu.learn_windows(false);
         let cpu = self.cpu();
         if shadow != 0 && cpu.interrupt_shadow == shadow {
             cpu.interrupt_shadow = 0;
@@ -281,11 +296,13 @@ impl BtVcpu {
 
     fn enter(&mut self, code: u64, vectors: bool, io: &dyn CpuIo) -> Next {
         self.statistics.enter(Phase::Translated);
-        let gs_base = self.mmu.views().gs_base(self.mmu.current_view());
+        let stack = Gva(self.cpu().gpr[RSP]);
+        let delta = self.mmu.window_delta(stack);
         let cpu = self.cpu();
         cpu.vectors_loaded = u32::from(vectors);
         cpu.code_page = cpu.rip & !PAGE_OFFSET;
-        crate::runtime::run(&self.thunks, gs_base, code);
+        cpu.stack_window = delta;
+        crate::runtime::run(&self.thunks, &mut self.mmu, code);
         self.statistics.enter(Phase::Runtime);
         let reason = self.cpu().exit_reason as usize;
         self.statistics.exits[reason] += 1;
@@ -316,6 +333,12 @@ impl BtVcpu {
         let page = self.page_of(id);
         let mark = self.blocks.mark_at(id, resume);
         self.cpu().rip = page.wrapping_add(i64::from(mark.guest) as u64);
+    }
+
+    /// Whether the block that was left reaches memory through windows: then any fault may be the guest's own.
+    fn left_by_window(&mut self) -> bool {
+        let resume = self.cpu().resume;
+        self.blocks.at(resume).is_some_and(|id| self.blocks.get(id).key.mode.windows)
     }
 
     /// The flags of an instruction that was interrupted by a host exception, wherever they are.
@@ -370,6 +393,10 @@ impl BtVcpu {
         self.locate();
         self.take_spilled_flags();
         let (vector, rip) = (self.cpu().exit_argument, self.cpu().rip);
+        if self.left_by_window() {
+            self.mmu.learn_windows(true);
+            return Next::Interpret;
+        }
         if vector == u64::from(x86::exception::vector::PF) {
             tracing::error!(
                 rip = format_args!("{rip:#x}"),
@@ -405,7 +432,6 @@ impl Vcpu for BtVcpu {
         let cpu = self.cpu();
         crate::save::restore(cpu, state)?;
         cpu.tsc_offset = offset;
-        cpu.jump_mask = crate::mmu::table::JUMP_MASK;
         cpu.host_mxcsr = 0x1f80;
         cpu.pauses_left = crossing::PAUSES;
         cpu.attention.store(1, Ordering::Relaxed);

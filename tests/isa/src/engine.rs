@@ -14,7 +14,7 @@ use std::sync::Arc;
 
 use anyhow::Context;
 use platform::{GuestRam, Stop, Vcpu};
-use translator::{BtVcpu, Config, TscModel};
+use translator::{BtVcpu, Config, TscModel, WindowPolicy};
 use x86::{CpuState, flags};
 
 use crate::case::{CODE_WINDOW, Case, Runner};
@@ -39,8 +39,10 @@ pub enum Entry {
 pub enum Kind {
     /// The translator's interpreter.
     Interpreter,
-    /// The block translator.
+    /// The block translator, with look-ups.
     Translator,
+    /// The block translator, with windows.
+    Windows,
 }
 
 /// An engine with its guest.
@@ -66,7 +68,9 @@ impl Engine {
             tsc: TscModel { frequency_hz: 2_000_000_000, offset: 0 },
             cpu_index: 0,
             cpu_count: 1,
+            windows: if kind == Kind::Windows { WindowPolicy::Always } else { WindowPolicy::Never },
             interpret_only: kind == Kind::Interpreter,
+            perf_map: false,
             timed: false,
         };
         let vcpu = BtVcpu::new(ram.clone(), config).context("no virtual CPU")?;
@@ -192,6 +196,7 @@ impl Runner for Engine {
         match self.kind {
             Kind::Interpreter => "interpreter",
             Kind::Translator => "translator",
+            Kind::Windows => "windows",
         }
     }
 
@@ -222,7 +227,7 @@ impl Runner for Engine {
     }
 
     fn forgets_dead_flags(&self) -> bool {
-        self.kind == Kind::Translator
+        self.kind != Kind::Interpreter
     }
 
     fn forget(&mut self) {

@@ -13,8 +13,8 @@ use crate::panic_watch::PanicWatch;
 pub enum Notice {
     /// The last thing said is the end of a kernel panic, or no longer.
     Panicked(bool),
-    /// Nobody reads any more.
-    Closed,
+    /// Nothing can be written any more; the host's error number.
+    Closed(i32),
 }
 
 /// Writes to stdout, unbuffered.
@@ -37,7 +37,7 @@ impl Stdout {
         Self { notices, watch: PanicWatch::default(), panicked: false, closed: false, file }
     }
 
-    fn write_all(&self, mut bytes: &[u8]) -> io::Result<()> {
+    fn write_all(&self, mut bytes: &[u8]) -> rustix::io::Result<()> {
         let file = self.file.as_fd();
         while !bytes.is_empty() {
             match rustix::io::write(file, bytes) {
@@ -49,7 +49,7 @@ impl Stdout {
                         .map(drop)
                         .or_else(ignore_interrupt)?;
                 }
-                Err(error) => return Err(error.into()),
+                Err(error) => return Err(error),
             }
         }
         Ok(())
@@ -70,9 +70,9 @@ impl ConsoleOutput for Stdout {
         if self.closed {
             return;
         }
-        if self.write_all(bytes).is_err() {
+        if let Err(error) = self.write_all(bytes) {
             self.closed = true;
-            self.tell(Notice::Closed);
+            self.tell(Notice::Closed(error.raw_os_error()));
             return;
         }
         let panicked = self.watch.observe(bytes);
@@ -98,7 +98,7 @@ mod tests {
         output.write(b"one");
         output.write(b"two");
         drop(output);
-        assert_eq!(notices.iter().collect::<Vec<_>>(), [Notice::Closed]);
+        assert_eq!(notices.iter().collect::<Vec<_>>(), [Notice::Closed(libc::EPIPE)]);
     }
 
     #[test]

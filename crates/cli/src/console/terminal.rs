@@ -2,7 +2,7 @@
 use std::io;
 use std::sync::Mutex;
 
-use rustix::termios::{OptionalActions, OutputModes, Termios, isatty, tcgetattr, tcsetattr};
+use rustix::termios::{OptionalActions, OutputModes, Termios, isatty, tcgetattr, tcgetwinsize, tcsetattr};
 
 /// The mode before, while the terminal is raw. Global, so that panics and signals can restore it.
 static BEFORE: Mutex<Option<Termios>> = Mutex::new(None);
@@ -12,7 +12,8 @@ static BEFORE: Mutex<Option<Termios>> = Mutex::new(None);
 pub struct RawTerminal(());
 
 impl RawTerminal {
-    /// Makes the terminal on stdin raw; `None` if stdin is none, or if this process is in its background.
+    /// Makes the terminal on stdin raw; `None` if stdin is none. In its background, this process stops until the shell
+    /// brings it to the front.
     pub fn enter() -> io::Result<Option<Self>> {
         let stdin = rustix::stdio::stdin();
         if !isatty(stdin) {
@@ -30,6 +31,12 @@ impl Drop for RawTerminal {
     fn drop(&mut self) {
         restore();
     }
+}
+
+/// Rows and columns of the terminal on stdin, where there is one that has any.
+pub fn size() -> Option<(u16, u16)> {
+    let size = tcgetwinsize(rustix::stdio::stdin()).ok()?;
+    (size.ws_row != 0 && size.ws_col != 0).then_some((size.ws_row, size.ws_col))
 }
 
 /// Everything as typed, except that the output's line ends stay as they are: messages of this program use them, and a

@@ -8,6 +8,7 @@ use machine::{BootFiles, MachineConfig};
 use manager::cache::Cache;
 use manager::images::{COMMAND_LINE, Images, Kernel, Script};
 
+use crate::console::terminal;
 use crate::exit::Code;
 use crate::memory::HostMemory;
 use crate::{logging, quantity, session, statistics};
@@ -60,6 +61,9 @@ pub struct Run {
     /// Print the engine's counters to stderr at the end
     #[arg(long)]
     stats: bool,
+    /// Keep a map of translated code in /tmp/perf-PID.map, for 'perf report'
+    #[arg(long)]
+    perf_map: bool,
     /// Where the default guest is kept [default: $XDG_CACHE_HOME/gasang/guests]
     #[arg(long, value_name = "DIR", env = "GASANG_GUESTS")]
     guests_dir: Option<PathBuf>,
@@ -96,6 +100,8 @@ impl Run {
             debug_exit: self.debug_exit,
             debug_console: self.debug_console,
             interpret_only: self.engine == Engine::Interpreter,
+            timed: self.stats,
+            perf_map: self.perf_map,
             ..MachineConfig::new(self.memory, boot)
         }
     }
@@ -112,9 +118,21 @@ impl Run {
         let images = Images::new(cache.map_err(manager::images::ImageError::Cache)?, announce);
         let kernel = images.kernel(Kernel::Cloud61)?;
         let initrds = if initrds.is_empty() { vec![images.initramfs(&Script::shell())?] } else { initrds };
-        let cmdline = append.map_or_else(|| COMMAND_LINE.to_owned(), |more| format!("{COMMAND_LINE} {more}"));
-        Ok(BootFiles { kernel, initrds, cmdline })
+        Ok(BootFiles { kernel, initrds, cmdline: default_cmdline(terminal::size(), append) })
     }
+}
+
+/// The default guest's command line. A serial line does not tell how large its terminal is, so this does: the kernel hands
+/// on to `/init` what it does not know.
+fn default_cmdline(terminal_size: Option<(u16, u16)>, append: Option<&str>) -> String {
+    let mut cmdline = COMMAND_LINE.to_owned();
+    if let Some((rows, columns)) = terminal_size {
+        cmdline += &format!(" LINES={rows} COLUMNS={columns}");
+    }
+    if let Some(more) = append {
+        cmdline += &format!(" {more}");
+    }
+    cmdline
 }
 
 /// Says what takes long, to a person.
@@ -125,4 +143,16 @@ fn announce(step: &str) {
 /// A message for people; nothing depends on its being read.
 fn say(text: &str) {
     let _ = writeln!(std::io::stderr(), "{text}");
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_users_words_come_last() {
+        assert_eq!(default_cmdline(None, None), "console=ttyS0");
+        let cmdline = default_cmdline(Some((40, 132)), Some("quiet"));
+        assert_eq!(cmdline, "console=ttyS0 LINES=40 COLUMNS=132 quiet");
+    }
 }

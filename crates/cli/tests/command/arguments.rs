@@ -33,6 +33,7 @@ fn impossible_memory_is_a_usage_error() {
         ("3", "too few"),
         ("67108865", "multiple of 4096"),
         ("99T", "more than"),
+        ("100000000000000000000", "more than"),
         ("lots", "512M or 2G"),
         ("12Q", "no unit"),
         ("-1", ""),
@@ -59,6 +60,7 @@ fn impossible_options_are_usage_errors() {
 fn missing_files_are_not_found() {
     let text = errors(&run(&["run", "--kernel", "/nowhere/vmlinuz"]), 4);
     assert!(text.contains("/nowhere/vmlinuz") && text.contains("No such file"), "{text}");
+    assert!(text.contains("default guest"), "{text}");
 }
 
 #[test]
@@ -88,7 +90,7 @@ fn odd_kernels_are_failures_that_say_why() {
         (directory.path().to_string_lossy().into_owned(), "not a regular file"),
     ] {
         let text = errors(&run(&["run", "--kernel", &kernel]), 1);
-        assert!(text.contains(why), "{kernel}: {text}");
+        assert!(text.contains(why) && text.contains("\n  "), "{kernel}: {text}");
     }
 }
 

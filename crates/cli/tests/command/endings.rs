@@ -54,6 +54,15 @@ fn a_closed_output_pipe_ends_the_run() {
 }
 
 #[test]
+fn a_full_disk_ends_the_run_and_is_named() {
+    let directory = tempfile::tempdir().unwrap();
+    let mut command = gasang();
+    command.arg("run").arg("--kernel").arg(kernel(directory.path(), sample::CHATTER));
+    let output = command.stdout(std::fs::File::create("/dev/full").unwrap()).output().unwrap();
+    assert!(errors(&output, 1).contains("No space left"));
+}
+
+#[test]
 fn signals_end_the_run() {
     for (signal, code) in [(libc::SIGTERM, 143), (libc::SIGINT, 130), (libc::SIGHUP, 129)] {
         let directory = tempfile::tempdir().unwrap();

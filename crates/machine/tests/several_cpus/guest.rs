@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use gasang_machine::boot::entry;
 use platform::{Attention, CpuIo, GuestRam, Port, Stop, Vcpu};
-use translator::{BtVcpu, Config, TscModel};
+use translator::{BtVcpu, Config, TscModel, WindowPolicy};
 use x86::{Gpa, reg};
 
 /// Where the program of the first CPU lies; each has 64 KiB.
@@ -100,6 +100,8 @@ pub fn run(engine: Engine, programs: &[Vec<u8>], prepare: impl FnOnce(&GuestRam)
             tsc: TscModel { frequency_hz: 1_000_000_000, offset: 0 },
             cpu_index: index as u32,
             cpu_count: programs.len() as u32,
+            windows: WindowPolicy::Never,
+            perf_map: false,
             interpret_only: engine == Engine::Interpreter,
             timed: false,
         };

@@ -13,6 +13,11 @@ if [ -x /script ]; then
     echo "gasang: script ended with $?"
 else
     hostname gasang
+    # The terminal's size, when gasang has told it; a shell asks for it anew.
+    if [ "$LINES" ] && [ "$COLUMNS" ]; then
+        stty rows "$LINES" columns "$COLUMNS"
+        unset LINES COLUMNS
+    fi
     echo
     echo "Linux $(uname -r) in gasang. This is busybox; 'poweroff -f' or the end of this shell turns the guest off."
     PS1='\u@\h:\w\$ ' setsid cttyhack sh

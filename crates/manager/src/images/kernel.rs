@@ -52,7 +52,7 @@ impl Kernel {
         let failed = |source| ImageError::Archive { what: "the kernel", source };
         let archive = images.archive(self.suite()).map_err(failed)?;
         let package = archive.dependency(self.metapackage(), "linux-image-").map_err(failed)?;
-        images.package_file("the kernel", self.suite(), &package, "kernel", |root| {
+        images.package_file("the kernel", &archive, &package, "kernel", |root| {
             let files = std::fs::read_dir(root.join("boot")).ok()?.flatten();
             files.map(|file| file.path()).find(|path| {
                 path.file_name().is_some_and(|name| name.to_string_lossy().starts_with("vmlinuz-"))

@@ -40,7 +40,7 @@ impl Images<'_> {
         if complete.is_file() && qemu.program().is_file() {
             return Ok(qemu);
         }
-        let _lock = self.cache.lock()?;
+        let _lock = self.lock()?;
         (self.say)("fetching QEMU and what it needs from the package archive (about 100 MB)");
         std::fs::create_dir_all(&qemu.root).map_err(CacheError::io("create", &qemu.root))?;
         let fetched = self

@@ -16,6 +16,8 @@ pub struct CodeMode {
     pub time_stamp: bool,
     /// RDFSBASE and friends do not fault (CR4.FSGSBASE).
     pub bases: bool,
+    /// Memory is reached through the windows of the address space, rather than by look-ups.
+    pub windows: bool,
     /// x87, SSE and AVX instructions do not fault (CR0.EM, CR0.TS, CR4.OSFXSR, CR4.OSXSAVE, XCR0).
     pub vectors: bool,
 }
@@ -38,7 +40,7 @@ pub const ANY_PAGE: u64 = u64::MAX;
 impl std::hash::Hash for Key {
     fn hash<H: Hasher>(&self, state: &mut H) {
         let mode = self.mode;
-        let mode = [mode.user, mode.vectors, mode.syscall, mode.time_stamp, mode.bases];
+        let mode = [mode.user, mode.vectors, mode.syscall, mode.time_stamp, mode.bases, mode.windows];
         let mode = mode.iter().fold(0, |bits, flag| bits << 1 | u64::from(*flag));
         state.write_u64(self.gpa ^ self.page.rotate_left(20) ^ mode << 58);
     }
@@ -302,7 +304,7 @@ mod tests {
     use super::*;
 
     const MODE: CodeMode =
-        CodeMode { user: true, vectors: true, syscall: true, time_stamp: true, bases: false };
+        CodeMode { user: true, vectors: true, syscall: true, time_stamp: true, bases: false, windows: false };
 
     fn mark(host: u32, guest: i32) -> Mark {
         Mark { host, guest, flags: FlagPlace::Eflags }

@@ -1,7 +1,8 @@
-//! The memory of translated code: one memfd mapped twice, once to write and once to execute, so that no page is ever
+//! The memory of translated code: shared memory mapped twice, once to write and once to execute, so that no page is ever
 //! both. Allocation only moves forward; when the buffer is full everything goes.
 #![expect(unsafe_code, reason = "maps executable memory and writes code into it")]
-use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
+/// Bytes of a jump with a 32-bit displacement.
+pub const JUMP_BYTES: u64 = 5;
 
 /// A buffer of host code.
 pub struct CodeBuffer {
@@ -11,7 +12,6 @@ pub struct CodeBuffer {
     used: usize,
     /// What [`CodeBuffer::clear`] leaves in place: the thunks at the beginning.
     kept: usize,
-    _memfd: OwnedFd,
 }
 
 // SAFETY: both mappings belong to this value alone.
@@ -32,27 +32,27 @@ impl CodeBuffer {
     /// reach of a 32-bit displacement).
     pub fn new(capacity: usize) -> std::io::Result<Self> {
         let capacity = capacity.clamp(1 << 20, 1 << 30).next_multiple_of(4096);
-        // SAFETY: the name is a C string; the result is checked.
-        let fd = unsafe { libc::memfd_create(c"translated-code".as_ptr(), libc::MFD_CLOEXEC) };
-        if fd < 0 {
+        let (anywhere, flags) = (std::ptr::null_mut(), libc::MAP_SHARED | libc::MAP_ANONYMOUS);
+        // SAFETY: a fresh mapping at an address of the kernel's choice.
+        let writable =
+            unsafe { libc::mmap(anywhere, capacity, libc::PROT_READ | libc::PROT_WRITE, flags, -1, 0) };
+        if writable == libc::MAP_FAILED {
             return Err(std::io::Error::last_os_error());
         }
-        // SAFETY: fd was just created and is owned by nobody else.
-        let memfd = unsafe { OwnedFd::from_raw_fd(fd) };
-        // SAFETY: plain system call on our own descriptor.
-        if unsafe { libc::ftruncate(memfd.as_raw_fd(), capacity as libc::off_t) } < 0 {
-            return Err(std::io::Error::last_os_error());
+        // SAFETY: an old size of 0 makes a second mapping of the same shared pages (mremap(2)); the first one stays.
+        let executable = unsafe { libc::mremap(writable, 0, capacity, libc::MREMAP_MAYMOVE) };
+        let protection = libc::PROT_READ | libc::PROT_EXEC;
+        // SAFETY: the second mapping is our own and nobody uses it yet.
+        let refused = executable == libc::MAP_FAILED
+            || unsafe { libc::mprotect(executable, capacity, protection) } != 0;
+        if refused {
+            let error = std::io::Error::last_os_error();
+            // SAFETY: nobody has seen the first mapping; a second one is unmapped by the end of the process.
+            unsafe { libc::munmap(writable, capacity) };
+            return Err(error);
         }
-        let map = |protection| {
-            // SAFETY: a fresh mapping at an address of the kernel's choice.
-            let at = unsafe {
-                libc::mmap(std::ptr::null_mut(), capacity, protection, libc::MAP_SHARED, memfd.as_raw_fd(), 0)
-            };
-            if at == libc::MAP_FAILED { Err(std::io::Error::last_os_error()) } else { Ok(at.cast::<u8>()) }
-        };
-        let writable = map(libc::PROT_READ | libc::PROT_WRITE)?;
-        let executable = map(libc::PROT_READ | libc::PROT_EXEC)?;
-        Ok(Self { writable, executable, capacity, used: 0, kept: 0, _memfd: memfd })
+        let (writable, executable) = (writable.cast(), executable.cast());
+        Ok(Self { writable, executable, capacity, used: 0, kept: 0 })
     }
 
     /// The address at which the next code will run.
@@ -91,6 +91,15 @@ impl CodeBuffer {
         let distance = target.wrapping_sub(place + 4) as i32;
         // SAFETY: the place lies inside the used part of the writable mapping, as just checked.
         unsafe { self.writable.add(offset).cast::<i32>().write_unaligned(distance) };
+    }
+
+    /// Overwrites the code at `place` (an executable address) with a jump to `target`; as [`CodeBuffer::patch_relative`].
+    pub fn patch_jump(&mut self, place: u64, target: u64) {
+        let offset = place.wrapping_sub(self.executable as u64) as usize;
+        assert!(offset + JUMP_BYTES as usize <= self.used);
+        // SAFETY: the place lies inside the used part of the writable mapping, as just checked.
+        unsafe { self.writable.add(offset).write(0xe9) };
+        self.patch_relative(place + 1, target);
     }
 
     /// What was appended so far survives [`CodeBuffer::clear`].

@@ -224,17 +224,6 @@ impl Asm {
         let b = if from >= 8 { 0 } else { 0x20 };
         self.raw(&[0xc4, r | 0x40 | b | 3, 0xfb, 0xf0, 0xc0 | (to & 7) << 3 | (from & 7), count]);
     }
-    /// `pext to, from, [mem]` (BMI2), 64 bits; leaves the flags alone.
-    pub fn pext(&mut self, to: Reg, from: Reg, mem: Mem) {
-        if mem.gs {
-            self.byte(0x65);
-        }
-        let r = if to >= 8 { 0 } else { 0x80 };
-        let x = if mem.index.is_some_and(|(index, _)| index >= 8) { 0 } else { 0x40 };
-        let b = if mem.base.is_some_and(|base| base >= 8) { 0 } else { 0x20 };
-        self.raw(&[0xc4, r | x | b | 2, 0x82 | (!from & 15) << 3, 0xf5]);
-        self.modrm_mem(to, mem);
-    }
     /// `and reg, imm`, 32 bits.
     pub fn and_imm32(&mut self, reg: Reg, value: u32) {
         self.op_reg(false, &[0x81], 4, reg);
@@ -354,7 +343,6 @@ mod tests {
             asm.rorx(T1, 3, 7);
             asm.and_imm32(T1, 0x7fe0);
             asm.xor_mem(T0, Mem::gs_base(T1, 0x1000));
-            asm.pext(T1, T0, Mem::gs(0x40));
             asm.jmp_mem(Mem::gs_index8(T1, 0x2000));
             asm.mov_imm(T1, 0xffff_ffff_8100_0000);
             asm.mov_imm(1, 5);
@@ -370,7 +358,6 @@ mod tests {
                 "rorx r11,rbx,7",
                 "and r11d,7FE0h",
                 "xor r10,[gs:r11+1000h]",
-                "pext r11,r10,[gs:40h]",
                 "jmp qword [gs:r11*8+2000h]",
                 "mov r11,0FFFFFFFF81000000h",
                 "mov ecx,5",

@@ -2,6 +2,7 @@
 //! chapter 2) and put together again around a new ModRM; nothing else of the instruction changes.
 
 use super::asm::Reg;
+use iced_x86::{Decoder, DecoderOptions, Instruction, OpKind, Register};
 
 /// A 64-bit-mode instruction with ModRM, taken apart.
 #[derive(Clone, Copy, Debug)]
@@ -26,11 +27,44 @@ enum Encoding {
     Vex { payload: [u8; 2], opcode: usize },
 }
 
-/// Writes `bytes` (one valid instruction in 64-bit mode with a memory operand) with that operand replaced by `[base]`.
+/// A memory operand of host code.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Operand {
+    /// Base register.
+    pub base: Reg,
+    /// Index register (never RSP), not scaled.
+    pub index: Option<Reg>,
+    /// Displacement.
+    pub disp: i32,
+}
+
+impl Operand {
+    /// `[base]`.
+    pub const fn at(base: Reg) -> Self {
+        Self { base, index: None, disp: 0 }
+    }
+
+    /// ModRM, SIB and displacement, with `reg` (at its place in ModRM) as the other operand.
+    fn emit(self, reg: u8, out: &mut Vec<u8>) {
+        let (mode, size) = match self.disp {
+            0 if self.base & 7 != 5 => (0x00, 0),
+            -128..=127 => (0x40, 1),
+            _ => (0x80, 4),
+        };
+        if self.index.is_some() || self.base & 7 == 4 {
+            let index = self.index.map_or(4, |index| index & 7);
+            out.extend_from_slice(&[mode | reg | 4, index << 3 | self.base & 7]);
+        } else {
+            out.push(mode | reg | self.base & 7);
+        }
+        out.extend_from_slice(&self.disp.to_le_bytes()[..size]);
+    }
+}
+
+/// Writes `bytes` (one valid instruction in 64-bit mode with a memory operand) with that operand replaced by another.
 /// Segment and address-size prefixes are dropped: the address was computed before. `None` for EVEX and forms without
 /// ModRM.
-pub fn with_memory_at(bytes: &[u8], base: Reg, out: &mut Vec<u8>) -> Option<()> {
-    debug_assert!(base & 7 != 4 && base & 7 != 5, "these need SIB or a displacement");
+pub fn with_memory(bytes: &[u8], operand: Operand, out: &mut Vec<u8>) -> Option<()> {
     let parts = Parts::of(bytes)?;
     if parts.lock {
         out.push(0xf0);
@@ -41,24 +75,60 @@ pub fn with_memory_at(bytes: &[u8], base: Reg, out: &mut Vec<u8>) -> Option<()> 
     if parts.repeat != 0 {
         out.push(parts.repeat);
     }
-    let high = base >> 3;
+    let (high, high_index) = (operand.base >> 3, operand.index.map_or(0, |index| index >> 3));
     match parts.encoding {
         Encoding::Legacy { rex, opcode } => {
-            let new = (rex & !0b011) | high;
+            let new = (rex & !0b011) | high_index << 1 | high;
             if rex != 0 || new != 0 {
                 out.push(0x40 | new);
             }
             out.extend_from_slice(&bytes[opcode..parts.modrm]);
         }
         Encoding::Vex { payload: [first, second], opcode } => {
-            // X and B are inverted: X stays 1 (no index), B follows the base.
-            let first = (first & !0x60) | 0x40 | if high == 0 { 0x20 } else { 0 };
+            // X and B are inverted.
+            let first = (first & !0x60) | (1 - high_index) << 6 | (1 - high) << 5;
             out.extend_from_slice(&[0xc4, first, second, bytes[opcode]]);
         }
     }
-    out.push((bytes[parts.modrm] & 0x38) | (base & 7));
+    operand.emit(bytes[parts.modrm] & 0x38, out);
     out.extend_from_slice(&bytes[parts.immediate..]);
     Some(())
+}
+
+/// Whether `bytes` are `original` with its memory operand replaced: the check that stands between the guest's bytes and the
+/// host, should [`with_memory`] take apart an encoding otherwise than the CPU does.
+pub fn is_same(original: &Instruction, operand: Operand, bytes: &[u8]) -> bool {
+    let mut decoder = Decoder::new(64, bytes, DecoderOptions::NONE);
+    let now = decoder.decode();
+    let same_operand = |index: u32| {
+        original.op_kind(index) == now.op_kind(index)
+            && match now.op_kind(index) {
+                OpKind::Register => original.op_register(index) == now.op_register(index),
+                OpKind::Memory => true,
+                _ => original.immediate(index) == now.immediate(index),
+            }
+    };
+    let is =
+        |register: Register, number: Reg| register.is_gpr64() && register.number() == usize::from(number);
+    now.len() == bytes.len()
+        && now.code() == original.code()
+        && now.has_lock_prefix() == original.has_lock_prefix()
+        && (0..now.op_count()).all(same_operand)
+        && now.segment_prefix() == Register::None
+        && is(now.memory_base(), operand.base)
+        && match operand.index {
+            Some(index) => is(now.memory_index(), index) && now.memory_index_scale() == 1,
+            None => now.memory_index() == Register::None,
+        }
+        && now.memory_displacement64() == operand.disp as u64
+}
+
+/// Whether a byte in front of an opcode is a legacy prefix or REX.
+fn is_prefix(byte: u8) -> bool {
+    matches!(
+        byte,
+        0x26 | 0x2e | 0x36 | 0x3e | 0x40..=0x4f | 0x64..=0x67 | 0xf0 | 0xf2 | 0xf3
+    )
 }
 
 impl Parts {
@@ -71,6 +141,8 @@ impl Parts {
                 prefix @ (0xf2 | 0xf3) => repeat = prefix,
                 0xf0 => lock = true,
                 0x26 | 0x2e | 0x36 | 0x3e | 0x64 | 0x65 | 0x67 => {}
+                // A REX prefix counts only right before the opcode (SDM 2A §2.2.1).
+                0x40..=0x4f if bytes.get(at + 1).copied().is_some_and(is_prefix) => {}
                 _ => break,
             }
             at += 1;
@@ -117,11 +189,15 @@ impl Parts {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use iced_x86::{Decoder, DecoderOptions, Formatter, NasmFormatter};
+    use iced_x86::{Formatter, NasmFormatter};
 
     fn rewritten(bytes: &[u8], base: Reg) -> String {
+        moved(bytes, Operand::at(base))
+    }
+
+    fn moved(bytes: &[u8], operand: Operand) -> String {
         let mut out = Vec::new();
-        with_memory_at(bytes, base, &mut out).expect("has a memory operand");
+        with_memory(bytes, operand, &mut out).expect("has a memory operand");
         let instruction = Decoder::new(64, &out, DecoderOptions::NONE).decode();
         assert_eq!(instruction.len(), out.len());
         let mut text = String::new();
@@ -136,6 +212,8 @@ mod tests {
         assert_eq!(rewritten(&[0x65, 0x48, 0x8b, 0x0c, 0x25, 0, 0, 0, 0], 11), "mov rcx,[r11]");
         assert_eq!(rewritten(&[0xf0, 0x48, 0x0f, 0xb1, 0x17], 10), "lock cmpxchg [r10],rdx");
         assert_eq!(rewritten(&[0x66, 0x81, 0x07, 0x34, 0x12], 10), "add word [r10],1234h");
+        assert_eq!(rewritten(&[0x4b, 0x26, 0x08, 0x16], 10), "or [r10],dl");
+        assert_eq!(rewritten(&[0x4c, 0x43, 0x00, 0x3e], 10), "add [r10],dil");
         assert_eq!(rewritten(&[0x40, 0x88, 0x37], 10), "mov [r10],sil");
         assert_eq!(rewritten(&[0x88, 0x27], 3), "mov [rbx],ah");
         assert_eq!(rewritten(&[0xc5, 0xfa, 0x6f, 0x07], 10), "vmovdqu xmm0,[r10]");
@@ -146,12 +224,23 @@ mod tests {
     }
 
     #[test]
+    fn operands_may_have_an_index_and_a_displacement() {
+        let by = |base, disp| Operand { base, index: Some(10), disp };
+        assert_eq!(moved(&[0x48, 0x8b, 0x44, 0x24, 0x08], by(4, 8)), "mov rax,[rsp+r10+8]");
+        assert_eq!(moved(&[0x8b, 0x45, 0x00], by(5, 0)), "mov eax,[rbp+r10]");
+        assert_eq!(moved(&[0x41, 0x89, 0x4d, 0x00], by(13, -0x200)), "mov [r13+r10-200h],ecx");
+        assert_eq!(moved(&[0xc5, 0xfa, 0x6f, 0x07], by(7, 0x40)), "vmovdqu xmm0,[rdi+r10+40h]");
+        assert_eq!(moved(&[0x66, 0x81, 0x07, 0x34, 0x12], by(8, 1)), "add word [r8+r10+1],1234h");
+        assert_eq!(moved(&[0x48, 0x01, 0x07], Operand { base: 12, index: None, disp: 0 }), "add [r12],rax");
+    }
+
+    #[test]
     fn truncated_and_foreign_bytes_are_refused() {
         let mut out = Vec::new();
         for bytes in
             [&[][..], &[0x48], &[0x8b], &[0x8b, 0x04], &[0x62, 0xf1, 0x7c, 0x48, 0x10, 0x00], &[0x8b, 0xc0]]
         {
-            assert!(with_memory_at(bytes, 10, &mut out).is_none(), "{bytes:x?}");
+            assert!(with_memory(bytes, Operand::at(10), &mut out).is_none(), "{bytes:x?}");
         }
     }
 }

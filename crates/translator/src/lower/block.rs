@@ -3,6 +3,7 @@ use std::mem::offset_of;
 
 use super::decode::{Decoded, MAX_INSTRUCTIONS, STATUS, Way, decode};
 use super::liveness;
+use super::scratch::Scratch;
 use super::system::System;
 use crate::cache::blocks::{ANY_PAGE, Block, CodeMode, FlagPlace, Key, Link, Mark};
 use crate::cpu::Cpu;
@@ -114,6 +115,9 @@ pub struct Lowering {
     guest_start: i64,
     pub(super) source_address: u64,
     pub(super) source_bytes: Vec<u8>,
+    pub(super) held: Scratch,
+    /// Some access of the block is near the stack pointer.
+    pub(super) anchored: bool,
     /// STI was lowered: direct jumps out of the block lead to heads that look for attention.
     pub(super) wants_attention: bool,
     /// The instruction after the block lies across the end of the page.
@@ -152,6 +156,8 @@ impl Lowering {
             guest_start: 0,
             source_address: 0,
             source_bytes: Vec::new(),
+            held: Scratch::default(),
+            anchored: false,
             wants_attention: false,
             next_crosses: false,
             attention: 0,
@@ -199,6 +205,7 @@ impl Lowering {
         let at_end = self.live_at_end(&last, source);
         liveness::analyse(&mut code, at_end);
         let live_in = code[0].live_before;
+        self.anchored = super::window::is_anchored(&code);
         self.emit_entries(source, live_in);
         for decoded in &code {
             self.lower_instruction(decoded);
@@ -221,6 +228,7 @@ impl Lowering {
         self.marks.clear();
         self.flags = FlagPlace::Eflags;
         self.vectors_checked = false;
+        self.clobber_both();
         self.wants_attention = false;
         self.mode = source.mode;
         self.page = source.address & !PAGE_OFFSET;
@@ -270,6 +278,10 @@ impl Lowering {
         if decoded.vectors && decoded.way != Way::Interpret {
             self.check_vectors(decoded);
         }
+        let keeps_scratch = decoded.way.keeps_scratch(self.mode);
+        if !keeps_scratch {
+            self.clobber_both();
+        }
         match decoded.way {
             Way::Nothing => {}
             Way::Copy => self.copy(decoded),
@@ -289,6 +301,11 @@ impl Lowering {
             Way::String(what) => self.string(decoded, what),
             Way::Interpret => self.interpret(),
         }
+        if keeps_scratch {
+            self.forget_deltas(decoded);
+        } else {
+            self.clobber_both();
+        }
     }
 
     /// Before the first vector instruction of a block: are the guest's vector registers loaded?
@@ -300,6 +317,7 @@ impl Lowering {
         self.asm.cmp_zero32(Mem::gs(offset_of!(Cpu, vectors_loaded)));
         let from = self.asm.jcc(cond::E);
         let resume = self.asm.here();
+        self.clobber(T1);
         self.cold.push(Cold::Vectors { from, resume });
     }
 
@@ -312,7 +330,9 @@ impl Lowering {
     pub(super) fn spill_if_live(&mut self, decoded: &Decoded) {
         if decoded.live_before != 0 && self.flags == FlagPlace::Eflags {
             self.asm.spill_flags(offset_of!(Cpu, spilled_flags), T1);
+            self.clobber(T1);
             self.flags = FlagPlace::Spilled;
+            self.mark();
         }
     }
 
@@ -327,6 +347,7 @@ impl Lowering {
         let keeps = decoded.live_after & !liveness::killed(instruction);
         if liveness::reads(instruction) != 0 || (writes != 0 && keeps != 0) {
             self.asm.restore_flags(offset_of!(Cpu, spilled_flags), via);
+            self.clobber(via);
             self.flags = FlagPlace::Eflags;
         } else if writes != 0 {
             self.flags = FlagPlace::Eflags;
@@ -337,6 +358,7 @@ impl Lowering {
     pub(super) fn restore_flags(&mut self) {
         if self.flags == FlagPlace::Spilled {
             self.asm.restore_flags(offset_of!(Cpu, spilled_flags), T1);
+            self.clobber(T1);
             self.flags = FlagPlace::Eflags;
         }
     }
@@ -345,12 +367,14 @@ impl Lowering {
     pub(super) fn spill_for_table(&mut self) {
         if self.flags == FlagPlace::Eflags {
             self.asm.spill_flags(offset_of!(Cpu, spilled_flags), T1);
+            self.clobber(T1);
             self.flags = FlagPlace::Spilled;
+            self.mark();
         }
     }
 
     /// Leaves the instruction to the interpreter.
-    fn interpret(&mut self) {
+    pub(super) fn interpret(&mut self) {
         self.restore_flags();
         self.asm.lea_here(T1, self.start);
         self.asm.jmp_address(self.thunks.exit(Exit::Interpret));

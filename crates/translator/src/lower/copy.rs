@@ -1,14 +1,14 @@
 //! Instructions that run as they are, with at most their memory operand redirected.
 use std::mem::offset_of;
 
-use iced_x86::{Instruction, OpKind, Register};
+use iced_x86::{Instruction, Mnemonic, OpKind, Register};
 
 use super::block::Lowering;
 use super::decode::Decoded;
 use super::memory::number;
 use crate::cpu::Cpu;
 use crate::emit::asm::{Mem, Reg, T0, T1};
-use crate::emit::rewrite;
+use crate::emit::rewrite::{self, Operand};
 use crate::mmu::Access;
 use crate::runtime::thunks::gpr;
 use x86::reg::{RBX, RCX, RDI, RSI};
@@ -40,44 +40,50 @@ impl Lowering {
         self.settle_flags(decoded, T1);
         let instruction = &decoded.instruction;
         for register in [T0, T1] {
-            if names(instruction, register) {
-                self.asm.load(register, Self::home(register));
+            if decoded.reads & 1 << register != 0 {
+                self.load_guest(register);
             }
         }
         self.mark();
         let bytes = self.bytes_of(instruction);
         self.asm.raw(&bytes[..instruction.len()]);
-        self.store_homes(instruction);
-    }
-
-    fn store_homes(&mut self, instruction: &Instruction) {
-        if is_compare(instruction) {
-            return;
-        }
         for register in [T0, T1] {
-            if names(instruction, register) {
-                self.asm.store(Self::home(register), register);
+            if decoded.writes & 1 << register != 0 {
+                self.store_guest(register);
             }
         }
+        self.follow_stack_pointer(instruction);
     }
 
     pub(super) fn copy_memory(&mut self, decoded: &Decoded, size: u32, access: Access) {
         let instruction = &decoded.instruction;
         // The address goes where the instruction names no register.
         let (address, other) = if names(instruction, T0) { (T1, T0) } else { (T0, T1) };
-        self.look_up_operand(decoded, size, access, address);
-        self.settle_flags(decoded, other);
+        let named = names(instruction, other);
+        let aligned = instruction.mnemonic() == Mnemonic::Cmpxchg16b;
+        // AH and its like need a register of the guest for the address, which a fault would lose.
+        let operand = if self.mode.windows && !aligned && !names_high_byte(instruction) {
+            self.settle_flags(decoded, other);
+            self.windowed_operand(instruction, address, other, named)
+        } else {
+            self.clobber_both();
+            self.look_up_operand(decoded, size, access, address);
+            self.settle_flags(decoded, other);
+            self.clobber_both();
+            Operand::at(address)
+        };
         if names_high_byte(instruction) {
             self.copy_with_low_base(instruction, address);
             return;
         }
-        if names(instruction, other) {
-            self.asm.load(other, Self::home(other));
+        if named && decoded.reads & 1 << other != 0 {
+            self.load_guest(other);
         }
-        self.rewrite(instruction, address);
-        if names(instruction, other) && !is_compare(instruction) {
-            self.asm.store(Self::home(other), other);
+        self.rewrite(instruction, operand);
+        if named && decoded.writes & 1 << other != 0 {
+            self.store_guest(other);
         }
+        self.follow_stack_pointer(instruction);
     }
 
     /// AH and its like cannot be encoded beside R10: the address goes through a register without REX.
@@ -86,18 +92,22 @@ impl Lowering {
         let spill = Mem::gs(offset_of!(Cpu, spill));
         self.asm.store(spill, base);
         self.asm.mov(base, address);
-        self.rewrite(instruction, base);
+        self.rewrite(instruction, Operand::at(base));
         self.asm.load(base, spill);
     }
 
-    fn rewrite(&mut self, instruction: &Instruction, base: Reg) {
+    fn rewrite(&mut self, instruction: &Instruction, operand: Operand) {
         let bytes = self.bytes_of(instruction);
         let mut out = std::mem::take(&mut self.scratch);
         out.clear();
-        let done = rewrite::with_memory_at(&bytes[..instruction.len()], base, &mut out);
-        debug_assert!(done.is_some(), "{instruction:?} was chosen to be copied");
-        self.mark();
-        self.asm.raw(&out);
+        let done = rewrite::with_memory(&bytes[..instruction.len()], operand, &mut out);
+        if done.is_some() && rewrite::is_same(instruction, operand, &out) {
+            self.mark();
+            self.asm.raw(&out);
+        } else {
+            // What the guest's bytes mean to the host is not to be guessed.
+            self.interpret();
+        }
         self.scratch = out;
     }
 
@@ -107,9 +117,8 @@ impl Lowering {
         let wide = instruction.op0_register().size() == 8;
         if !instruction.is_ip_rel_memory_operand() {
             for register in [T0, T1] {
-                let uses = |r: Register| r != Register::None && number(r) == register;
-                if uses(instruction.memory_base()) || uses(instruction.memory_index()) {
-                    self.asm.load(register, Self::home(register));
+                if decoded.reads & 1 << register != 0 {
+                    self.load_guest(register);
                 }
             }
             let bytes = self.bytes_of(instruction);
@@ -117,12 +126,14 @@ impl Lowering {
         } else if wide {
             self.code_address(to, instruction.ip_rel_memory_address());
         } else {
+            self.clobber(T0);
             self.code_address(T0, instruction.ip_rel_memory_address());
             self.asm.mov32(to, T0);
         }
         if to == T0 || to == T1 {
-            self.asm.store(Self::home(to), to);
+            self.store_guest(to);
         }
+        self.follow_stack_pointer(instruction);
     }
 
     /// BT, BTS, BTR, BTC with a register as the bit offset: the word that holds the bit is looked up, the offset cut to it.
@@ -132,6 +143,7 @@ impl Lowering {
         let size = register.size() as u32;
         let access =
             if instruction.mnemonic() == iced_x86::Mnemonic::Bt { Access::Read } else { Access::Write };
+        // The bit offset is cut by a shift.
         self.spill_if_live(decoded);
         self.effective_address(instruction, T0);
         let source = number(register);
@@ -149,7 +161,7 @@ impl Lowering {
         self.asm.raw(&[0x49, 0xc1, 0xfb, shift]); // sar r11, shift
         let scale = size.trailing_zeros() as u8;
         self.asm.lea(T0, Mem { base: Some(T0), index: Some((T1, scale)), disp: 0, gs: false });
-        self.look_up(access, size, T0, T1);
+        self.reach(access, size, T0, T1);
         self.settle_flags(decoded, T1);
         if source == T0 || source == T1 {
             self.asm.load(T1, Self::home(source));
@@ -193,10 +205,4 @@ impl Lowering {
         bytes[..instruction.len()].copy_from_slice(&self.source_bytes[start..start + instruction.len()]);
         bytes
     }
-}
-
-/// Instructions that only read their register operands.
-fn is_compare(instruction: &Instruction) -> bool {
-    use iced_x86::Mnemonic::{Cmp, Test};
-    matches!(instruction.mnemonic(), Cmp | Test | iced_x86::Mnemonic::Bt)
 }

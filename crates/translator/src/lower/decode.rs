@@ -1,6 +1,6 @@
 //! Decoding of a block, and the choice of a way for each instruction.
 use iced_x86::{
-    Code, CpuidFeature, Decoder, DecoderOptions, EncodingKind, FlowControl, Instruction,
+    Code, CpuidFeature, Decoder, DecoderOptions, EncodingKind, FlowControl, Instruction, InstructionInfo,
     InstructionInfoFactory, Mnemonic, OpAccess, OpKind, Register,
 };
 
@@ -57,16 +57,22 @@ pub enum Way {
 }
 
 impl Way {
+    /// Whether it looks after what the scratch registers hold. All others use them as they like, or may be started over,
+    /// when they hold anything.
+    pub fn keeps_scratch(self, mode: CodeMode) -> bool {
+        match self {
+            Way::Nothing | Way::Copy | Way::Lea | Way::JumpIf => true,
+            Way::CopyMemory { .. } | Way::Push | Way::Pop => mode.windows,
+            _ => false,
+        }
+    }
+
     /// Whether nothing follows it in its block.
     pub fn ends_block(self) -> bool {
         match self {
-            Way::Jump
-            | Way::JumpIf
-            | Way::Call
-            | Way::JumpIndirect
-            | Way::CallIndirect
-            | Way::Return
-            | Way::Interpret => true,
+            Way::Jump | Way::Call | Way::JumpIndirect | Way::CallIndirect | Way::Return | Way::Interpret => {
+                true
+            }
             Way::System(what) => what.ends_block(),
             _ => false,
         }
@@ -82,6 +88,10 @@ pub struct Decoded {
     pub offset: u32,
     /// How it is lowered.
     pub way: Way,
+    /// General-purpose registers whose value matters to it, as bits.
+    pub reads: u16,
+    /// General-purpose registers that it may change, as bits.
+    pub writes: u16,
     /// It touches x87, MMX, XMM or YMM registers.
     pub vectors: bool,
     /// Status flags (iced's bits) that somebody may read before they are written, just before this instruction.
@@ -113,12 +123,31 @@ pub fn decode(bytes: &[u8], address: u64, mode: CodeMode, out: &mut Vec<Decoded>
             None => way_of(&instruction, &mut factory),
         };
         let offset = (instruction.ip() & 0xfff) as u32;
-        out.push(Decoded { instruction, offset, way, vectors, live_before: 0, live_after: 0 });
+        let (reads, writes) = registers(factory.info(&instruction));
+        out.push(Decoded { instruction, offset, way, reads, writes, vectors, live_before: 0, live_after: 0 });
         let shielded = out.len() > 1 && out[out.len() - 2].way == Way::System(System::SetInterruptFlag);
         if way.ends_block() || shielded {
             return;
         }
     }
+}
+
+/// The general-purpose registers that an instruction reads and writes.
+fn registers(info: &InstructionInfo) -> (u16, u16) {
+    let (mut reads, mut writes) = (0, 0);
+    for used in info.used_registers().iter().filter(|used| used.register().is_gpr()) {
+        let bit = 1 << used.register().full_register().number();
+        let reads_it = !matches!(used.access(), OpAccess::Write | OpAccess::NoMemAccess | OpAccess::None);
+        let only_reads = matches!(used.access(), OpAccess::Read | OpAccess::CondRead | OpAccess::None);
+        // Part of a register, or under a condition: the rest stays.
+        if reads_it || used.register().size() < 4 {
+            reads |= bit;
+        }
+        if !only_reads {
+            writes |= bit;
+        }
+    }
+    (reads, writes)
 }
 
 fn way_of(instruction: &Instruction, factory: &mut InstructionInfoFactory) -> Way {

@@ -9,7 +9,7 @@ use super::memory::number;
 use crate::cache::blocks::FlagPlace;
 use crate::cpu::Cpu;
 use crate::emit::asm::{Mem, Offset, T0, T1, cond};
-use crate::mmu::table::{Jumps, Ring};
+use crate::mmu::table::{JUMP_SHIFT, JUMPS, Jump, Ring};
 use crate::mmu::{Access, view};
 use x86::address::PAGE_OFFSET;
 
@@ -39,13 +39,21 @@ impl Lowering {
         self.go_to(self.ring());
     }
 
-    /// T1 = the index of the linear address in T0 in a jump table; the jump is taken if the table does not know it.
+    /// T1 = where the linear address in T0 is in a jump table; the jump is taken if the table does not know it.
     fn find_target(&mut self, ring: Ring) -> Offset {
         debug_assert!(self.flags == FlagPlace::Spilled);
-        let target = view::jump_offset(ring) + offset_of!(Jumps, target);
-        self.asm.pext(T1, T0, Mem::gs(offset_of!(Cpu, jump_mask)));
+        let target = view::jump_offset(ring) + offset_of!(Jump, target);
+        self.select_target();
         self.asm.cmp_mem(T0, Mem::gs_index8(T1, target));
         self.asm.jcc(cond::NE)
+    }
+
+    /// T1 = the offset in a jump table of the entry that the target in T0 selects, in units of 8 bytes. Leaves the flags
+    /// alone.
+    fn select_target(&mut self) {
+        const { assert!(JUMPS == 1 << 16 && JUMP_SHIFT == 4) };
+        self.asm.op_reg(false, &[0x0f, 0xb7], T1, T0); // movzx r11d, r10w
+        self.asm.lea32(T1, Mem { base: Some(T1), index: Some((T1, 0)), disp: 0, gs: false });
     }
 
     /// The same for an instruction that has done nothing yet: if the table does not know the target, or the target is not
@@ -57,7 +65,7 @@ impl Lowering {
 
     /// Goes to the target in T0, whose index is in T1.
     fn enter_target(&mut self, ring: Ring) {
-        self.asm.jmp_mem(Mem::gs_index8(T1, view::jump_offset(ring) + offset_of!(Jumps, code)));
+        self.asm.jmp_mem(Mem::gs_index8(T1, view::jump_offset(ring) + offset_of!(Jump, code)));
     }
 
     /// Goes to the linear address in T0, with everything else done; flags are put aside.
@@ -83,20 +91,18 @@ impl Lowering {
         } else {
             self.cold.push(Cold::Far { from, target: offset });
         }
-        self.direct_exit(instruction.next_ip());
     }
 
     pub(super) fn call(&mut self, decoded: &Decoded) {
         let instruction = &decoded.instruction;
-        self.look_up_push(decoded);
-        self.push_return_address(instruction.next_ip());
+        let slot = self.reach_push(decoded);
+        self.push_return_address(slot, instruction.next_ip());
         // What was live before the push and is not put aside is dead for the target too.
         self.direct_exit(instruction.near_branch_target());
     }
 
-    /// Stores the return address at the host address in T0 and moves the stack pointer.
-    fn push_return_address(&mut self, address: u64) {
-        let slot = Mem::base(T0, 0);
+    /// Stores the return address, by way of T1, and moves the stack pointer.
+    fn push_return_address(&mut self, slot: Mem, address: u64) {
         if self.is_absolute() && i64::from(address as i32) as u64 == address {
             self.asm.store_imm(slot, address as i32);
         } else {
@@ -110,7 +116,7 @@ impl Lowering {
     fn load_target(&mut self, decoded: &Decoded) {
         let instruction = &decoded.instruction;
         if instruction.op0_kind() == OpKind::Memory {
-            self.look_up_operand(decoded, 8, Access::Read, T0);
+            self.reach_operand(decoded, 8, Access::Read, T0);
             self.asm.load(T0, Mem::base(T0, 0));
             return;
         }
@@ -130,25 +136,25 @@ impl Lowering {
     }
 
     pub(super) fn call_indirect(&mut self, decoded: &Decoded) {
-        let (target, slot) = (Mem::gs(offset_of!(Cpu, spill)), Mem::gs(offset_of!(Cpu, spill) + 8));
+        let (target, by) = (Mem::gs(offset_of!(Cpu, spill)), Mem::gs(offset_of!(Cpu, spill) + 8));
         self.load_target(decoded);
         self.asm.store(target, T0);
-        self.look_up_push(decoded);
+        let slot = self.reach_push(decoded);
         self.spill_for_table();
-        self.asm.store(slot, T0);
+        self.asm.store(by, T0);
         self.asm.load(T0, target);
         self.find_target_or_retry();
-        self.asm.load(T0, slot);
-        self.push_return_address(decoded.instruction.next_ip());
+        self.asm.load(T0, by);
+        self.push_return_address(slot, decoded.instruction.next_ip());
         self.asm.load(T0, target);
-        self.asm.pext(T1, T0, Mem::gs(offset_of!(Cpu, jump_mask)));
+        self.select_target();
         self.enter_target(self.ring());
     }
 
     pub(super) fn return_near(&mut self, decoded: &Decoded) {
         let extra = if decoded.instruction.op_count() == 1 { decoded.instruction.immediate16() } else { 0 };
-        self.look_up_pop(decoded);
-        self.asm.load(T0, Mem::base(T0, 0));
+        let slot = self.reach_pop(decoded);
+        self.asm.load(T0, slot);
         self.spill_for_table();
         self.find_target_or_retry();
         self.move_stack(8 + i32::from(extra));

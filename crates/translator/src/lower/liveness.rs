@@ -1,12 +1,16 @@
 //! Which status flags are live where: one backward pass over a block.
 use iced_x86::{Instruction, Mnemonic, OpKind};
 
-use super::decode::{Decoded, STATUS};
+use super::decode::{Decoded, STATUS, Way};
 
 /// Fills `live_before` and `live_after`; `at_end` are the flags that are live after the last instruction.
 pub fn analyse(block: &mut [Decoded], at_end: u32) {
     let mut live = at_end;
     for decoded in block.iter_mut().rev() {
+        if decoded.way == Way::JumpIf {
+            // Nothing is known of its target.
+            live = STATUS;
+        }
         decoded.live_after = live;
         live = (live & !killed(&decoded.instruction)) | reads(&decoded.instruction);
         decoded.live_before = live;
@@ -53,6 +57,9 @@ pub fn needed_by(code: &[Decoded]) -> u32 {
             break;
         }
         needed |= reads(&decoded.instruction) & open;
+        if decoded.way == Way::JumpIf {
+            break;
+        }
         open &= !killed(&decoded.instruction);
         if open == 0 {
             return needed;

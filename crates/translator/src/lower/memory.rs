@@ -7,9 +7,9 @@ use super::block::{Cold, Lowering};
 use super::decode::Decoded;
 use crate::cpu::Cpu;
 use crate::emit::asm::{Mem, Reg, T0, T1, cond};
-use crate::mmu::table::{LOOKUP_SHIFT, LOOKUPS, Lookup};
+use crate::mmu::table::{LOOKUP_SHIFT, Lookup, lookups};
 use crate::mmu::{Access, view};
-use crate::runtime::thunks::{Exit, gpr, segment_base};
+use crate::runtime::thunks::{Exit, segment_base};
 use x86::address::{PAGE_SHIFT, PAGE_SIZE};
 use x86::segment::{FS, GS};
 
@@ -42,15 +42,8 @@ impl Lowering {
         let bare = base == Register::None && index == Register::None;
         let narrow = base.size() == 4 || index.size() == 4 || (bare && instruction.memory_displ_size() == 4);
         let disp = instruction.memory_displacement64() as i32;
-        let operand = |register: Register, asm: &mut crate::emit::asm::Asm| {
-            let number = number(register);
-            if number == T0 || number == T1 {
-                asm.load(number, Mem::gs(gpr(usize::from(number))));
-            }
-            number
-        };
-        let base = (base != Register::None).then(|| operand(base, &mut self.asm));
-        let index = (index != Register::None).then(|| operand(index, &mut self.asm));
+        let base = self.address_register(base);
+        let index = self.address_register(index);
         let scale = instruction.memory_index_scale().trailing_zeros() as u8;
         match (base, index, disp) {
             (Some(base), None, 0) if narrow => self.asm.mov32(to, base),
@@ -65,6 +58,15 @@ impl Lowering {
         }
     }
 
+    /// The host register that has a register of an address; `None` for none.
+    fn address_register(&mut self, register: Register) -> Option<Reg> {
+        let number = (register != Register::None).then(|| number(register))?;
+        if number == T0 || number == T1 {
+            self.load_guest(number);
+        }
+        Some(number)
+    }
+
     /// `to` = a linear address near the code: built in, or relative to the page that the code runs in.
     pub(super) fn code_address(&mut self, to: Reg, address: u64) {
         if self.is_absolute() {
@@ -76,10 +78,29 @@ impl Lowering {
         }
     }
 
-    /// Turns the guest address in `address` into a host address that is good for `size` bytes; clobbers `index` and the
-    /// flags. Whoever calls has put live flags aside.
+    /// Before a memory operand is reached: a look-up destroys the flags.
+    pub(super) fn before_reach(&mut self, decoded: &Decoded) {
+        if !self.mode.windows {
+            self.spill_if_live(decoded);
+        }
+    }
+
+    /// Turns the guest address in `address` into a host address that is good for `size` bytes; clobbers `index` and, if it
+    /// has to look it up, the flags ([`Lowering::before_reach`]).
+    pub(super) fn reach(&mut self, access: Access, size: u32, address: Reg, index: Reg) {
+        if self.mode.windows {
+            self.window_of(index, address);
+            self.asm.lea(address, Mem { base: Some(address), index: Some((index, 0)), disp: 0, gs: false });
+        } else {
+            self.look_up(access, size, address, index);
+        }
+    }
+
+    /// The same by the look-up table, which says whether the whole of it may be accessed before anything is. Destroys the
+    /// flags; whoever calls has put live ones aside.
     pub(super) fn look_up(&mut self, access: Access, size: u32, address: Reg, index: Reg) {
         let table = view::lookup_offset(self.ring());
+        let mask = lookups(self.ring()) as u32 - 1;
         let (field, exit) = match access {
             Access::Write => (offset_of!(Lookup, write), Exit::Write),
             _ => (offset_of!(Lookup, read), Exit::Read),
@@ -87,7 +108,7 @@ impl Lowering {
         let tag = table + field;
         let asm = &mut self.asm;
         asm.rorx(index, address, (PAGE_SHIFT - LOOKUP_SHIFT) as u8);
-        asm.and_imm32(index, (LOOKUPS as u32 - 1) << LOOKUP_SHIFT);
+        asm.and_imm32(index, mask << LOOKUP_SHIFT);
         asm.xor_mem(address, Mem::gs_base(index, tag));
         asm.cmp_imm(address, PAGE_SIZE as i32 - size as i32);
         let from = asm.jcc(cond::A);
@@ -96,7 +117,15 @@ impl Lowering {
         self.cold.push(Cold::Slow { from, exit, address, index, tag, retry, flags });
     }
 
-    /// The look-up of an instruction's own memory operand.
+    /// `address` = host address of an instruction's own memory operand.
+    pub(super) fn reach_operand(&mut self, decoded: &Decoded, size: u32, access: Access, address: Reg) {
+        self.before_reach(decoded);
+        self.effective_address(&decoded.instruction, address);
+        let index = if address == T0 { T1 } else { T0 };
+        self.reach(access, size, address, index);
+    }
+
+    /// The same, always by look-up: the instruction itself will not fault.
     pub(super) fn look_up_operand(&mut self, decoded: &Decoded, size: u32, access: Access, address: Reg) {
         self.spill_if_live(decoded);
         self.effective_address(&decoded.instruction, address);

@@ -12,18 +12,26 @@ use x86::reg::{RBP, RSP};
 use crate::cpu::Cpu;
 
 impl Lowering {
-    /// T0 = host address of the 8 bytes below the stack pointer.
-    pub(super) fn look_up_push(&mut self, decoded: &Decoded) {
+    /// The 8 bytes below the stack pointer, by way of T0; T1 is clobbered.
+    pub(super) fn reach_push(&mut self, decoded: &Decoded) -> Mem {
+        if self.mode.windows {
+            return self.windowed_stack(-8);
+        }
         self.spill_if_live(decoded);
         self.asm.lea(T0, Mem::base(RSP as Reg, -8));
         self.look_up(Access::Write, 8, T0, T1);
+        Mem::base(T0, 0)
     }
 
-    /// T0 = host address of the 8 bytes at the stack pointer.
-    pub(super) fn look_up_pop(&mut self, decoded: &Decoded) {
+    /// The 8 bytes at the stack pointer, by way of T0; T1 is clobbered.
+    pub(super) fn reach_pop(&mut self, decoded: &Decoded) -> Mem {
+        if self.mode.windows {
+            return self.windowed_stack(0);
+        }
         self.spill_if_live(decoded);
         self.asm.mov(T0, RSP as Reg);
         self.look_up(Access::Read, 8, T0, T1);
+        Mem::base(T0, 0)
     }
 
     /// RSP += distance.
@@ -34,20 +42,22 @@ impl Lowering {
     pub(super) fn push(&mut self, decoded: &Decoded) {
         let instruction = &decoded.instruction;
         if instruction.op0_kind() == OpKind::Memory {
-            self.look_up_operand(decoded, 8, Access::Read, T0);
+            self.reach_operand(decoded, 8, Access::Read, T0);
+            self.clobber_both();
             self.asm.load(T0, Mem::base(T0, 0));
             self.asm.store(Mem::gs(offset_of!(Cpu, spill)), T0);
         }
-        self.look_up_push(decoded);
-        let slot = Mem::base(T0, 0);
+        let slot = self.reach_push(decoded);
         match instruction.op0_kind() {
             OpKind::Memory => {
+                self.clobber(T1);
                 self.asm.load(T1, Mem::gs(offset_of!(Cpu, spill)));
                 self.asm.store(slot, T1);
             }
             OpKind::Register => {
                 let register = number(instruction.op0_register());
                 if register == T0 || register == T1 {
+                    self.clobber(T1);
                     self.asm.load(T1, Self::home(register));
                     self.asm.store(slot, T1);
                 } else {
@@ -61,21 +71,34 @@ impl Lowering {
 
     pub(super) fn pop(&mut self, decoded: &Decoded) {
         let register = number(decoded.instruction.op0_register());
-        self.look_up_pop(decoded);
-        self.asm.load(register, Mem::base(T0, 0));
+        let slot = self.reach_pop(decoded);
+        self.asm.load(register, slot);
         if register == T0 || register == T1 {
-            self.asm.store(Self::home(register), register);
+            self.store_guest(register);
         }
         if register != RSP as Reg {
             self.move_stack(8);
+        } else if self.mode.windows {
+            self.renew_stack_window();
         }
     }
 
     pub(super) fn leave(&mut self, decoded: &Decoded) {
+        if self.mode.windows {
+            return self.leave_by_window();
+        }
         self.spill_if_live(decoded);
         self.asm.mov(T0, RBP as Reg);
         self.look_up(Access::Read, 8, T0, T1);
         self.asm.lea(RSP as Reg, Mem::base(RBP as Reg, 8));
         self.asm.load(RBP as Reg, Mem::base(T0, 0));
+    }
+
+    fn leave_by_window(&mut self) {
+        self.window_of(T0, RBP as Reg);
+        self.asm.load(T1, Mem { base: Some(RBP as Reg), index: Some((T0, 0)), disp: 0, gs: false });
+        self.take_stack_window(T0);
+        self.asm.lea(RSP as Reg, Mem::base(RBP as Reg, 8));
+        self.asm.mov(RBP as Reg, T1);
     }
 }

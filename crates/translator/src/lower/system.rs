@@ -165,7 +165,7 @@ impl Lowering {
         let selector = Mem::gs(segment(which) + offset_of!(Segment, selector));
         let instruction = &decoded.instruction;
         if instruction.op0_kind() == OpKind::Memory {
-            self.look_up_operand(decoded, 2, Access::Write, T0);
+            self.reach_operand(decoded, 2, Access::Write, T0);
             self.asm.op_mem(0, false, &[0x0f, 0xb7], T1, selector); // movzx
             self.asm.op_mem(0x66, false, &[0x89], T1, Mem::base(T0, 0));
             return;
@@ -236,9 +236,9 @@ impl Lowering {
 
     fn push_flags(&mut self, decoded: &Decoded) {
         self.spill_for_table();
-        self.look_up_push(decoded);
+        let slot = self.reach_push(decoded);
         Self::gather_flags(&mut self.asm);
-        self.asm.store(Mem::base(T0, 0), T1);
+        self.asm.store(slot, T1);
         self.move_stack(-8);
     }
 
@@ -284,6 +284,7 @@ impl Lowering {
         asm.raw(&[0x41, 0x83, 0xca, 3]); // or r10d, 3
         Self::load_flat(asm, CODE_64 | DPL_3, STACK | DPL_3, -8);
         self.call_for_attention();
+        self.renew_stack_window();
         self.asm.mov(T0, RCX as Reg);
         self.flags = FlagPlace::Spilled;
         self.go_to(Ring::User);

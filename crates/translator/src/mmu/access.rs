@@ -27,6 +27,7 @@ impl Mmu {
         access: Access,
         privilege: Privilege,
     ) -> Result<Gpa, Exception> {
+        self.learn_window(address, privilege);
         let ring = if privilege == Privilege::User { Ring::User } else { Ring::Supervisor };
         let (_, entry) = self.entry(ring, address);
         let hit = match access {
@@ -62,7 +63,7 @@ impl Mmu {
         if ring == Ring::Supervisor && translation.user && cpu.is_paging() && cpu.cr4 & CR4_SMAP != 0 {
             return;
         }
-        let index = super::table::index(address);
+        let index = super::table::index(ring, address);
         let tag = address.page_start().0;
         let writable = translation.writable && translation.dirty && !self.ram.watch().is_code(page.frame());
         let entry = Lookup {
@@ -72,15 +73,12 @@ impl Mmu {
             frame: page.0 | if translation.global { GLOBAL } else { 0 },
         };
         self.views.lookups(self.current, ring)[index] = entry;
-        let slot = &mut self.slots[self.current];
-        slot.filled[ring as usize].push(index as u16);
-        if (13..32).contains(&translation.page_shift) {
-            slot.large.insert((translation.page_shift, address.0 >> translation.page_shift));
-        }
-        if slot.filled[ring as usize].len() > 8 * super::table::LOOKUPS {
-            slot.filled[ring as usize].sort_unstable();
-            slot.filled[ring as usize].dedup();
-        }
+        let filled = match ring {
+            Ring::User => &mut self.slots[self.current].user,
+            Ring::Supervisor if translation.global => &mut self.global,
+            Ring::Supervisor => &mut self.local,
+        };
+        filled.note(index, address, translation.page_shift);
     }
 
     /// Reads RAM or MMIO, across pages, or faults before anything was read.

@@ -1,6 +1,6 @@
 //! Forgetting translations: address-space switches, INVLPG, INVPCID, and frames that begin to hold translated code.
-use super::table::{Lookup, RINGS, empty_tag};
-use super::{MappingChange, Mmu};
+use super::table::{Lookup, Ring, empty_tag, index};
+use super::{Filled, MappingChange, Mmu};
 use crate::cpu::Cpu;
 use x86::Gva;
 use x86::address::PAGE_SHIFT;
@@ -11,13 +11,73 @@ fn pcid_of(cpu: &Cpu) -> u16 {
     if cpu.cr4 & CR4_PCIDE != 0 { (cpu.cr3 & CR3_PCID) as u16 } else { 0 }
 }
 
+/// Entries that [`Filled`] remembers before it looks for repetitions.
+const INDICES: usize = 1 << 15;
+
+impl Filled {
+    /// An entry was filled.
+    pub(super) fn note(&mut self, index: usize, address: Gva, page_shift: u32) {
+        self.note_size(address, page_shift);
+        self.indices.push(index as u16);
+        if self.indices.len() > INDICES {
+            self.indices.sort_unstable();
+            self.indices.dedup();
+        }
+    }
+
+    /// A page of this size is known.
+    pub(super) fn note_size(&mut self, address: Gva, page_shift: u32) {
+        if (13..32).contains(&page_shift) {
+            self.large.insert((page_shift, address.0 >> page_shift));
+        }
+    }
+
+    fn is_empty(&self) -> bool {
+        self.indices.is_empty() && self.large.is_empty()
+    }
+
+    /// Empties the entries that go.
+    fn clear(&mut self, table: &mut [Lookup], goes: impl Fn(&Lookup) -> bool) {
+        self.indices.retain(|index| {
+            let index = usize::from(*index);
+            if table[index].is_empty(index) {
+                return false;
+            }
+            let gone = goes(&table[index]);
+            if gone {
+                table[index] = Lookup::empty(index);
+            }
+            !gone
+        });
+    }
+
+    /// The size of the large page that an address lies in, if it does; forgotten by this.
+    fn take_large(&mut self, address: Gva) -> Option<u32> {
+        [22, 21, 30].into_iter().filter(|shift| self.large.remove(&(*shift, address.0 >> shift))).max()
+    }
+
+    /// Forgets one page, or all of a large one.
+    fn clear_page(&mut self, table: &mut [Lookup], ring: Ring, address: Gva, large: Option<u32>) {
+        if let Some(shift) = large {
+            self.clear(table, |entry| entry.read >> shift == address.0 >> shift);
+            return;
+        }
+        let index = index(ring, address);
+        if table[index].can_read(address) {
+            table[index] = Lookup::empty(index);
+        }
+    }
+}
+
 impl Mmu {
     /// Forgets everything, globals too (changes of CR0.PG or WP, CR4.PGE, PSE, PAE, SMEP, SMAP or PCIDE, EFER.NXE; INVPCID
     /// type 2).
     pub fn flush_all(&mut self) {
         self.counters.flushes += 1;
+        self.clear_supervisor(true);
         for view in 0..self.slots.len() {
-            self.clear_view(view, |_| true);
+            self.clear_user(view, |_| true);
+            self.flush_windows(view);
         }
         self.changes.push(MappingChange::All);
     }
@@ -27,6 +87,7 @@ impl Mmu {
     pub fn switch_address_space(&mut self, cpu: &Cpu, flush: bool) {
         self.counters.switches += 1;
         self.clock += 1;
+        self.clear_supervisor(false);
         let pcid = pcid_of(cpu);
         match self.slots.iter().position(|slot| slot.pcid == Some(pcid)) {
             Some(view) => {
@@ -41,9 +102,11 @@ impl Mmu {
                 self.current = view;
                 self.slots[view].pcid = Some(pcid);
                 self.flush_view(view);
+                self.forget_windows(view);
             }
         }
         self.slots[self.current].last_used = self.clock;
+        self.changes.push(MappingChange::Switch);
     }
 
     /// Forgets what is not global in the current address space.
@@ -69,20 +132,19 @@ impl Mmu {
     /// of a large one goes with the whole of it.
     pub fn flush_page(&mut self, address: Gva) {
         self.counters.page_flushes += 1;
+        let table = self.views.lookups(0, Ring::Supervisor);
+        for filled in [&mut self.global, &mut self.local] {
+            let large = filled.take_large(address);
+            filled.clear_page(table, Ring::Supervisor, address, large);
+        }
         for view in 0..self.slots.len() {
             let slot = &mut self.slots[view];
-            if slot.filled.iter().all(Vec::is_empty) {
+            if slot.user.is_empty() && slot.heat.is_empty() {
                 continue;
             }
-            let large = [22, 21, 30]
-                .into_iter()
-                .filter(|shift| slot.large.remove(&(*shift, address.0 >> shift)))
-                .max();
-            if let Some(shift) = large {
-                self.clear_view(view, |entry| entry.read >> shift == address.0 >> shift);
-            } else {
-                self.clear_page(view, address);
-            }
+            let large = slot.user.take_large(address);
+            slot.user.clear_page(self.views.lookups(view, Ring::User), Ring::User, address, large);
+            self.flush_window_page(view, address, large);
         }
         self.changes.push(MappingChange::Page(address));
     }
@@ -90,57 +152,47 @@ impl Mmu {
     /// Takes the right to write in line from every mapping of a frame, because it is about to hold translated code.
     pub fn protect_frame(&mut self, frame: u64) {
         let gpa = frame << PAGE_SHIFT;
-        for view in 0..self.slots.len() {
-            for ring in RINGS {
-                let filled = std::mem::take(&mut self.slots[view].filled[ring as usize]);
-                let table = self.views.lookups(view, ring);
-                for index in filled.iter().map(|index| usize::from(*index)) {
-                    if table[index].gpa() == gpa && !table[index].is_empty(index) {
-                        table[index].write = empty_tag(index);
-                    }
+        self.protect_windows(frame);
+        let protect = |table: &mut [Lookup], filled: &Filled| {
+            for index in filled.indices.iter().map(|index| usize::from(*index)) {
+                if table[index].gpa() == gpa && !table[index].is_empty(index) {
+                    table[index].write = empty_tag(index);
                 }
-                self.slots[view].filled[ring as usize] = filled;
             }
+        };
+        let supervisor = self.views.lookups(0, Ring::Supervisor);
+        protect(supervisor, &self.global);
+        protect(supervisor, &self.local);
+        for (view, slot) in self.slots.iter().enumerate() {
+            protect(self.views.lookups(view, Ring::User), &slot.user);
         }
     }
 
     fn flush_view(&mut self, view: usize) {
         self.counters.flushes += 1;
-        self.clear_view(view, |entry| !entry.is_global());
+        self.clear_supervisor(false);
+        self.clear_user(view, |entry| !entry.is_global());
+        self.flush_windows(view);
         self.changes.push(MappingChange::NonGlobal { view });
     }
 
-    fn clear_page(&mut self, view: usize, address: Gva) {
-        let index = super::table::index(address);
-        for ring in RINGS {
-            let entry = &mut self.views.lookups(view, ring)[index];
-            if entry.can_read(address) {
-                *entry = Lookup::empty(index);
-            }
+    /// Empties the look-up table of supervisor code, but for what holds in every address space unless `globals_too`.
+    fn clear_supervisor(&mut self, globals_too: bool) {
+        let table = self.views.lookups(0, Ring::Supervisor);
+        self.local.clear(table, |entry| !entry.is_global());
+        self.local.indices.clear();
+        self.local.large.clear();
+        if globals_too {
+            self.global.clear(table, |_| true);
+            self.global.large.clear();
         }
     }
 
-    fn clear_view(&mut self, view: usize, goes: impl Fn(&Lookup) -> bool) {
-        let mut keeps_some = false;
-        for ring in RINGS {
-            let mut filled = std::mem::take(&mut self.slots[view].filled[ring as usize]);
-            let table = self.views.lookups(view, ring);
-            filled.retain(|index| {
-                let index = usize::from(*index);
-                if table[index].is_empty(index) {
-                    return false;
-                }
-                let gone = goes(&table[index]);
-                if gone {
-                    table[index] = Lookup::empty(index);
-                }
-                !gone
-            });
-            keeps_some |= !filled.is_empty();
-            self.slots[view].filled[ring as usize] = filled;
-        }
-        if !keeps_some {
-            self.slots[view].large.clear();
+    fn clear_user(&mut self, view: usize, goes: impl Fn(&Lookup) -> bool) {
+        let slot = &mut self.slots[view];
+        slot.user.clear(self.views.lookups(view, Ring::User), goes);
+        if slot.user.indices.is_empty() && slot.heat.is_empty() {
+            slot.user.large.clear();
         }
     }
 }

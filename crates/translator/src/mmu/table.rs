@@ -6,16 +6,21 @@
 use x86::Gva;
 use x86::address::{PAGE_OFFSET, PAGE_SHIFT};
 
-/// Entries of one look-up table; a power of two.
-pub const LOOKUPS: usize = 1024;
+/// Entries of the look-up table of a ring; a power of two.
+pub const fn lookups(ring: Ring) -> usize {
+    match ring {
+        Ring::Supervisor => 4096,
+        Ring::User => 1024,
+    }
+}
 /// log2 of the bytes of a [`Lookup`].
 pub const LOOKUP_SHIFT: u32 = 5;
-/// Entries of one jump table; a power of two.
-pub const JUMPS: usize = 4096;
-/// The bits of a jump's target that select its entry, as PEXT takes them.
-pub const JUMP_MASK: u64 = JUMPS as u64 - 1;
+/// Entries of one jump table: the lowest 16 bits of a target select one.
+pub const JUMPS: usize = 1 << 16;
+/// log2 of the bytes of a [`Jump`].
+pub const JUMP_SHIFT: u32 = 4;
 
-/// Which of a view's two tables: translated code of CPL 3 uses one, of CPL 0 to 2 the other.
+/// Which tables: translated code of CPL 3 uses one kind, of CPL 0 to 2 the other.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Ring {
     /// CPL 0 to 2.
@@ -44,23 +49,29 @@ pub struct Lookup {
 /// In [`Lookup::frame`]: the mapping is global.
 pub const GLOBAL: u64 = 1;
 
-/// Targets of jumps and where their translations begin. Two arrays, because an index scales by eight at most.
+/// A target of jumps and where its translation begins.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[repr(C)]
-pub struct Jumps {
-    /// Host addresses of the checked entries; empty ones lead to the runtime.
-    pub code: [u64; JUMPS],
-    /// Linear addresses of the targets.
-    pub target: [u64; JUMPS],
+pub struct Jump {
+    /// Linear address of the target; [`empty_target`] in an empty entry.
+    pub target: u64,
+    /// Host address of the entry for jumps through the table.
+    pub code: u64,
 }
 
 /// The entry of a jump table that a target selects.
 pub const fn jump_index(target: u64) -> usize {
-    (target & JUMP_MASK) as usize
+    target as usize & (JUMPS - 1)
+}
+
+/// The target in an empty entry: one that selects another entry. All entries but one are empty when all is zero.
+pub const fn empty_target(index: usize) -> u64 {
+    (index == 0) as u64
 }
 
 /// The entry that an address selects.
-pub const fn index(address: Gva) -> usize {
-    (address.0 >> PAGE_SHIFT) as usize & (LOOKUPS - 1)
+pub const fn index(ring: Ring, address: Gva) -> usize {
+    (address.0 >> PAGE_SHIFT) as usize & (lookups(ring) - 1)
 }
 
 /// The tag of an empty entry: a page that selects another entry.
@@ -101,11 +112,12 @@ mod tests {
 
     #[test]
     fn no_address_of_an_index_matches_its_empty_entry() {
-        for i in [0, 1, 2, 511, LOOKUPS - 1] {
+        let ring = Ring::User;
+        for i in [0, 1, 2, 511, lookups(ring) - 1] {
             let entry = Lookup::empty(i);
             for high in [0_u64, 1, 0x7ffff, 0xf_ffff_ffff] {
-                let address = Gva((high * LOOKUPS as u64 + i as u64) << PAGE_SHIFT | 0x123);
-                assert_eq!(index(address), i);
+                let address = Gva((high * lookups(ring) as u64 + i as u64) << PAGE_SHIFT | 0x123);
+                assert_eq!(index(ring, address), i);
                 assert!(!entry.can_read(address) && !entry.can_write(address));
             }
         }

@@ -1,13 +1,14 @@
 //! Views: what GS points to while translated code runs.
 //!
-//! A view is the guest's [`Cpu`] followed by the look-up and jump tables of one address space. The pages of the `Cpu` are
-//! the same memory in every view, mapped again and again, so that switching address spaces is a change of the GS base
-//! and nothing else: no table is cleared and translated code needs no extra pointer.
+//! A view is the guest's [`Cpu`], the look-up and jump tables of supervisor code, and then the tables of user code in one
+//! address space. All up to there is the same memory in every view, mapped again and again, so that switching address
+//! spaces is a change of the GS base and nothing else: no table is cleared and translated code needs no extra pointer.
 #![expect(unsafe_code, reason = "maps the state that emitted code addresses through GS")]
 use std::mem::size_of;
 use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
 
-use super::table::{Jumps, LOOKUPS, Lookup, Ring};
+use super::table::{JUMPS, Jump, Lookup, RINGS, Ring, empty_target, lookups};
+use super::window::{self, WINDOWS};
 use crate::cpu::Cpu;
 
 /// How many address spaces keep their tables.
@@ -15,18 +16,27 @@ pub const VIEWS: usize = 8;
 
 const PAGE: usize = 4096;
 const STATE_BYTES: usize = size_of::<Cpu>().next_multiple_of(PAGE);
-const LOOKUP_BYTES: usize = LOOKUPS * size_of::<Lookup>();
-const JUMP_BYTES: usize = size_of::<Jumps>();
+const JUMP_BYTES: usize = JUMPS * size_of::<Jump>();
 
+const fn lookup_bytes(ring: Ring) -> usize {
+    lookups(ring) * size_of::<Lookup>()
+}
 /// Offset in a view of the look-up table of a ring.
 pub const fn lookup_offset(ring: Ring) -> usize {
-    STATE_BYTES + ring as usize * LOOKUP_BYTES
+    match ring {
+        Ring::Supervisor => STATE_BYTES,
+        Ring::User => SHARED_BYTES,
+    }
 }
 /// Offset in a view of the jump table of a ring.
 pub const fn jump_offset(ring: Ring) -> usize {
-    STATE_BYTES + 2 * LOOKUP_BYTES + ring as usize * JUMP_BYTES
+    lookup_offset(ring) + lookup_bytes(ring)
 }
-const VIEW_BYTES: usize = STATE_BYTES + 2 * LOOKUP_BYTES + 2 * JUMP_BYTES;
+/// What all views have in common.
+const SHARED_BYTES: usize = STATE_BYTES + lookup_bytes(Ring::Supervisor) + JUMP_BYTES;
+/// Offset in a view of the table of window deltas.
+pub const WINDOW_OFFSET: usize = jump_offset(Ring::User) + JUMP_BYTES;
+const VIEW_BYTES: usize = WINDOW_OFFSET + PAGE;
 
 /// The views of one vCPU.
 pub struct Views {
@@ -55,7 +65,7 @@ impl Views {
         // SAFETY: fd was just created and is owned by nobody else.
         let state = unsafe { OwnedFd::from_raw_fd(fd) };
         // SAFETY: plain system call on our own descriptor.
-        if unsafe { libc::ftruncate(state.as_raw_fd(), STATE_BYTES as libc::off_t) } < 0 {
+        if unsafe { libc::ftruncate(state.as_raw_fd(), SHARED_BYTES as libc::off_t) } < 0 {
             return Err(std::io::Error::last_os_error());
         }
         let private = libc::MAP_PRIVATE | libc::MAP_ANONYMOUS | libc::MAP_NORESERVE;
@@ -73,7 +83,7 @@ impl Views {
             let placed = unsafe {
                 libc::mmap(
                     views.start(view).cast(),
-                    STATE_BYTES,
+                    SHARED_BYTES,
                     protection,
                     shared,
                     views._state.as_raw_fd(),
@@ -83,10 +93,14 @@ impl Views {
             if placed == libc::MAP_FAILED {
                 return Err(std::io::Error::last_os_error());
             }
-            for ring in super::table::RINGS {
+            for (number, delta) in views.windows(view).iter_mut().enumerate() {
+                *delta = window::nowhere(number);
+            }
+            for ring in RINGS {
                 for (index, entry) in views.lookups(view, ring).iter_mut().enumerate() {
                     *entry = Lookup::empty(index);
                 }
+                views.jumps(view, ring)[0].target = empty_target(0);
             }
         }
         Ok(views)
@@ -105,16 +119,23 @@ impl Views {
     pub fn cpu(&self) -> *mut Cpu {
         self.base.cast()
     }
-    /// The look-up table of one view and ring.
-    pub fn lookups(&mut self, view: usize, ring: Ring) -> &mut [Lookup; LOOKUPS] {
+    /// The look-up table of a ring, for user code of one view.
+    pub fn lookups(&mut self, view: usize, ring: Ring) -> &mut [Lookup] {
         // SAFETY: the table lies inside the view, is aligned (its offset is a multiple of a page) and any bytes are a
         // valid `Lookup`; `&mut self` makes the borrow exclusive, and emitted code runs only while nobody borrows.
-        unsafe { &mut *self.start(view).add(lookup_offset(ring)).cast() }
+        unsafe {
+            std::slice::from_raw_parts_mut(self.start(view).add(lookup_offset(ring)).cast(), lookups(ring))
+        }
     }
-    /// The jump table of one view and ring.
-    pub fn jumps(&mut self, view: usize, ring: Ring) -> &mut Jumps {
+    /// The deltas of the windows of one view.
+    pub fn windows(&mut self, view: usize) -> &mut [u64; WINDOWS] {
         // SAFETY: as for `lookups`.
-        unsafe { &mut *self.start(view).add(jump_offset(ring)).cast() }
+        unsafe { &mut *self.start(view).add(WINDOW_OFFSET).cast() }
+    }
+    /// The jump table of a ring, for user code of one view.
+    pub fn jumps(&mut self, view: usize, ring: Ring) -> &mut [Jump] {
+        // SAFETY: as for `lookups`.
+        unsafe { std::slice::from_raw_parts_mut(self.start(view).add(jump_offset(ring)).cast(), JUMPS) }
     }
 }
 
@@ -123,7 +144,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_view_shows_the_same_cpu_and_tables_of_its_own() {
+    fn every_view_shows_the_same_cpu_and_user_tables_of_its_own() {
         let mut views = Views::new().unwrap();
         // SAFETY: nobody else uses the views.
         unsafe { (*views.cpu()).rip = 0x1234 };
@@ -132,8 +153,10 @@ mod tests {
             // SAFETY: the GS base of a view is the address of its `Cpu`.
             assert_eq!(unsafe { (*cpu).rip }, 0x1234);
         }
-        views.jumps(1, Ring::User).code[5] = 7;
-        assert_eq!(views.jumps(0, Ring::User).code[5], 0);
-        assert_eq!(views.jumps(1, Ring::User).code[5], 7);
+        views.jumps(1, Ring::User)[5].code = 7;
+        assert_eq!(views.jumps(0, Ring::User)[5].code, 0);
+        assert_eq!(views.jumps(1, Ring::User)[5].code, 7);
+        views.jumps(1, Ring::Supervisor)[5].code = 8;
+        assert_eq!(views.jumps(0, Ring::Supervisor)[5].code, 8);
     }
 }

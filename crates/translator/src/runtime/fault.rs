@@ -7,6 +7,7 @@ use std::sync::Once;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use crate::cpu::Cpu;
+use crate::mmu::Mmu;
 
 /// Code buffers whose faults are the guest's: start, end, and the fault thunk ([`CALLED`] for stubs that Rust calls). Zero
 /// where free.
@@ -32,6 +33,27 @@ thread_local! {
     static RESUME: Cell<u64> = const { Cell::new(0) };
     /// The vector of the host exception that it raised.
     static CAUGHT: Cell<Option<u8>> = const { Cell::new(None) };
+}
+
+thread_local! {
+    /// The MMU of the CPU that runs on this thread.
+    static MMU: Cell<*mut Mmu> = const { Cell::new(std::ptr::null_mut()) };
+}
+
+/// Runs translated code; faults in windows are served by `mmu` ([`Mmu::serve_window_fault`]) while it runs.
+pub fn with_windows(mmu: *mut Mmu, run: impl FnOnce()) {
+    MMU.set(mmu);
+    run();
+    MMU.set(std::ptr::null_mut());
+}
+
+/// Whether a page fault was a window's, and the page is there now.
+fn serve_window(address: u64, write: bool) -> bool {
+    // SAFETY: the pointer is set only while translated code runs on this thread, and while it does nobody borrows the
+    // MMU; what is done here is what a helper called by translated code would do.
+    let Some(mmu) = (unsafe { MMU.get().as_mut() }) else { return false };
+    let cpu = super::cpu_apart(mmu);
+    mmu.serve_window_fault(cpu, address, write)
 }
 
 /// Calls code of a range that was registered with [`CALLED`]. A host exception inside goes on at `resume`, an address in
@@ -125,6 +147,17 @@ unsafe extern "C" fn handler(signal: libc::c_int, info: *mut libc::siginfo_t, co
     };
     let trap = registers[libc::REG_TRAPNO as usize] as u64;
     let thunk = range.thunk.load(Ordering::Relaxed);
+    /// In a page fault's error code: the access was a write (SDM 3A §4.7).
+    const WRITE: i64 = 2;
+    if trap == u64::from(x86::exception::vector::PF)
+        && thunk != CALLED
+        && serve_window(
+            registers[libc::REG_CR2 as usize] as u64,
+            registers[libc::REG_ERR as usize] & WRITE != 0,
+        )
+    {
+        return;
+    }
     if thunk == CALLED {
         CAUGHT.set(Some(trap as u8));
         registers[libc::REG_RIP as usize] = RESUME.get() as i64;

@@ -10,7 +10,7 @@ pub fn missing() -> Option<&'static str> {
     let user_bases = unsafe { libc::getauxval(libc::AT_HWCAP2) } & HWCAP2_FSGSBASE != 0;
     let needs = [
         (
-            "BMI2 (RORX, PEXT, SHRX; Intel since Haswell, AMD since Excavator)",
+            "BMI2 (RORX, SHRX; Intel since Haswell, AMD since Excavator)",
             std::arch::is_x86_feature_detected!("bmi2"),
         ),
         ("XSAVE", std::arch::is_x86_feature_detected!("xsave")),

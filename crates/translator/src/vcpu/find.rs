@@ -4,7 +4,7 @@ use x86::address::{PAGE_OFFSET, PAGE_SHIFT, PAGE_SIZE};
 use x86::{Exception, Gva};
 
 use super::statistics::Phase;
-use super::{BtVcpu, Next};
+use super::{BtVcpu, Next, perf_map};
 use crate::cache::blocks::{Block, BlockId, CodeMode};
 use crate::lower::block::{Lowering, Source};
 use crate::mmu::{Access, Privilege};
@@ -104,6 +104,9 @@ impl BtVcpu {
             self.unmark_bare(gpa >> PAGE_SHIFT);
             return None;
         };
+        if self.config.perf_map {
+            perf_map::add(&block, rip);
+        }
         self.statistics.translated(block.instructions);
         Some(self.blocks.add(block).0)
     }

@@ -5,8 +5,8 @@ use x86::address::{PAGE_OFFSET, PAGE_SHIFT, PAGE_SIZE};
 
 use super::BtVcpu;
 use crate::cache::blocks::BlockId;
-use crate::mmu::table::{RINGS, Ring};
-use crate::mmu::{Access, MappingChange, Privilege, view};
+use crate::mmu::{Access, MappingChange, Privilege};
+use crate::runtime::thunks::Exit;
 
 impl BtVcpu {
     /// Whether [`BtVcpu::follow_changes`] has something to do.
@@ -28,6 +28,11 @@ impl BtVcpu {
                 MappingChange::Page(address) => self.follow_page(address),
                 MappingChange::NonGlobal { view } => self.follow_non_global(view),
                 MappingChange::All => self.follow_all(),
+                MappingChange::Switch => self.follow_supervisor_change(),
+                // The same targets lead to other blocks now.
+                MappingChange::Windows { view } => {
+                    self.jumps.clear_user(&mut self.mmu, view);
+                }
             }
         }
     }
@@ -36,9 +41,9 @@ impl BtVcpu {
         let (mut patches, mut bare) = (Vec::new(), Vec::new());
         for id in dead {
             self.blocks.kill(*id, &mut patches, &mut bare);
-            let block = self.blocks.get(*id);
-            let ring = if block.key.mode.user { Ring::User } else { Ring::Supervisor };
-            self.jumps.forget_code(&mut self.mmu, ring, block.key.gpa & PAGE_OFFSET, block.checked);
+            // Jump tables may still lead there: it goes on to the runtime.
+            let checked = self.blocks.get(*id).checked;
+            self.buffer.patch_jump(checked, self.thunks.exit(Exit::Jump));
         }
         for (place, target) in patches {
             self.buffer.patch_relative(place, target);
@@ -54,13 +59,8 @@ impl BtVcpu {
         let page = address.page_start().0;
         // A block across a page end belongs to the page before, too.
         let before = page.wrapping_sub(PAGE_SIZE);
-        for view in 0..view::VIEWS {
-            for ring in RINGS {
-                self.jumps.clear(&mut self.mmu, view, ring, |target, _| {
-                    let of = target & !PAGE_OFFSET;
-                    of == page || of == before
-                });
-            }
+        for page in [page, before] {
+            self.jumps.clear_page(&mut self.mmu, page);
         }
         if let Some(frame) = self.jumps.supervisor_frame(page) {
             self.check_supervisor_page(page, frame);
@@ -69,11 +69,14 @@ impl BtVcpu {
 
     fn follow_non_global(&mut self, view: usize) {
         self.fetches.clear();
-        self.jumps.clear(&mut self.mmu, view, Ring::User, |_, _| true);
+        self.jumps.clear_user(&mut self.mmu, view);
+        self.follow_supervisor_change();
+    }
+
+    /// Supervisor code that is not mapped globally may be something else now.
+    fn follow_supervisor_change(&mut self) {
         if self.jumps.has_non_global() {
-            for view in 0..view::VIEWS {
-                self.jumps.clear(&mut self.mmu, view, Ring::Supervisor, |_, _| true);
-            }
+            self.jumps.clear_supervisor(&mut self.mmu);
             for (page, frame) in self.jumps.supervisor_pages(false) {
                 self.check_supervisor_page(page, frame);
             }

@@ -1,52 +1,84 @@
 //! Keeping jump tables and the mappings of linked supervisor code true.
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
-use crate::mmu::table::{JUMPS, RINGS, Ring, jump_index};
+use crate::mmu::table::{JUMPS, Jump, Ring, empty_target, jump_index};
 use crate::mmu::{Mmu, view};
+use x86::address::PAGE_SHIFT;
 
 /// What is known beside the tables themselves.
 pub struct JumpTables {
-    /// What an empty entry leads to.
-    empty: u64,
-    /// Entries in use, by view and ring; may repeat.
-    filled: Vec<[Vec<u16>; 2]>,
+    /// Supervisor code's table, which all views share.
+    supervisor_table: Targets,
+    /// User code's tables, by view.
+    user_tables: Vec<Targets>,
     /// Linear pages of supervisor code that was translated: the frame, and whether the mapping is global.
     supervisor: HashMap<u64, (u64, bool)>,
     non_global: usize,
 }
 
-impl JumpTables {
-    pub(super) fn new(empty: u64) -> Self {
-        let filled = (0..view::VIEWS).map(|_| [Vec::new(), Vec::new()]).collect();
-        Self { empty, filled, supervisor: HashMap::new(), non_global: 0 }
+/// What is in one jump table.
+#[derive(Default)]
+struct Targets {
+    /// Entries in use; may repeat.
+    filled: Vec<u16>,
+    /// Linear pages (cut to 16 bits) that targets lie in, or lay in once.
+    pages: HashSet<u16>,
+}
+
+impl Targets {
+    fn fill(&mut self, table: &mut [Jump], target: u64, code: u64) {
+        let index = jump_index(target);
+        table[index] = Jump { target, code };
+        self.pages.insert((target >> PAGE_SHIFT) as u16);
+        self.filled.push(index as u16);
+        if self.filled.len() > JUMPS {
+            self.filled.sort_unstable();
+            self.filled.dedup();
+        }
     }
 
-    /// Empties every table, whatever is in it.
-    pub(super) fn reset(&mut self, mmu: &mut Mmu) {
-        for view in 0..view::VIEWS {
-            for ring in RINGS {
-                let table = mmu.views_mut().jumps(view, ring);
-                table.code = [self.empty; JUMPS];
-                table.target = [u64::MAX; JUMPS];
-                self.filled[view][ring as usize].clear();
-            }
+    fn clear(&mut self, table: &mut [Jump]) {
+        for index in self.filled.drain(..).map(usize::from) {
+            table[index].target = empty_target(index);
         }
+        self.pages.clear();
+    }
+
+    fn clear_page(&mut self, table: &mut [Jump], page: u64) {
+        if !self.pages.remove(&((page >> PAGE_SHIFT) as u16)) {
+            return;
+        }
+        self.filled.retain(|index| {
+            let index = usize::from(*index);
+            let gone = (table[index].target ^ page) >> PAGE_SHIFT & 0xffff == 0;
+            if gone {
+                table[index].target = empty_target(index);
+            }
+            !gone
+        });
+    }
+}
+
+impl JumpTables {
+    pub(super) fn new() -> Self {
+        let user_tables = (0..view::VIEWS).map(|_| Targets::default()).collect();
+        Self { supervisor_table: Targets::default(), user_tables, supervisor: HashMap::new(), non_global: 0 }
+    }
+
+    /// Empties every table, and forgets supervisor code.
+    pub(super) fn reset(&mut self, mmu: &mut Mmu) {
+        self.clear_all(mmu);
         self.supervisor.clear();
         self.non_global = 0;
     }
 
     /// Enters a jump target of the running address space.
     pub(super) fn fill(&mut self, mmu: &mut Mmu, user: bool, target: u64, code: u64) {
-        let (view, ring) = (mmu.current_view(), if user { Ring::User } else { Ring::Supervisor });
-        let index = jump_index(target);
-        let table = mmu.views_mut().jumps(view, ring);
-        table.code[index] = code;
-        table.target[index] = target;
-        let filled = &mut self.filled[view][ring as usize];
-        filled.push(index as u16);
-        if filled.len() > 4 * JUMPS {
-            filled.sort_unstable();
-            filled.dedup();
+        let view = mmu.current_view();
+        if user {
+            self.user_tables[view].fill(mmu.views_mut().jumps(view, Ring::User), target, code);
+        } else {
+            self.supervisor_table.fill(mmu.views_mut().jumps(view, Ring::Supervisor), target, code);
         }
     }
 
@@ -81,41 +113,29 @@ impl JumpTables {
         }
     }
 
-    /// Empties the entries of one ring of one view that `goes` says.
-    pub(super) fn clear(&mut self, mmu: &mut Mmu, view: usize, ring: Ring, goes: impl Fn(u64, u64) -> bool) {
-        let mut filled = std::mem::take(&mut self.filled[view][ring as usize]);
-        let table = mmu.views_mut().jumps(view, ring);
-        let empty = self.empty;
-        filled.retain(|index| {
-            let index = usize::from(*index);
-            let gone = table.code[index] == empty || goes(table.target[index], table.code[index]);
-            if gone {
-                table.code[index] = empty;
-                table.target[index] = u64::MAX;
-            }
-            !gone
-        });
-        self.filled[view][ring as usize] = filled;
+    /// Empties the table of user code in one view.
+    pub(super) fn clear_user(&mut self, mmu: &mut Mmu, view: usize) {
+        self.user_tables[view].clear(mmu.views_mut().jumps(view, Ring::User));
     }
 
-    /// Empties every entry in use.
+    /// Empties the table of supervisor code.
+    pub(super) fn clear_supervisor(&mut self, mmu: &mut Mmu) {
+        self.supervisor_table.clear(mmu.views_mut().jumps(0, Ring::Supervisor));
+    }
+
+    /// Empties every table.
     pub(super) fn clear_all(&mut self, mmu: &mut Mmu) {
+        self.clear_supervisor(mmu);
         for view in 0..view::VIEWS {
-            for ring in RINGS {
-                self.clear(mmu, view, ring, |_, _| true);
-            }
+            self.clear_user(mmu, view);
         }
     }
 
-    /// Empties the entries that lead to `code`, the checked entry of a block whose first byte has this page offset.
-    pub(super) fn forget_code(&mut self, mmu: &mut Mmu, ring: Ring, page_offset: u64, code: u64) {
-        let index = jump_index(page_offset);
-        for view in 0..view::VIEWS {
-            let table = mmu.views_mut().jumps(view, ring);
-            if table.code[index] == code {
-                table.code[index] = self.empty;
-                table.target[index] = u64::MAX;
-            }
+    /// Empties the entries of one linear page in every address space.
+    pub(super) fn clear_page(&mut self, mmu: &mut Mmu, page: u64) {
+        self.supervisor_table.clear_page(mmu.views_mut().jumps(0, Ring::Supervisor), page);
+        for (view, targets) in self.user_tables.iter_mut().enumerate() {
+            targets.clear_page(mmu.views_mut().jumps(view, Ring::User), page);
         }
     }
 }

@@ -118,7 +118,7 @@ impl Statistics {
             ("exceptions", self.exceptions),
             ("waiting loops that gave way", self.yields),
             ("exits: link", self.exits[0]),
-            ("exits: jump table miss", self.exits[1]),
+            ("exits: jump table miss", self.exits[1] + self.exits[7]),
             ("exits: attention", self.exits[2]),
             ("exits: interpret", self.exits[3]),
             ("exits: read miss", self.exits[4]),
@@ -128,6 +128,9 @@ impl Statistics {
             ("page flushes", counters.page_flushes),
             ("flushes", counters.flushes),
             ("address space switches", counters.switches),
+            ("address spaces with windows", counters.spaces_opened),
+            ("pages shown in windows", counters.window_faults),
+            ("pages in windows", mmu.window_pages() as u64),
         ];
         let times = [
             ("time in translated code, us", self.microseconds(Phase::Translated)),

@@ -102,11 +102,13 @@ impl Machine {
     pub fn real(code: &[u8]) -> Self {
         let ram = GuestRam::new(RAM).unwrap();
         let config = Config {
+            windows: crate::WindowPolicy::Never,
             code_cache_bytes: 1 << 20,
             tsc: TscModel { frequency_hz: 1_000_000_000, offset: 0 },
             cpu_index: 0,
             cpu_count: 1,
             interpret_only: true,
+            perf_map: false,
             timed: false,
         };
         let model = CpuidModel::new(&config);

@@ -1,0 +1,179 @@
+//! Memory operands of code that reaches memory through windows ([`crate::mmu::window`]): the delta of the window is found
+//! by the address itself, without a comparison and without touching the flags.
+//!
+//! [`Cpu::stack_window`] holds the delta of the window that RSP lies in, or has left by so little that an access still
+//! falls into the guard around it. Hence an instruction that moves RSP anywhere renews it; one that moves it by a small
+//! constant need not, if its block also accesses the stack near RSP: then RSP cannot creep past the guard unseen.
+use std::mem::offset_of;
+
+use iced_x86::{Instruction, Mnemonic, OpKind, Register};
+
+use super::block::Lowering;
+use super::decode::{Decoded, Way};
+use super::memory::number;
+use super::scratch::Holds;
+use crate::cpu::Cpu;
+use crate::emit::asm::{Mem, Reg, T0, T1};
+use crate::emit::rewrite::Operand;
+use crate::mmu::view::WINDOW_OFFSET;
+use crate::mmu::window::WINDOW_SHIFT;
+use x86::reg::RSP;
+
+const STACK_WINDOW: usize = offset_of!(Cpu, stack_window);
+/// The furthest that counts as near the stack pointer, and the largest step that counts as small.
+const NEAR: i64 = 1 << 16;
+
+impl Lowering {
+    /// `delta` = what is added to the linear address in `address` to make a host address.
+    pub(super) fn window_of(&mut self, delta: Reg, address: Reg) {
+        self.asm.rorx(delta, address, WINDOW_SHIFT as u8);
+        self.asm.op_reg(false, &[0x0f, 0xb6], delta, delta); // movzx
+        self.asm.load(delta, Mem::gs_index8(delta, WINDOW_OFFSET));
+    }
+
+    /// The 8 bytes at a small distance from the stack pointer, by way of T0.
+    pub(super) fn windowed_stack(&mut self, distance: i32) -> Mem {
+        self.hold_delta(T0, RSP as Reg);
+        Mem { base: Some(RSP as Reg), index: Some((T0, 0)), disp: distance, gs: false }
+    }
+
+    /// RSP is somewhere else now; by way of T0.
+    pub(super) fn renew_stack_window(&mut self) {
+        self.window_of(T0, RSP as Reg);
+        self.asm.store(Mem::gs(STACK_WINDOW), T0);
+        self.clobber_both();
+        self.set_holds(T0, Holds::Delta(RSP as Reg));
+    }
+
+    /// The delta in `delta` becomes that of the stack pointer's window.
+    pub(super) fn take_stack_window(&mut self, delta: Reg) {
+        self.asm.store(Mem::gs(STACK_WINDOW), delta);
+    }
+
+    /// A scratch register gets the delta of a base register's window, unless it has it already.
+    fn hold_delta(&mut self, register: Reg, base: Reg) {
+        if self.holds(register) == Holds::Delta(base) {
+            return;
+        }
+        if base == RSP as Reg {
+            self.asm.load(register, Mem::gs(STACK_WINDOW));
+        } else {
+            self.window_of(register, base);
+        }
+        self.set_holds(register, Holds::Delta(base));
+    }
+
+    /// The scratch register for the delta of a base register's window: one that has it, or else the one that is missed
+    /// least; `address` is free, `other` too unless it is `named`.
+    fn place_for_delta(&self, base: Reg, address: Reg, other: Reg, named: bool) -> Reg {
+        if named || self.holds(address) == Holds::Delta(base) {
+            return address;
+        }
+        if self.holds(other) == Holds::Delta(base) {
+            return other;
+        }
+        // T0 is where pushes and pops look for the stack's.
+        let worth = |register: Reg| match self.holds(register) {
+            Holds::Nothing => 0,
+            Holds::Guest => 2,
+            Holds::Delta(held) if held == RSP as Reg => 3,
+            Holds::Delta(_) => 1,
+        };
+        if base == RSP as Reg || worth(address) <= worth(other) { address } else { other }
+    }
+
+    /// The memory operand of an instruction that is copied. Its other operands may name `other`, if it is `named`, but not
+    /// `address`.
+    pub(super) fn windowed_operand(
+        &mut self,
+        instruction: &Instruction,
+        address: Reg,
+        other: Reg,
+        named: bool,
+    ) -> Operand {
+        if let Some(base) = plain_base(instruction) {
+            let delta = self.place_for_delta(base, address, other, named);
+            self.hold_delta(delta, base);
+            let disp = instruction.memory_displacement64() as i32;
+            return Operand { base, index: Some(delta), disp };
+        }
+        self.effective_address(instruction, address);
+        self.window_of(other, address);
+        self.clobber_both();
+        if !named {
+            return Operand { base: address, index: Some(other), disp: 0 };
+        }
+        self.asm.lea(address, Mem { base: Some(address), index: Some((other, 0)), disp: 0, gs: false });
+        Operand::at(address)
+    }
+
+    /// After an instruction that is copied: did it move the stack pointer?
+    pub(super) fn follow_stack_pointer(&mut self, instruction: &Instruction) {
+        if self.mode.windows && writes_stack_pointer(instruction) {
+            let creeps = self.anchored && is_small_step_of(instruction, RSP as Reg);
+            if !creeps {
+                self.renew_stack_window();
+            }
+        }
+    }
+}
+
+/// The base register of an operand that is nothing but a base register and a displacement.
+fn plain_base(instruction: &Instruction) -> Option<Reg> {
+    let base = instruction.memory_base();
+    let plain = base.is_gpr64()
+        && instruction.memory_index() == Register::None
+        && !matches!(instruction.memory_segment(), Register::FS | Register::GS);
+    let number = plain.then(|| number(base))?;
+    (number != T0 && number != T1).then_some(number)
+}
+
+/// Whether a block's accesses keep the stack pointer from creeping away: one of them is near it.
+pub(super) fn is_anchored(code: &[Decoded]) -> bool {
+    code.iter().any(|decoded| match decoded.way {
+        Way::Push | Way::Pop | Way::Call | Way::CallIndirect | Way::Return => true,
+        Way::CopyMemory { .. } => {
+            let instruction = &decoded.instruction;
+            let near = (instruction.memory_displacement64() as i64).abs() <= NEAR;
+            near && plain_base(instruction) == Some(RSP as Reg)
+        }
+        _ => false,
+    })
+}
+
+fn writes_stack_pointer(instruction: &Instruction) -> bool {
+    let is = |operand: u32| {
+        instruction.op_count() > operand
+            && instruction.op_kind(operand) == OpKind::Register
+            && instruction.op_register(operand).full_register() == Register::RSP
+    };
+    let only_reads = matches!(instruction.mnemonic(), Mnemonic::Cmp | Mnemonic::Test | Mnemonic::Bt);
+    let writes_second = matches!(instruction.mnemonic(), Mnemonic::Xchg | Mnemonic::Xadd | Mnemonic::Mulx);
+    (is(0) && !only_reads) || (is(1) && writes_second)
+}
+
+/// Whether an instruction moves a register by a small constant.
+pub(super) fn is_small_step_of(instruction: &Instruction, register: Reg) -> bool {
+    let wide = instruction.op0_kind() == OpKind::Register
+        && instruction.op0_register().is_gpr64()
+        && number(instruction.op0_register()) == register;
+    let small = match instruction.mnemonic() {
+        Mnemonic::Add | Mnemonic::Sub if is_immediate(instruction) => {
+            (instruction.immediate(1) as i64).abs() <= NEAR
+        }
+        // Down to a multiple of a power of two that is small.
+        Mnemonic::And if is_immediate(instruction) => (-NEAR..0).contains(&(instruction.immediate(1) as i64)),
+        Mnemonic::Inc | Mnemonic::Dec => true,
+        Mnemonic::Lea => {
+            (instruction.memory_displacement64() as i64).abs() <= NEAR
+                && instruction.memory_base() == instruction.op0_register()
+                && instruction.memory_index() == Register::None
+        }
+        _ => false,
+    };
+    wide && small
+}
+
+fn is_immediate(instruction: &Instruction) -> bool {
+    matches!(instruction.op1_kind(), OpKind::Immediate8to64 | OpKind::Immediate32to64)
+}

@@ -1,0 +1,183 @@
+//! Which address spaces have windows: those that run long without being flushed. A page in a window costs the host a
+//! mapping, some hundred times a look-up entry, so a process that forks or ends soon is better off without.
+use super::window::{self, AddressSpace};
+use super::{Access, MappingChange, Mmu, Privilege};
+use crate::cpu::Cpu;
+use x86::Gva;
+
+/// When address spaces get windows.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum WindowPolicy {
+    /// Never.
+    Never,
+    /// When they have run for a while without a flush.
+    #[default]
+    Adaptive,
+    /// At once: for tests.
+    Always,
+}
+
+/// Interrupts that must find user code of an address space, none flushed in between, before it gets windows.
+const TICKS_TO_OPEN: u32 = 3;
+/// The same for keeping them over a flush of everything.
+const TICKS_TO_KEEP: u32 = 6;
+/// Where an address space that wants more windows than there are begins to count again.
+const REFUSED: i64 = -2000;
+
+/// How far an address space has come.
+#[derive(Default)]
+pub(super) struct Heat {
+    space: Option<AddressSpace>,
+    /// Interrupts since the last flush that found user code.
+    ticks: i64,
+}
+
+impl Heat {
+    /// Whether no page is shown in a window.
+    pub(super) fn is_empty(&self) -> bool {
+        self.space.as_ref().is_none_or(AddressSpace::is_empty)
+    }
+}
+
+impl Mmu {
+    /// Whether user code of the running address space reaches memory through windows.
+    pub fn has_windows(&self) -> bool {
+        self.slots[self.current].heat.space.is_some()
+    }
+
+    /// The delta of the window that an address lies in.
+    pub fn window_delta(&mut self, address: Gva) -> u64 {
+        self.views.windows(self.current)[window::number(address)]
+    }
+
+    /// Pages that windows show now, of all address spaces.
+    pub fn window_pages(&self) -> usize {
+        self.slots.iter().filter_map(|slot| slot.heat.space.as_ref()).map(AddressSpace::len).sum()
+    }
+
+    /// An interrupt found user code running, at these addresses of code and stack.
+    pub fn count_user_tick(&mut self, code: Gva, stack: Gva) {
+        let heat = &mut self.slots[self.current].heat;
+        heat.ticks = heat.ticks.saturating_add(1);
+        if self.policy == WindowPolicy::Adaptive
+            && heat.space.is_none()
+            && heat.ticks >= i64::from(TICKS_TO_OPEN)
+        {
+            self.open_windows(&[code, stack]);
+        }
+    }
+
+    /// User code runs: where windows are always wanted, this makes them.
+    pub fn enter_user(&mut self, code: Gva, stack: Gva) {
+        if self.policy == WindowPolicy::Always && !self.has_windows() {
+            self.open_windows(&[code, stack]);
+        }
+    }
+
+    fn open_windows(&mut self, addresses: &[Gva]) {
+        let current = self.current;
+        self.slots[current].heat.space = Some(AddressSpace::default());
+        self.counters.spaces_opened += 1;
+        self.changes.push(MappingChange::Windows { view: current });
+        for address in addresses {
+            self.open_window(*address);
+        }
+    }
+
+    /// The window of one address is there from now on, unless the address space has too many.
+    fn open_window(&mut self, address: Gva) {
+        let current = self.current;
+        let Some(space) = &mut self.slots[current].heat.space else { return };
+        if address.0 >> 47 != 0 {
+            return;
+        }
+        if let Some((number, delta)) = space.open(address) {
+            self.views.windows(current)[number] = delta;
+        } else {
+            self.close_windows(current);
+            self.slots[current].heat.ticks = REFUSED;
+        }
+    }
+
+    /// An address space loses its windows.
+    fn close_windows(&mut self, view: usize) {
+        if self.slots[view].heat.space.take().is_none() {
+            return;
+        }
+        for (number, delta) in self.views.windows(view).iter_mut().enumerate() {
+            *delta = window::nowhere(number);
+        }
+        self.slots[view].heat.ticks = 0;
+        self.changes.push(MappingChange::Windows { view });
+    }
+
+    /// The next accesses of the interpreter on behalf of user code open the windows that they need.
+    pub fn learn_windows(&mut self, learn: bool) {
+        self.learning = learn;
+    }
+
+    pub(super) fn learn_window(&mut self, address: Gva, privilege: Privilege) {
+        if self.learning && privilege == Privilege::User {
+            self.open_window(address);
+        }
+    }
+
+    /// Translated code touched a window where nothing is: shows the page, if the guest may do what it tried. Otherwise the
+    /// fault is the guest's, or the page is a device's or holds translated code.
+    pub fn serve_window_fault(&mut self, cpu: &Cpu, host: u64, write: bool) -> bool {
+        let current = self.current;
+        let Some(space) = &self.slots[current].heat.space else { return false };
+        let Some(address) = space.guest_address(host) else { return false };
+        let access = if write { Access::Write } else { Access::Read };
+        let Ok(translation) = self.walk(cpu, address, access, Privilege::User) else { return false };
+        let gpa = translation.gpa.frame_start();
+        let is_code = self.ram.watch().is_code(gpa.frame());
+        if write && is_code {
+            return false;
+        }
+        let writable = translation.writable && translation.dirty && !is_code;
+        let slot = &mut self.slots[current];
+        let Some(space) = &mut slot.heat.space else { return false };
+        if space.map(&self.ram, address, gpa, writable).is_none() {
+            return false;
+        }
+        slot.user.note_size(address, translation.page_shift);
+        self.counters.window_faults += 1;
+        true
+    }
+
+    /// A flush of an address space: its pages go, and its windows too unless it has used them for long.
+    pub(super) fn flush_windows(&mut self, view: usize) {
+        let heat = &mut self.slots[view].heat;
+        let keep = self.policy == WindowPolicy::Always || heat.ticks >= i64::from(TICKS_TO_KEEP);
+        heat.ticks = heat.ticks.min(0);
+        match &mut heat.space {
+            Some(space) if keep => space.clear(),
+            Some(_) => self.close_windows(view),
+            None => {}
+        }
+    }
+
+    /// An address space gives up its view.
+    pub(super) fn forget_windows(&mut self, view: usize) {
+        self.close_windows(view);
+        self.slots[view].heat.ticks = 0;
+    }
+
+    pub(super) fn flush_window_page(&mut self, view: usize, address: Gva, shift: Option<u32>) {
+        if let Some(space) = &mut self.slots[view].heat.space {
+            match shift {
+                Some(shift) => space.unmap_region(address, shift),
+                None => space.unmap(address),
+            }
+        }
+    }
+
+    pub(super) fn protect_windows(&mut self, frame: u64) {
+        for slot in &mut self.slots {
+            if let Some(space) = &mut slot.heat.space {
+                space.protect(frame);
+            }
+        }
+    }
+}

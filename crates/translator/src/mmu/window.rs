@@ -1,0 +1,289 @@
+//! Windows: runs of host address space in which the pages of a guest address space are mapped, so that the host's own MMU
+//! does the look-up. See `docs/decisions/0005-windows.md`.
+//!
+//! Bits 47:40 of a linear address select a window of 1 TiB; its *delta* is added to the address to make the host
+//! address. Windows have [`GUARD`] bytes of nothing on either side, because the address is selected by a base register
+//! alone where a displacement is added. An address that is not canonical plus a delta is not canonical either, and
+//! where there is no window the delta is [`NOWHERE`]: such accesses fault on the host.
+#![expect(unsafe_code, reason = "maps guest RAM where translated code reaches it")]
+use std::collections::HashMap;
+use std::os::fd::AsRawFd;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use platform::GuestRam;
+use x86::address::{PAGE_OFFSET, PAGE_SHIFT, PAGE_SIZE};
+use x86::{Gpa, Gva};
+
+/// log2 of a window's bytes.
+pub const WINDOW_SHIFT: u32 = 40;
+/// Entries of the table of deltas.
+pub const WINDOWS: usize = 256;
+/// Bytes on either side of a window in which nothing is ever mapped: a displacement of 32 bits and what the stack pointer
+/// may move between two accesses.
+pub const GUARD: u64 = 4 << 30;
+/// Windows that one address space may have. Programs have three: themselves, their libraries, their stack.
+const WINDOWS_PER_SPACE: usize = 4;
+/// Pages that all address spaces of the process may have mapped, each of which may cost the host a mapping of its own
+/// (Linux allows 65530 by default).
+const PAGES: usize = 40_000;
+
+/// What a window's delta puts there where there is no window: an address that is not canonical with four levels of
+/// paging, and neither in use nor near anything that is with five.
+pub const NOWHERE: u64 = 0x0000_c000_0000_0000;
+
+static MAPPED: AtomicUsize = AtomicUsize::new(0);
+
+/// The entry of the table of deltas that an address selects.
+pub const fn number(address: Gva) -> usize {
+    (address.0 >> WINDOW_SHIFT) as usize & (WINDOWS - 1)
+}
+
+/// The delta of an entry without a window.
+pub const fn nowhere(number: usize) -> u64 {
+    NOWHERE.wrapping_sub((number as u64) << WINDOW_SHIFT)
+}
+
+/// A page that is mapped.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Mapped {
+    frame: u64,
+    writable: bool,
+}
+
+/// One window.
+#[derive(Debug)]
+struct Window {
+    number: usize,
+    /// Host address at which the window's first guest address appears.
+    base: u64,
+    /// Pages were mapped since it was last emptied.
+    used: bool,
+}
+
+/// The windows of one address space.
+#[derive(Debug, Default)]
+pub struct AddressSpace {
+    windows: Vec<Window>,
+    /// Linear page numbers.
+    pages: HashMap<u64, Mapped>,
+    /// Linear page numbers by frame.
+    frames: HashMap<u64, Vec<u64>>,
+}
+
+impl Drop for AddressSpace {
+    fn drop(&mut self) {
+        MAPPED.fetch_sub(self.pages.len(), Ordering::Relaxed);
+        for window in &self.windows {
+            // SAFETY: the reservation was made by `open` with exactly this place and size, and no code runs in it.
+            unsafe { libc::munmap((window.base - GUARD) as *mut libc::c_void, RESERVED) };
+        }
+    }
+}
+
+const RESERVED: usize = ((1 << WINDOW_SHIFT) + 2 * GUARD) as usize;
+
+impl AddressSpace {
+    /// The window that an address of the guest lies in gets its place, if it can have one. Its number and delta.
+    pub fn open(&mut self, address: Gva) -> Option<(usize, u64)> {
+        let number = number(address);
+        if address.0 >> 47 != 0 || self.windows.len() >= WINDOWS_PER_SPACE {
+            return None;
+        }
+        if let Some(window) = self.windows.iter().find(|window| window.number == number) {
+            return Some((number, window.delta()));
+        }
+        let reserved = map_nothing(None, RESERVED)?;
+        let window = Window { number, base: reserved + GUARD, used: false };
+        let delta = window.delta();
+        self.windows.push(window);
+        Some((number, delta))
+    }
+
+    /// The guest address that appears at a host address.
+    pub fn guest_address(&self, host: u64) -> Option<Gva> {
+        let inside = |window: &&Window| host.wrapping_sub(window.base) < 1 << WINDOW_SHIFT;
+        let window = self.windows.iter().find(inside)?;
+        Some(Gva(host.wrapping_sub(window.delta())))
+    }
+
+    /// Shows a frame at a page. `None` if the host refuses.
+    pub fn map(&mut self, ram: &GuestRam, page: Gva, gpa: Gpa, writable: bool) -> Option<()> {
+        if MAPPED.load(Ordering::Relaxed) >= PAGES {
+            self.clear();
+        }
+        let file_offset = ram.file_offset(Gpa(gpa.0 & !PAGE_OFFSET), PAGE_SIZE)?;
+        let window = self.windows.iter_mut().find(|window| window.number == number(page))?;
+        let at = page.page_start().0.wrapping_add(window.delta());
+        let protection = libc::PROT_READ | if writable { libc::PROT_WRITE } else { 0 };
+        // SAFETY: the page lies inside the window's own reservation.
+        let placed = unsafe {
+            libc::mmap(
+                at as *mut libc::c_void,
+                PAGE_SIZE as usize,
+                protection,
+                libc::MAP_SHARED | libc::MAP_FIXED | libc::MAP_POPULATE,
+                ram.file().as_raw_fd(),
+                file_offset as libc::off_t,
+            )
+        };
+        if placed == libc::MAP_FAILED {
+            return None;
+        }
+        window.used = true;
+        let (number, frame) = (page.0 >> PAGE_SHIFT, gpa.frame());
+        match self.pages.insert(number, Mapped { frame, writable }) {
+            Some(before) if before.frame == frame => {}
+            before => {
+                if let Some(before) = before {
+                    self.forget_frame(before.frame, number);
+                } else {
+                    MAPPED.fetch_add(1, Ordering::Relaxed);
+                }
+                self.frames.entry(frame).or_default().push(number);
+            }
+        }
+        Some(())
+    }
+
+    fn forget_frame(&mut self, frame: u64, page: u64) {
+        if let Some(pages) = self.frames.get_mut(&frame) {
+            pages.retain(|other| *other != page);
+            if pages.is_empty() {
+                self.frames.remove(&frame);
+            }
+        }
+    }
+
+    fn host_page(&self, page: u64) -> Option<u64> {
+        let address = Gva(page << PAGE_SHIFT);
+        let window = self.windows.iter().find(|window| window.number == number(address))?;
+        Some(address.0.wrapping_add(window.delta()))
+    }
+
+    /// Hides one page.
+    pub fn unmap(&mut self, address: Gva) {
+        let page = address.0 >> PAGE_SHIFT;
+        let Some(mapped) = self.pages.remove(&page) else { return };
+        MAPPED.fetch_sub(1, Ordering::Relaxed);
+        self.forget_frame(mapped.frame, page);
+        if let Some(host) = self.host_page(page) {
+            map_nothing(Some(host), PAGE_SIZE as usize);
+        }
+    }
+
+    /// Hides every page of a region that `shift` address bits span.
+    pub fn unmap_region(&mut self, address: Gva, shift: u32) {
+        let region = address.0 >> shift;
+        let pages: Vec<u64> =
+            self.pages.keys().copied().filter(|page| page >> (shift - PAGE_SHIFT) == region).collect();
+        for page in pages {
+            self.unmap(Gva(page << PAGE_SHIFT));
+        }
+    }
+
+    /// Takes the right to write from every page that shows a frame.
+    pub fn protect(&mut self, frame: u64) {
+        let Some(pages) = self.frames.get(&frame).cloned() else { return };
+        for page in pages {
+            let Some(host) = self.host_page(page) else { continue };
+            let Some(mapped) = self.pages.get_mut(&page) else { continue };
+            if std::mem::replace(&mut mapped.writable, false) {
+                // SAFETY: the page was mapped by `map`, inside our own reservation.
+                unsafe { libc::mprotect(host as *mut libc::c_void, PAGE_SIZE as usize, libc::PROT_READ) };
+            }
+        }
+    }
+
+    /// Hides everything; the windows keep their places.
+    pub fn clear(&mut self) {
+        MAPPED.fetch_sub(self.pages.len(), Ordering::Relaxed);
+        self.pages.clear();
+        self.frames.clear();
+        for window in self.windows.iter_mut().filter(|window| window.used) {
+            window.used = false;
+            map_nothing(Some(window.base), 1 << WINDOW_SHIFT);
+        }
+    }
+
+    /// How many pages are mapped.
+    pub fn len(&self) -> usize {
+        self.pages.len()
+    }
+    /// Whether no page is mapped.
+    pub fn is_empty(&self) -> bool {
+        self.pages.is_empty()
+    }
+}
+
+impl Window {
+    fn delta(&self) -> u64 {
+        self.base.wrapping_sub((self.number as u64) << WINDOW_SHIFT)
+    }
+}
+
+/// Reserves address space, at a place of our own or anywhere.
+///
+/// # Panics
+/// If the host refuses to replace our own pages by nothing: then old pages would stay where the guest has unmapped them.
+fn map_nothing(at: Option<u64>, length: usize) -> Option<u64> {
+    let flags = libc::MAP_PRIVATE | libc::MAP_ANONYMOUS | libc::MAP_NORESERVE;
+    let fixed = if at.is_some() { libc::MAP_FIXED } else { 0 };
+    let place = at.unwrap_or(0) as *mut libc::c_void;
+    // SAFETY: a fixed place lies inside a reservation of our own; otherwise the kernel chooses.
+    let placed = unsafe { libc::mmap(place, length, libc::PROT_NONE, flags | fixed, -1, 0) };
+    assert!(at.is_none() || placed != libc::MAP_FAILED, "the host refuses to unmap pages of our own");
+    (placed != libc::MAP_FAILED).then_some(placed as u64)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn byte(host: u64) -> u8 {
+        // SAFETY: the tests read only what they have mapped.
+        unsafe { (host as *const u8).read_volatile() }
+    }
+
+    #[test]
+    fn pages_appear_where_the_delta_says() {
+        let ram = GuestRam::new(1 << 20).unwrap();
+        ram.write(Gpa(0x5123), &[7]).unwrap();
+        let mut space = AddressSpace::default();
+        let address = Gva(0x7fff_1234_5123);
+        let (number, delta) = space.open(address).unwrap();
+        assert_eq!(number, 0x7f);
+        assert_eq!(space.open(Gva(0x7f00_0000_0000)), Some((number, delta)));
+        space.map(&ram, address, Gpa(0x5000), false).unwrap();
+        let host = address.0.wrapping_add(delta);
+        assert_eq!(byte(host), 7);
+        assert_eq!(space.guest_address(host), Some(address));
+        assert_eq!(space.guest_address(host + (1 << WINDOW_SHIFT)), None);
+        space.unmap(address);
+        assert!(space.is_empty() && space.frames.is_empty());
+    }
+
+    #[test]
+    fn a_frame_is_protected_wherever_it_appears() {
+        let ram = GuestRam::new(1 << 20).unwrap();
+        let mut space = AddressSpace::default();
+        space.open(Gva(0x40_0000)).unwrap();
+        for page in [Gva(0x40_0000), Gva(0x50_0000)] {
+            space.map(&ram, page, Gpa(0x3000), true).unwrap();
+        }
+        space.map(&ram, Gva(0x50_0000), Gpa(0x4000), true).unwrap();
+        space.protect(3);
+        let writable = |page: u64| space.pages[&page].writable;
+        assert_eq!([writable(0x400), writable(0x500)], [false, true]);
+        assert_eq!(space.len(), 2);
+        space.clear();
+        assert!(space.is_empty());
+    }
+
+    #[test]
+    fn addresses_beyond_user_space_have_no_window() {
+        let mut space = AddressSpace::default();
+        assert_eq!(space.open(Gva(0xffff_8880_0000_0000)), None);
+        assert_eq!(space.open(Gva(0x0001_0000_0000_0000)), None);
+        assert_eq!(nowhere(0x7f).wrapping_add(0x7f12_3456_789a), NOWHERE + 0x12_3456_789a);
+    }
+}
