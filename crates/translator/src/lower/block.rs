@@ -8,7 +8,7 @@ use super::system::System;
 use crate::cache::blocks::{ANY_PAGE, Block, CodeMode, FlagPlace, Key, Link, Mark};
 use crate::cpu::Cpu;
 use crate::emit::asm::{Asm, Mem, Offset, Reg, T0, T1, cond};
-use crate::mmu::table::Ring;
+use crate::mmu::table::{Jump, Ring};
 use crate::runtime::thunks::{Exit, Thunks};
 use x86::address::{PAGE_OFFSET, PAGE_SIZE};
 
@@ -47,17 +47,16 @@ pub enum Cold {
         /// Offset of the target from the page.
         target: i64,
     },
-    /// The jump table does not know the target in T0 of an instruction that has done nothing yet.
+    /// The first of two entries of a jump table is not that of the target in T0.
     Target {
         /// The jump that leads here.
         from: Offset,
-        /// Start of the instruction.
-        start: Offset,
-    },
-    /// The jump table does not know the target in T0; all else is done.
-    Unknown {
-        /// The jump that leads here.
-        from: Offset,
+        /// Where to go on if the second one is.
+        back: Offset,
+        /// Which table.
+        ring: Ring,
+        /// Start of the instruction, if it has done nothing yet.
+        retry: Option<Offset>,
     },
     /// Attention at the head.
     Attention {
@@ -475,15 +474,20 @@ impl Lowering {
                     self.links.push(Link { place, stub, target, backward, to: None });
                 }
                 Cold::Far { .. } => {}
-                Cold::Target { from, start } => {
+                Cold::Target { from, back, ring, retry } => {
+                    const STEP: i32 = (size_of::<Jump>() / 8) as i32;
                     asm.bind(from);
-                    asm.restore_flags(spilled, T1);
-                    asm.lea_here(T1, start);
-                    asm.jmp_address(self.thunks.exit(Exit::Target));
-                }
-                Cold::Unknown { from } => {
-                    asm.bind(from);
-                    asm.jmp_address(self.thunks.exit(Exit::Jump));
+                    asm.lea32(T1, Mem::base(T1, STEP));
+                    asm.cmp_mem(T0, Mem::gs_index8(T1, Self::jump_target(ring)));
+                    let back = asm.address(back);
+                    asm.jcc_address(cond::E, back);
+                    if let Some(start) = retry {
+                        asm.restore_flags(spilled, T1);
+                        asm.lea_here(T1, start);
+                        asm.jmp_address(self.thunks.exit(Exit::Target));
+                    } else {
+                        asm.jmp_address(self.thunks.exit(Exit::Jump));
+                    }
                 }
                 Cold::Attention { from, flags } => {
                     asm.bind(from);

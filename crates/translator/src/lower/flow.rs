@@ -9,7 +9,7 @@ use super::memory::number;
 use crate::cache::blocks::FlagPlace;
 use crate::cpu::Cpu;
 use crate::emit::asm::{Mem, Offset, T0, T1, cond};
-use crate::mmu::table::{JUMP_SHIFT, JUMPS, Jump, Ring};
+use crate::mmu::table::{JUMP_PAIR_SHIFT, JUMPS, Jump, Ring};
 use crate::mmu::{Access, view};
 use x86::address::PAGE_OFFSET;
 
@@ -39,40 +39,33 @@ impl Lowering {
         self.go_to(self.ring());
     }
 
-    /// T1 = where the linear address in T0 is in a jump table; the jump is taken if the table does not know it.
-    fn find_target(&mut self, ring: Ring) -> Offset {
+    /// T1 = where the linear address in T0 is in a jump table, in units of 8 bytes. If the table does not know it, or it is
+    /// not canonical, the runtime goes on: with `retry`, it starts the instruction over, which has done nothing yet.
+    fn find_target(&mut self, ring: Ring, retry: Option<Offset>) {
         debug_assert!(self.flags == FlagPlace::Spilled);
-        let target = view::jump_offset(ring) + offset_of!(Jump, target);
-        self.select_target();
-        self.asm.cmp_mem(T0, Mem::gs_index8(T1, target));
-        self.asm.jcc(cond::NE)
-    }
-
-    /// T1 = the offset in a jump table of the entry that the target in T0 selects, in units of 8 bytes. Leaves the flags
-    /// alone.
-    fn select_target(&mut self) {
-        const { assert!(JUMPS == 1 << 16 && JUMP_SHIFT == 4) };
+        const { assert!(JUMPS == 2 << 16 && JUMP_PAIR_SHIFT == 5) };
         self.asm.op_reg(false, &[0x0f, 0xb7], T1, T0); // movzx r11d, r10w
-        self.asm.lea32(T1, Mem { base: Some(T1), index: Some((T1, 0)), disp: 0, gs: false });
+        self.asm.raw(&[0x41, 0xc1, 0xe3, 2]); // shl r11d, 2
+        self.asm.cmp_mem(T0, Mem::gs_index8(T1, Self::jump_target(ring)));
+        let from = self.asm.jcc(cond::NE);
+        let back = self.asm.here();
+        self.cold.push(Cold::Target { from, back, ring, retry });
     }
 
-    /// The same for an instruction that has done nothing yet: if the table does not know the target, or the target is not
-    /// canonical, the runtime starts it over.
-    fn find_target_or_retry(&mut self) {
-        let from = self.find_target(self.ring());
-        self.cold.push(Cold::Target { from, start: self.start });
+    /// Offset in a view of the first target in a jump table.
+    pub(super) fn jump_target(ring: Ring) -> usize {
+        view::jump_offset(ring) + offset_of!(Jump, target)
     }
 
-    /// Goes to the target in T0, whose index is in T1.
+    /// Goes to the target in T0 at the place that [`Lowering::find_target`] found.
     fn enter_target(&mut self, ring: Ring) {
         self.asm.jmp_mem(Mem::gs_index8(T1, view::jump_offset(ring) + offset_of!(Jump, code)));
     }
 
     /// Goes to the linear address in T0, with everything else done; flags are put aside.
     pub(super) fn go_to(&mut self, ring: Ring) {
-        let unknown = self.find_target(ring);
+        self.find_target(ring, None);
         self.enter_target(ring);
-        self.cold.push(Cold::Unknown { from: unknown });
     }
 
     pub(super) fn jump(&mut self, decoded: &Decoded) {
@@ -131,23 +124,24 @@ impl Lowering {
     pub(super) fn jump_indirect(&mut self, decoded: &Decoded) {
         self.load_target(decoded);
         self.spill_for_table();
-        self.find_target_or_retry();
+        self.find_target(self.ring(), Some(self.start));
         self.enter_target(self.ring());
     }
 
     pub(super) fn call_indirect(&mut self, decoded: &Decoded) {
-        let (target, by) = (Mem::gs(offset_of!(Cpu, spill)), Mem::gs(offset_of!(Cpu, spill) + 8));
+        let [target, by, found] = [0, 8, 16].map(|at| Mem::gs(offset_of!(Cpu, spill) + at));
         self.load_target(decoded);
         self.asm.store(target, T0);
         let slot = self.reach_push(decoded);
         self.spill_for_table();
         self.asm.store(by, T0);
         self.asm.load(T0, target);
-        self.find_target_or_retry();
+        self.find_target(self.ring(), Some(self.start));
+        self.asm.store(found, T1);
         self.asm.load(T0, by);
         self.push_return_address(slot, decoded.instruction.next_ip());
         self.asm.load(T0, target);
-        self.select_target();
+        self.asm.load(T1, found);
         self.enter_target(self.ring());
     }
 
@@ -156,7 +150,7 @@ impl Lowering {
         let slot = self.reach_pop(decoded);
         self.asm.load(T0, slot);
         self.spill_for_table();
-        self.find_target_or_retry();
+        self.find_target(self.ring(), Some(self.start));
         self.move_stack(8 + i32::from(extra));
         self.enter_target(self.ring());
     }

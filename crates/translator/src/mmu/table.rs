@@ -15,10 +15,10 @@ pub const fn lookups(ring: Ring) -> usize {
 }
 /// log2 of the bytes of a [`Lookup`].
 pub const LOOKUP_SHIFT: u32 = 5;
-/// Entries of one jump table: the lowest 16 bits of a target select one.
-pub const JUMPS: usize = 1 << 16;
-/// log2 of the bytes of a [`Jump`].
-pub const JUMP_SHIFT: u32 = 4;
+/// Entries of one jump table: the lowest 16 bits of a target select two, the one filled last first.
+pub const JUMPS: usize = 2 << 16;
+/// log2 of the bytes of a pair of [`Jump`]s.
+pub const JUMP_PAIR_SHIFT: u32 = 5;
 
 /// Which tables: translated code of CPL 3 uses one kind, of CPL 0 to 2 the other.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -53,20 +53,20 @@ pub const GLOBAL: u64 = 1;
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[repr(C)]
 pub struct Jump {
-    /// Linear address of the target; [`empty_target`] in an empty entry.
+    /// Linear address of the target; in an empty entry one that selects other entries ([`empty_target`]).
     pub target: u64,
     /// Host address of the entry for jumps through the table.
     pub code: u64,
 }
 
-/// The entry of a jump table that a target selects.
+/// The first of the two entries of a jump table that a target selects.
 pub const fn jump_index(target: u64) -> usize {
-    target as usize & (JUMPS - 1)
+    (target as usize & 0xffff) * 2
 }
 
-/// The target in an empty entry: one that selects another entry. All entries but one are empty when all is zero.
+/// The target in an empty entry: one that selects other entries. All but the first two are empty when all is zero.
 pub const fn empty_target(index: usize) -> u64 {
-    (index == 0) as u64
+    (index < 2) as u64
 }
 
 /// The entry that an address selects.

@@ -100,7 +100,9 @@ impl Views {
                 for (index, entry) in views.lookups(view, ring).iter_mut().enumerate() {
                     *entry = Lookup::empty(index);
                 }
-                views.jumps(view, ring)[0].target = empty_target(0);
+                for index in 0..2 {
+                    views.jumps(view, ring)[index].target = empty_target(index);
+                }
             }
         }
         Ok(views)

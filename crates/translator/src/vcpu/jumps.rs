@@ -19,7 +19,7 @@ pub struct JumpTables {
 /// What is in one jump table.
 #[derive(Default)]
 struct Targets {
-    /// Entries in use; may repeat.
+    /// Pairs of entries in use; may repeat.
     filled: Vec<u16>,
     /// Linear pages (cut to 16 bits) that targets lie in, or lay in once.
     pages: HashSet<u16>,
@@ -28,9 +28,12 @@ struct Targets {
 impl Targets {
     fn fill(&mut self, table: &mut [Jump], target: u64, code: u64) {
         let index = jump_index(target);
+        if table[index].target != target {
+            table[index + 1] = table[index];
+        }
         table[index] = Jump { target, code };
         self.pages.insert((target >> PAGE_SHIFT) as u16);
-        self.filled.push(index as u16);
+        self.filled.push((index / 2) as u16);
         if self.filled.len() > JUMPS {
             self.filled.sort_unstable();
             self.filled.dedup();
@@ -38,8 +41,10 @@ impl Targets {
     }
 
     fn clear(&mut self, table: &mut [Jump]) {
-        for index in self.filled.drain(..).map(usize::from) {
-            table[index].target = empty_target(index);
+        for pair in self.filled.drain(..).map(usize::from) {
+            for index in [2 * pair, 2 * pair + 1] {
+                table[index].target = empty_target(index);
+            }
         }
         self.pages.clear();
     }
@@ -48,14 +53,13 @@ impl Targets {
         if !self.pages.remove(&((page >> PAGE_SHIFT) as u16)) {
             return;
         }
-        self.filled.retain(|index| {
-            let index = usize::from(*index);
-            let gone = (table[index].target ^ page) >> PAGE_SHIFT & 0xffff == 0;
-            if gone {
-                table[index].target = empty_target(index);
+        for pair in self.filled.iter().map(|pair| usize::from(*pair)) {
+            for index in [2 * pair, 2 * pair + 1] {
+                if (table[index].target ^ page) >> PAGE_SHIFT & 0xffff == 0 {
+                    table[index].target = empty_target(index);
+                }
             }
-            !gone
-        });
+        }
     }
 }
 
