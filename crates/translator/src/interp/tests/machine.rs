@@ -112,7 +112,7 @@ impl Machine {
             timed: false,
         };
         let model = CpuidModel::new(&config);
-        let mmu = Mmu::new(ram.clone(), model.physical_bits()).unwrap();
+        let mmu = Mmu::new(ram.clone(), model.physical_bits(), crate::WindowPolicy::Never).unwrap();
         let interpreter = Interpreter::new(model, &config).unwrap();
         let mut cpu = zeroed_cpu();
         crate::save::restore(&mut cpu, &CpuState::default()).unwrap();

@@ -29,7 +29,7 @@ fn real_mode_switches_to_protected_and_long_mode() {
     machine.put(0x20000, &[0x48, 0xb8, 1, 2, 3, 4, 5, 6, 7, 8, 0xf4]); // mov rax, imm64; hlt
     let (ram, fresh) = (machine.ram.clone(), Machine::real(&code));
     machine.cpu = fresh.cpu;
-    machine.mmu = crate::mmu::Mmu::new(ram, 40).unwrap();
+    machine.mmu = crate::mmu::Mmu::new(ram, 40, crate::WindowPolicy::Never).unwrap();
     for _ in 0..40 {
         match machine.step() {
             Ok(crate::interp::Step::Next) => {}
