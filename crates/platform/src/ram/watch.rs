@@ -225,9 +225,10 @@ impl Watcher {
     }
     /// Marks a frame, before its bytes are read to be translated. When this returns, no CPU can write the frame any more
     /// without telling; until then this one serves the others through `protect`. To be called between two instructions.
-    pub fn mark(&self, frame: u64, protect: &mut dyn Protect) {
+    /// Whether the others had to be asked.
+    pub fn mark(&self, frame: u64, protect: &mut dyn Protect) -> bool {
         if self.has_marked(frame) {
-            return;
+            return false;
         }
         let mut looks = 0;
         while self.shared.protecting.swap(true, Ordering::SeqCst) {
@@ -236,11 +237,13 @@ impl Watcher {
             relax(&mut looks);
         }
         // Marked already, it is protected already: whoever did that had this lock until all were done.
-        if self.shared.marks.add(frame, self.bit()) == 0 {
+        let is_first = self.shared.marks.add(frame, self.bit()) == 0;
+        if is_first {
             protect.protect(frame);
             self.protect_elsewhere(frame);
         }
         self.shared.protecting.store(false, Ordering::SeqCst);
+        is_first
     }
     fn protect_elsewhere(&self, frame: u64) {
         let others = || {

@@ -26,7 +26,9 @@ impl Protect for Mmu {
 impl BtVcpu {
     /// Marks a frame as one that this CPU translates from; its bytes may be read then.
     pub(super) fn mark_frame(&mut self, frame: u64) {
-        self.watcher.mark(frame, &mut self.mmu);
+        if self.watcher.mark(frame, &mut self.mmu) {
+            self.statistics.protections += 1;
+        }
     }
 
     /// Takes the mark off a frame that turned out to give no block.

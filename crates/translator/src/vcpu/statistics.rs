@@ -43,6 +43,8 @@ pub struct Statistics {
     pub code_writes: u64,
     /// The same by other CPUs and by devices.
     pub foreign_code_writes: u64,
+    /// Frames that began to hold translated code, so that other CPUs had to be asked to write them with care.
+    pub protections: u64,
     /// Times that the host's CPU was given away in a loop of PAUSEs.
     pub yields: u64,
     /// When the last ration of PAUSEs was used up, by the host's time-stamp counter.
@@ -116,6 +118,7 @@ impl Statistics {
             ("instructions interpreted", self.interpreted),
             ("interrupts", self.interrupts),
             ("exceptions", self.exceptions),
+            ("frames protected", self.protections),
             ("waiting loops that gave way", self.yields),
             ("exits: link", self.exits[0]),
             ("exits: jump table miss", self.exits[1] + self.exits[7]),
