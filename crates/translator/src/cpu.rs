@@ -46,6 +46,8 @@ pub struct Cpu {
     pub code_page: u64,
     /// The delta of the window that RSP lies in, while code runs that reaches memory through windows.
     pub stack_window: u64,
+    /// What was added to RDI and RSI while a repeated string instruction runs on host addresses.
+    pub string_deltas: [u64; 2],
     /// Scratch for emitted code: registers that it must put aside.
     pub spill: [u64; 4],
     /// Status flags that emitted code put aside (AH and AL of LAHF and SETO).

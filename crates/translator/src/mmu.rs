@@ -93,7 +93,16 @@ struct Slot {
     last_used: u64,
     /// The look-up table of user code.
     user: Filled,
+    /// What supervisor code's table held of this address space when another one was switched to.
+    kept: Kept,
     heat: Heat,
+}
+
+/// Entries of a look-up table that were put aside.
+#[derive(Default)]
+struct Kept {
+    entries: Vec<(u16, Lookup)>,
+    large: HashSet<(u32, u64)>,
 }
 
 /// What is in a look-up table.
@@ -187,6 +196,12 @@ impl Mmu {
 
 impl Slot {
     fn new() -> Self {
-        Self { pcid: None, last_used: 0, user: Filled::default(), heat: Heat::default() }
+        Self {
+            pcid: None,
+            last_used: 0,
+            user: Filled::default(),
+            kept: Kept::default(),
+            heat: Heat::default(),
+        }
     }
 }

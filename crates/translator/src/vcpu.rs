@@ -5,6 +5,7 @@ mod find;
 mod follow;
 mod jumps;
 mod perf_map;
+mod pinned;
 pub mod statistics;
 
 use std::sync::Arc;
@@ -14,10 +15,10 @@ use platform::ram::watch::Watcher;
 use platform::{CpuIo, GuestRam, RestoreError, ShutdownCause, Stop, Vcpu};
 use x86::address::PAGE_OFFSET;
 use x86::flags;
-use x86::reg::RSP;
+use x86::reg::{RDI, RSI, RSP};
 use x86::{CpuState, Exception, Gva};
 
-use crate::cache::blocks::{Blocks, CodeMode, FlagPlace};
+use crate::cache::blocks::{Blocks, CodeMode, FlagPlace, Pointers};
 use crate::cache::code::CodeBuffer;
 use crate::cpu::{Cpu, Mode};
 use crate::cpuid::CpuidModel;
@@ -32,6 +33,7 @@ use crate::runtime::thunks::{EXITS, Exit, Thunks};
 use crate::{Config, SetupError};
 use find::FetchCache;
 use jumps::JumpTables;
+use pinned::PinnedSpaces;
 use statistics::{Phase, Statistics};
 
 /// A virtual CPU under binary translation.
@@ -43,6 +45,7 @@ pub struct BtVcpu {
     lowering: Lowering,
     blocks: Blocks,
     jumps: JumpTables,
+    pinned: PinnedSpaces,
     fetches: FetchCache,
     statistics: Statistics,
     /// What the jump tables assume.
@@ -92,6 +95,7 @@ impl BtVcpu {
         let watcher = mmu.ram().watch().join(handle).ok_or(SetupError::TooManyCpus)?;
         let mut vcpu = Self {
             jumps: JumpTables::new(),
+            pinned: PinnedSpaces::new(),
             lowering: Lowering::new(thunks),
             mmu,
             interpreter,
@@ -341,19 +345,27 @@ impl BtVcpu {
         self.blocks.at(resume).is_some_and(|id| self.blocks.get(id).key.mode.windows)
     }
 
-    /// The flags of an instruction that was interrupted by a host exception, wherever they are.
-    fn take_spilled_flags(&mut self) {
+    /// Flags and registers of an instruction that was interrupted by a host exception, wherever they are.
+    fn take_interrupted_state(&mut self) {
         let resume = self.cpu().resume;
         let Some(id) = self.blocks.at(resume) else { return };
-        if self.blocks.mark_at(id, resume).flags == FlagPlace::Spilled {
-            let cpu = self.cpu();
+        let mark = self.blocks.mark_at(id, resume);
+        let cpu = self.cpu();
+        if mark.flags == FlagPlace::Spilled {
             cpu.status_flags = Cpu::unpack_flags(cpu.spilled_flags);
+        }
+        let [target, source] = cpu.string_deltas;
+        if mark.pointers != Pointers::Guest {
+            cpu.gpr[RDI] = cpu.gpr[RDI].wrapping_sub(target);
+        }
+        if mark.pointers == Pointers::HostBoth {
+            cpu.gpr[RSI] = cpu.gpr[RSI].wrapping_sub(source);
         }
     }
 
     fn page_of(&mut self, id: crate::cache::blocks::BlockId) -> u64 {
         let key = self.blocks.get(id).key;
-        if key.mode.user { self.cpu().code_page } else { key.page }
+        if key.mode.is_pinned() { key.page } else { self.cpu().code_page }
     }
 
     fn miss(&mut self, access: Access, vectors: bool, io: &dyn CpuIo) -> Next {
@@ -391,7 +403,7 @@ impl BtVcpu {
     /// A copied instruction raised an exception on the host. The interpreter finds out which one it is for the guest.
     fn host_fault(&mut self) -> Next {
         self.locate();
-        self.take_spilled_flags();
+        self.take_interrupted_state();
         let (vector, rip) = (self.cpu().exit_argument, self.cpu().rip);
         if self.left_by_window() {
             self.mmu.learn_windows(true);

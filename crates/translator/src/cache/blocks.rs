@@ -22,14 +22,23 @@ pub struct CodeMode {
     pub vectors: bool,
 }
 
+impl CodeMode {
+    /// Whether code is translated for one place in one address space, rather than for wherever its frame is mapped.
+    pub fn is_pinned(self) -> bool {
+        !self.user || self.windows
+    }
+}
+
 /// What a block is found by.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Key {
     /// Guest-physical address of the first byte.
     pub gpa: u64,
-    /// Linear address of the page, for code that has it built in (supervisor code); [`ANY_PAGE`] for
-    /// position-independent code.
+    /// Linear address of the page, for code that has it built in (of supervisors, and where there are windows);
+    /// [`ANY_PAGE`] for position-independent code.
     pub page: u64,
+    /// The address space that code with windows belongs to, else 0.
+    pub space: u32,
     /// The mode.
     pub mode: CodeMode,
 }
@@ -42,7 +51,8 @@ impl std::hash::Hash for Key {
         let mode = self.mode;
         let mode = [mode.user, mode.vectors, mode.syscall, mode.time_stamp, mode.bases, mode.windows];
         let mode = mode.iter().fold(0, |bits, flag| bits << 1 | u64::from(*flag));
-        state.write_u64(self.gpa ^ self.page.rotate_left(20) ^ mode << 58);
+        let space = u64::from(self.space).rotate_left(40);
+        state.write_u64(self.gpa ^ self.page.rotate_left(20) ^ mode << 58 ^ space);
     }
 }
 
@@ -91,6 +101,18 @@ pub enum FlagPlace {
     Spilled,
 }
 
+/// What RDI and RSI hold at some point of a block.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Pointers {
+    /// The guest's values.
+    #[default]
+    Guest,
+    /// RDI is a host address: [`Cpu::string_deltas`](crate::cpu::Cpu::string_deltas) was added to it.
+    HostTarget,
+    /// RDI and RSI are.
+    HostBoth,
+}
+
 /// What host code belongs to from some place on.
 #[derive(Clone, Copy, Debug)]
 pub struct Mark {
@@ -100,6 +122,8 @@ pub struct Mark {
     pub guest: i32,
     /// Where the status flags are.
     pub flags: FlagPlace,
+    /// What RDI and RSI hold.
+    pub pointers: Pointers,
 }
 
 /// One translated block.
@@ -307,13 +331,13 @@ mod tests {
         CodeMode { user: true, vectors: true, syscall: true, time_stamp: true, bases: false, windows: false };
 
     fn mark(host: u32, guest: i32) -> Mark {
-        Mark { host, guest, flags: FlagPlace::Eflags }
+        Mark { host, guest, flags: FlagPlace::Eflags, pointers: Pointers::Guest }
     }
 
     fn block(gpa: u64, host: u64) -> Block {
         let link = Link { place: host + 20, stub: host + 30, target: 0, backward: false, to: None };
         Block {
-            key: Key { gpa, page: ANY_PAGE, mode: MODE },
+            key: Key { gpa, page: ANY_PAGE, space: 0, mode: MODE },
             checked: host,
             attention: host + 4,
             linked: host + 8,
@@ -342,7 +366,7 @@ mod tests {
         blocks.kill(second, &mut patches, &mut bare);
         assert_eq!(patches, [(0x8014, 0x801e)]);
         assert!(bare.is_empty());
-        assert!(blocks.find(&Key { gpa: 0x1100, page: ANY_PAGE, mode: MODE }).is_none());
+        assert!(blocks.find(&Key { gpa: 0x1100, page: ANY_PAGE, space: 0, mode: MODE }).is_none());
         blocks.kill(first, &mut patches, &mut bare);
         assert_eq!(bare, [1]);
     }

@@ -242,6 +242,10 @@ impl Asm {
     pub fn add_mem(&mut self, reg: Reg, mem: Mem) {
         self.op_mem(0, true, &[0x03], reg, mem);
     }
+    /// `sub reg, [mem]`, 64 bits.
+    pub fn sub_mem(&mut self, reg: Reg, mem: Mem) {
+        self.op_mem(0, true, &[0x2b], reg, mem);
+    }
     /// `cmp reg, [mem]`, 64 bits.
     pub fn cmp_mem(&mut self, reg: Reg, mem: Mem) {
         self.op_mem(0, true, &[0x3b], reg, mem);

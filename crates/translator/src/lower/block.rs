@@ -5,7 +5,7 @@ use super::decode::{Decoded, MAX_INSTRUCTIONS, STATUS, Way, decode};
 use super::liveness;
 use super::scratch::Scratch;
 use super::system::System;
-use crate::cache::blocks::{ANY_PAGE, Block, CodeMode, FlagPlace, Key, Link, Mark};
+use crate::cache::blocks::{ANY_PAGE, Block, CodeMode, FlagPlace, Key, Link, Mark, Pointers};
 use crate::cpu::Cpu;
 use crate::emit::asm::{Asm, Mem, Offset, Reg, T0, T1, cond};
 use crate::mmu::table::{Jump, Ring};
@@ -95,6 +95,8 @@ pub struct Source<'a> {
     pub next_gpa: Option<u64>,
     /// The mode.
     pub mode: CodeMode,
+    /// The running address space, for code with windows.
+    pub space: u32,
 }
 
 /// The translator of blocks: buffers that are used again and again.
@@ -170,9 +172,9 @@ impl Lowering {
     }
 
     /// The key that a block of this source has.
-    pub fn key(source_address: u64, gpa: u64, mode: CodeMode) -> Key {
-        let page = if mode.user { ANY_PAGE } else { source_address & !PAGE_OFFSET };
-        Key { gpa, page, mode }
+    pub fn key(source_address: u64, gpa: u64, mode: CodeMode, space: u32) -> Key {
+        let page = if mode.is_pinned() { source_address & !PAGE_OFFSET } else { ANY_PAGE };
+        Key { gpa, page, space: if mode.windows { space } else { 0 }, mode }
     }
 
     /// The table that this block's accesses look up.
@@ -180,9 +182,10 @@ impl Lowering {
         if self.mode.user { Ring::User } else { Ring::Supervisor }
     }
 
-    /// Whether addresses of code are built in rather than relative to [`Cpu::code_page`].
-    pub(super) fn is_absolute(&self) -> bool {
-        !self.mode.user
+    /// Whether addresses of code are built in rather than relative to [`Cpu::code_page`], and jumps out of the page are
+    /// linked.
+    pub(super) fn is_pinned(&self) -> bool {
+        self.mode.is_pinned()
     }
 
     /// Translates one block to run at `origin`. `None` if not even one instruction lies in the bytes as a whole.
@@ -213,7 +216,7 @@ impl Lowering {
             self.fall_through(&last);
         }
         let end = (last.instruction.next_ip() - source.address) as usize;
-        let crosses = end > to_page_end && !self.is_absolute();
+        let crosses = end > to_page_end && !self.is_pinned();
         let linked = if crosses { Some(self.emit_way_through_table(source)) } else { None };
         self.emit_cold();
         self.code = code;
@@ -233,21 +236,23 @@ impl Lowering {
         self.page = source.address & !PAGE_OFFSET;
     }
 
-    /// The entry for jumps through the table, the entry that looks for attention, and the body.
+    /// The entry for jumps through the table (flags put aside), the entry that looks for attention (flags in EFLAGS), and
+    /// the body.
     fn emit_entries(&mut self, source: &Source<'_>, live_in: u32) {
+        let spilled = offset_of!(Cpu, spilled_flags);
+        let pinned = self.is_pinned();
         let asm = &mut self.asm;
-        if self.mode.user {
+        if !pinned {
             asm.lea(T0, Mem::base(T0, -((source.address & PAGE_OFFSET) as i32)));
             asm.store(Mem::gs(offset_of!(Cpu, code_page)), T0);
         }
-        let spilled = offset_of!(Cpu, spilled_flags);
-        if live_in != 0 {
-            asm.restore_flags(spilled, T1);
-        }
-        let attention = asm.here();
         let mut flags = FlagPlace::Eflags;
+        let mut attention = asm.here();
         if live_in != 0 {
+            let over = asm.jmp();
+            attention = asm.here();
             asm.spill_flags(spilled, T1);
+            asm.bind(over);
             flags = FlagPlace::Spilled;
         }
         asm.cmp_zero32(Mem::gs(offset_of!(Cpu, attention)));
@@ -260,14 +265,19 @@ impl Lowering {
         self.attention = attention;
         // The entries belong to the first instruction.
         let guest = (source.address & PAGE_OFFSET) as i32;
-        self.marks.push(Mark { host: 0, guest, flags: FlagPlace::Eflags });
+        self.marks.push(Mark { host: 0, guest, flags: FlagPlace::Eflags, pointers: Pointers::Guest });
         self.guest_start = i64::from(guest);
     }
 
     /// From here on host code belongs to the running guest instruction, with the flags where they are.
     pub(super) fn mark(&mut self) {
+        self.mark_pointers(Pointers::Guest);
+    }
+
+    /// The same while RDI and RSI hold something else.
+    pub(super) fn mark_pointers(&mut self, pointers: Pointers) {
         let (host, guest) = (self.asm.here() as u32, self.guest_start as i32);
-        self.marks.push(Mark { host, guest, flags: self.flags });
+        self.marks.push(Mark { host, guest, flags: self.flags, pointers });
     }
 
     fn lower_instruction(&mut self, decoded: &Decoded) {
@@ -388,7 +398,7 @@ impl Lowering {
         self.start = self.asm.here();
         self.guest_start = self.offset_of(next);
         self.mark();
-        if self.next_crosses && !self.is_absolute() {
+        if self.next_crosses && !self.is_pinned() {
             // Whoever goes there has to look up both pages.
             self.table_exit(self.offset_of(next));
         } else {
@@ -525,7 +535,7 @@ impl Lowering {
             sources.push((next, beyond as u32));
         }
         let block = Block {
-            key: Self::key(source.address, source.gpa, source.mode),
+            key: Self::key(source.address, source.gpa, source.mode, source.space),
             checked: asm.address(0),
             attention: asm.address(linked.unwrap_or(self.attention)),
             linked: asm.address(linked.unwrap_or(self.body)),

@@ -16,7 +16,7 @@ use x86::address::PAGE_OFFSET;
 impl Lowering {
     /// Whether a direct jump to `target` may be linked: the mapping of the target is known as long as the block lives.
     fn may_link(&self, target: u64) -> bool {
-        self.is_absolute() || target & !PAGE_OFFSET == self.page
+        self.is_pinned() || target & !PAGE_OFFSET == self.page
     }
 
     /// Goes to a fixed address.
@@ -96,7 +96,7 @@ impl Lowering {
 
     /// Stores the return address, by way of T1, and moves the stack pointer.
     fn push_return_address(&mut self, slot: Mem, address: u64) {
-        if self.is_absolute() && i64::from(address as i32) as u64 == address {
+        if self.is_pinned() && i64::from(address as i32) as u64 == address {
             self.asm.store_imm(slot, address as i32);
         } else {
             self.code_address(T1, address);

@@ -69,7 +69,7 @@ impl Lowering {
 
     /// `to` = a linear address near the code: built in, or relative to the page that the code runs in.
     pub(super) fn code_address(&mut self, to: Reg, address: u64) {
-        if self.is_absolute() {
+        if self.is_pinned() {
             self.asm.mov_imm(to, address);
         } else {
             let offset = self.offset_of(address);

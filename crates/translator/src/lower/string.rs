@@ -6,6 +6,7 @@ use iced_x86::{Code, Instruction, OpKind, Register};
 
 use super::block::{Cold, Lowering};
 use super::decode::Decoded;
+use crate::cache::blocks::Pointers;
 use crate::cpu::Cpu;
 use crate::emit::asm::{Mem, Reg, T0, T1, cond};
 use crate::mmu::Access;
@@ -65,6 +66,10 @@ impl StringOperation {
     }
 }
 
+const TARGET: Mem = Mem::gs(offset_of!(Cpu, string_deltas));
+const SOURCE: Mem = Mem::gs(offset_of!(Cpu, string_deltas) + 8);
+/// Bytes that one host instruction moves at most, so that interrupts do not wait for long.
+const LONGEST: i32 = 1 << 20;
 const DESTINATION: usize = offset_of!(Cpu, spill) + 8;
 const END: usize = offset_of!(Cpu, spill) + 16;
 
@@ -74,7 +79,11 @@ impl Lowering {
         self.asm.cmp_zero32(Mem::gs(offset_of!(Cpu, direction_flag)));
         let backward = self.asm.jcc(cond::NE);
         self.unusual(backward);
-        if what.repeated { self.repeated(what) } else { self.single(what) }
+        match what.repeated {
+            true if self.mode.windows => self.repeated_by_window(what),
+            true => self.repeated(what),
+            false => self.single(what),
+        }
     }
 
     pub(super) fn unusual(&mut self, from: usize) {
@@ -159,15 +168,8 @@ impl Lowering {
         } else {
             asm.mov(RDI as Reg, T0);
         }
-        let (prefix, opcode) = element(what.shift, if moves { 0xa4 } else { 0xaa });
-        if prefix != 0 {
-            asm.raw(&[prefix]);
-        }
-        asm.raw(&[0xf3]);
-        if what.shift == 3 {
-            asm.raw(&[0x48]);
-        }
-        asm.raw(&[opcode]);
+        self.repeat_on_host(what, moves);
+        let asm = &mut self.asm;
         if moves {
             asm.mov(RSI as Reg, T1);
             asm.load(RDI as Reg, Mem::gs(END));
@@ -175,6 +177,47 @@ impl Lowering {
             asm.mov(RDI as Reg, T1);
         }
         asm.bind(nothing);
+    }
+
+    /// The repetition as one host instruction on the windows of its operands. It may be interrupted by faults: RDI, RSI and
+    /// RCX tell how far it got.
+    fn repeated_by_window(&mut self, what: StringOperation) {
+        self.asm.op_reg(true, &[0x85], RCX as Reg, RCX as Reg); // test rcx, rcx
+        let nothing = self.asm.jcc(cond::E);
+        self.asm.cmp_imm(RCX as Reg, LONGEST >> what.shift);
+        let long = self.asm.jcc(cond::A);
+        self.unusual(long);
+        let moves = what.kind == Kind::Move;
+        let pointers: &[(usize, Mem)] =
+            if moves { &[(RDI, TARGET), (RSI, SOURCE)] } else { &[(RDI, TARGET)] };
+        for (pointer, delta) in pointers {
+            self.window_of(T0, *pointer as Reg);
+            self.asm.store(*delta, T0);
+        }
+        // Once one of them has moved, an interruption would have to move it back.
+        for (pointer, delta) in pointers {
+            self.asm.add_mem(*pointer as Reg, *delta);
+        }
+        self.mark_pointers(if moves { Pointers::HostBoth } else { Pointers::HostTarget });
+        self.repeat_on_host(what, moves);
+        self.mark();
+        for (pointer, delta) in pointers {
+            self.asm.sub_mem(*pointer as Reg, *delta);
+        }
+        self.asm.bind(nothing);
+    }
+
+    /// REP MOVS or REP STOS itself.
+    fn repeat_on_host(&mut self, what: StringOperation, moves: bool) {
+        let (prefix, opcode) = element(what.shift, if moves { 0xa4 } else { 0xaa });
+        if prefix != 0 {
+            self.asm.raw(&[prefix]);
+        }
+        self.asm.raw(&[0xf3]);
+        if what.shift == 3 {
+            self.asm.raw(&[0x48]);
+        }
+        self.asm.raw(&[opcode]);
     }
 
     /// A range of RCX elements at `pointer` that leaves its page is unusual.

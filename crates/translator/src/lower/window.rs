@@ -16,7 +16,8 @@ use crate::cpu::Cpu;
 use crate::emit::asm::{Mem, Reg, T0, T1};
 use crate::emit::rewrite::Operand;
 use crate::mmu::view::WINDOW_OFFSET;
-use crate::mmu::window::WINDOW_SHIFT;
+use crate::mmu::window::{self, WINDOW_SHIFT};
+use x86::Gva;
 use x86::reg::RSP;
 
 const STACK_WINDOW: usize = offset_of!(Cpu, stack_window);
@@ -91,6 +92,9 @@ impl Lowering {
         other: Reg,
         named: bool,
     ) -> Operand {
+        if let Some(place) = constant_address(instruction) {
+            return self.windowed_constant(place, address, other, named);
+        }
         if let Some(base) = plain_base(instruction) {
             let delta = self.place_for_delta(base, address, other, named);
             self.hold_delta(delta, base);
@@ -107,6 +111,23 @@ impl Lowering {
         Operand::at(address)
     }
 
+    /// An operand at a fixed address: its window is known.
+    fn windowed_constant(&mut self, place: u64, address: Reg, other: Reg, named: bool) -> Operand {
+        let delta = Mem::gs(WINDOW_OFFSET + 8 * window::number(Gva(place)));
+        self.asm.load(address, delta);
+        self.clobber(address);
+        if let Ok(disp) = i32::try_from(place as i64) {
+            return Operand { base: address, index: None, disp };
+        }
+        self.asm.mov_imm(other, place);
+        self.clobber(other);
+        if !named {
+            return Operand { base: address, index: Some(other), disp: 0 };
+        }
+        self.asm.lea(address, Mem { base: Some(address), index: Some((other, 0)), disp: 0, gs: false });
+        Operand::at(address)
+    }
+
     /// After an instruction that is copied: did it move the stack pointer?
     pub(super) fn follow_stack_pointer(&mut self, instruction: &Instruction) {
         if self.mode.windows && writes_stack_pointer(instruction) {
@@ -115,6 +136,19 @@ impl Lowering {
                 self.renew_stack_window();
             }
         }
+    }
+}
+
+/// The linear address of an operand that is nothing but that.
+fn constant_address(instruction: &Instruction) -> Option<u64> {
+    let segment = matches!(instruction.memory_segment(), Register::FS | Register::GS);
+    let none = instruction.memory_base() == Register::None && instruction.memory_index() == Register::None;
+    match instruction.memory_displ_size() {
+        _ if segment => None,
+        _ if instruction.is_ip_rel_memory_operand() => Some(instruction.ip_rel_memory_address()),
+        4 if none => Some(u64::from(instruction.memory_displacement32())),
+        8 if none => Some(instruction.memory_displacement64()),
+        _ => None,
     }
 }
 

@@ -1,6 +1,6 @@
 //! Forgetting translations: address-space switches, INVLPG, INVPCID, and frames that begin to hold translated code.
 use super::table::{Lookup, Ring, empty_tag, index};
-use super::{Filled, MappingChange, Mmu};
+use super::{Filled, Kept, MappingChange, Mmu};
 use crate::cpu::Cpu;
 use x86::Gva;
 use x86::address::PAGE_SHIFT;
@@ -69,6 +69,18 @@ impl Filled {
     }
 }
 
+impl Kept {
+    /// Forgets one page; everything, if that may be part of a large one.
+    fn forget_page(&mut self, address: Gva) {
+        if self.large.is_empty() {
+            self.entries.retain(|(_, entry)| !entry.can_read(address));
+        } else {
+            self.entries.clear();
+            self.large.clear();
+        }
+    }
+}
+
 impl Mmu {
     /// Forgets everything, globals too (changes of CR0.PG or WP, CR4.PGE, PSE, PAE, SMEP, SMAP or PCIDE, EFER.NXE; INVPCID
     /// type 2).
@@ -76,6 +88,7 @@ impl Mmu {
         self.counters.flushes += 1;
         self.clear_supervisor(true);
         for view in 0..self.slots.len() {
+            self.slots[view].kept = Kept::default();
             self.clear_user(view, |_| true);
             self.flush_windows(view);
         }
@@ -87,7 +100,7 @@ impl Mmu {
     pub fn switch_address_space(&mut self, cpu: &Cpu, flush: bool) {
         self.counters.switches += 1;
         self.clock += 1;
-        self.clear_supervisor(false);
+        self.put_aside();
         let pcid = pcid_of(cpu);
         match self.slots.iter().position(|slot| slot.pcid == Some(pcid)) {
             Some(view) => {
@@ -105,8 +118,34 @@ impl Mmu {
                 self.forget_windows(view);
             }
         }
+        self.take_back();
         self.slots[self.current].last_used = self.clock;
         self.changes.push(MappingChange::Switch);
+    }
+
+    /// Supervisor code's table keeps only what holds in every address space; the rest waits for this one to come back.
+    fn put_aside(&mut self) {
+        let table = self.views.lookups(0, Ring::Supervisor);
+        let kept = &mut self.slots[self.current].kept;
+        kept.entries.clear();
+        for index in self.local.indices.drain(..) {
+            let entry = &mut table[usize::from(index)];
+            if !entry.is_empty(usize::from(index)) && !entry.is_global() {
+                kept.entries.push((index, *entry));
+                *entry = Lookup::empty(usize::from(index));
+            }
+        }
+        kept.large = std::mem::take(&mut self.local.large);
+    }
+
+    fn take_back(&mut self) {
+        let table = self.views.lookups(0, Ring::Supervisor);
+        let kept = &mut self.slots[self.current].kept;
+        for (index, entry) in kept.entries.drain(..) {
+            table[usize::from(index)] = entry;
+            self.local.indices.push(index);
+        }
+        self.local.large = std::mem::take(&mut kept.large);
     }
 
     /// Forgets what is not global in the current address space.
@@ -139,6 +178,7 @@ impl Mmu {
         }
         for view in 0..self.slots.len() {
             let slot = &mut self.slots[view];
+            slot.kept.forget_page(address);
             if slot.user.is_empty() && slot.heat.is_empty() {
                 continue;
             }
@@ -163,7 +203,10 @@ impl Mmu {
         let supervisor = self.views.lookups(0, Ring::Supervisor);
         protect(supervisor, &self.global);
         protect(supervisor, &self.local);
-        for (view, slot) in self.slots.iter().enumerate() {
+        for (view, slot) in self.slots.iter_mut().enumerate() {
+            for (index, entry) in slot.kept.entries.iter_mut().filter(|(_, entry)| entry.gpa() == gpa) {
+                entry.write = empty_tag(usize::from(*index));
+            }
             protect(self.views.lookups(view, Ring::User), &slot.user);
         }
     }
@@ -171,6 +214,7 @@ impl Mmu {
     fn flush_view(&mut self, view: usize) {
         self.counters.flushes += 1;
         self.clear_supervisor(false);
+        self.slots[view].kept = Kept::default();
         self.clear_user(view, |entry| !entry.is_global());
         self.flush_windows(view);
         self.changes.push(MappingChange::NonGlobal { view });

@@ -47,8 +47,8 @@ impl FetchCache {
 
 impl BtVcpu {
     /// The frame (as an address) that a linear page of code leads to.
-    fn fetch_page(&mut self, page: u64, user: bool) -> Result<u64, Exception> {
-        let view = self.mmu.current_view();
+    fn fetch_page(&mut self, page: u64, mode: CodeMode) -> Result<u64, Exception> {
+        let (view, user) = (self.mmu.current_view(), mode.user);
         if let Some(frame) = self.fetches.get(page, user, view) {
             return Ok(frame);
         }
@@ -59,6 +59,8 @@ impl BtVcpu {
         self.fetches.put(page, user, view, frame);
         if !user {
             self.jumps.note_supervisor_page(page, frame, translation.global);
+        } else if mode.windows {
+            self.pinned.note(view, page, frame);
         }
         Ok(frame)
     }
@@ -70,9 +72,10 @@ impl BtVcpu {
             return Err(Exception::general_protection(0));
         }
         let page = rip & !PAGE_OFFSET;
-        let frame = self.fetch_page(page, mode.user).map_err(|fault| at_address(fault, rip))?;
+        let frame = self.fetch_page(page, mode).map_err(|fault| at_address(fault, rip))?;
         let gpa = frame | rip & PAGE_OFFSET;
-        let key = Lowering::key(rip, gpa, mode);
+        let space = self.pinned.id(self.mmu.current_view());
+        let key = Lowering::key(rip, gpa, mode, space);
         if let Some(id) = self.blocks.find(&key) {
             if !self.crosses_elsewhere(id, page, mode) {
                 return Ok(Some(id));
@@ -89,7 +92,7 @@ impl BtVcpu {
     /// Whether a block across the end of its page was made from another second page than the one that is there now.
     fn crosses_elsewhere(&mut self, id: BlockId, page: u64, mode: CodeMode) -> bool {
         let Some((second, _)) = self.blocks.get(id).sources.get(1).copied() else { return false };
-        self.fetch_page(page.wrapping_add(PAGE_SIZE), mode.user) != Ok(second & !PAGE_OFFSET)
+        self.fetch_page(page.wrapping_add(PAGE_SIZE), mode) != Ok(second & !PAGE_OFFSET)
     }
 
     fn translate(&mut self, rip: u64, gpa: u64, mode: CodeMode) -> Option<BlockId> {
@@ -119,7 +122,7 @@ impl BtVcpu {
         let mut length = room;
         let next_page = (rip & !PAGE_OFFSET).wrapping_add(PAGE_SIZE);
         let next_gpa = match room {
-            0..=1024 => self.fetch_page(next_page, mode.user).ok(),
+            0..=1024 => self.fetch_page(next_page, mode).ok(),
             _ => None,
         };
         if let Some(next) = next_gpa
@@ -130,7 +133,8 @@ impl BtVcpu {
         if self.buffer.room() < BLOCK_ROOM {
             return None;
         }
-        let source = Source { address: rip, gpa, bytes: &bytes[..length], next_gpa, mode };
+        let space = self.pinned.id(self.mmu.current_view());
+        let source = Source { address: rip, gpa, bytes: &bytes[..length], next_gpa, mode, space };
         let lowered = self.lowering.lower(&source, self.buffer.next_address())?;
         self.buffer.append(lowered.code);
         let block = lowered.block;

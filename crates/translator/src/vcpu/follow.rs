@@ -5,7 +5,7 @@ use x86::address::{PAGE_OFFSET, PAGE_SHIFT, PAGE_SIZE};
 
 use super::BtVcpu;
 use crate::cache::blocks::BlockId;
-use crate::mmu::{Access, MappingChange, Privilege};
+use crate::mmu::{Access, MappingChange, Privilege, view};
 use crate::runtime::thunks::Exit;
 
 impl BtVcpu {
@@ -31,6 +31,8 @@ impl BtVcpu {
                 MappingChange::Switch => self.follow_supervisor_change(),
                 // The same targets lead to other blocks now.
                 MappingChange::Windows { view } => {
+                    self.fetches.clear();
+                    self.pinned.retire(view);
                     self.jumps.clear_user(&mut self.mmu, view);
                 }
             }
@@ -65,11 +67,55 @@ impl BtVcpu {
         if let Some(frame) = self.jumps.supervisor_frame(page) {
             self.check_supervisor_page(page, frame);
         }
+        for view in 0..view::VIEWS {
+            if let Some(frame) = self.pinned.frame(view, page) {
+                self.check_pinned(view, &[(page, frame)]);
+            }
+        }
+    }
+
+    /// Code with windows is linked across pages on the strength of the mappings of its address space: if one changed, its
+    /// blocks go. Those of an address space that does not run cannot be looked at.
+    fn check_pinned(&mut self, view: usize, pages: &[(u64, u64)]) {
+        if view != self.mmu.current_view() {
+            self.pinned.retire(view);
+            self.jumps.clear_user(&mut self.mmu, view);
+            return;
+        }
+        let space = self.pinned.id(view);
+        for (page, frame) in pages.iter().copied() {
+            if self.still_leads_to(page, frame, Privilege::User) {
+                continue;
+            }
+            self.pinned.forget(view, page);
+            self.kill_page(page, frame, space);
+        }
+    }
+
+    fn still_leads_to(&mut self, page: u64, frame: u64, privilege: Privilege) -> bool {
+        let cpu = crate::runtime::cpu_apart(&self.mmu);
+        let now = self.mmu.walk(cpu, Gva(page), Access::Execute, privilege);
+        now.is_ok_and(|translation| translation.gpa.0 & !PAGE_OFFSET == frame)
+    }
+
+    /// Kills the pinned blocks that lie in a page, or reach into it from the one before.
+    fn kill_page(&mut self, page: u64, frame: u64, space: u32) {
+        let mut dead = self.blocks.in_frame(frame >> PAGE_SHIFT);
+        dead.retain(|id| {
+            let key = self.blocks.get(*id).key;
+            key.space == space && (key.page == page || key.page == page.wrapping_sub(PAGE_SIZE))
+        });
+        self.kill_blocks(&dead);
     }
 
     fn follow_non_global(&mut self, view: usize) {
         self.fetches.clear();
-        self.jumps.clear_user(&mut self.mmu, view);
+        let pages = self.pinned.pages(view);
+        if pages.is_empty() {
+            self.jumps.clear_user(&mut self.mmu, view);
+        } else {
+            self.check_pinned(view, &pages);
+        }
         self.follow_supervisor_change();
     }
 
@@ -86,6 +132,9 @@ impl BtVcpu {
     fn follow_all(&mut self) {
         self.fetches.clear();
         self.jumps.clear_all(&mut self.mmu);
+        for view in 0..view::VIEWS {
+            self.pinned.retire(view);
+        }
         for (page, frame) in self.jumps.supervisor_pages(true) {
             self.check_supervisor_page(page, frame);
         }
@@ -93,18 +142,10 @@ impl BtVcpu {
 
     /// Supervisor code is linked across pages on the strength of its mappings: if one changed, its blocks go.
     fn check_supervisor_page(&mut self, page: u64, frame: u64) {
-        let cpu = crate::runtime::cpu_apart(&self.mmu);
-        let now = self.mmu.walk(cpu, Gva(page), Access::Execute, Privilege::Supervisor);
-        if now.is_ok_and(|translation| translation.gpa.0 & !PAGE_OFFSET == frame) {
-            return;
+        if !self.still_leads_to(page, frame, Privilege::Supervisor) {
+            self.jumps.forget_supervisor_page(page);
+            self.kill_page(page, frame, 0);
         }
-        self.jumps.forget_supervisor_page(page);
-        let mut dead = self.blocks.in_frame(frame >> PAGE_SHIFT);
-        dead.retain(|id| {
-            let key = self.blocks.get(*id).key;
-            key.page == page || key.page == page.wrapping_sub(PAGE_SIZE)
-        });
-        self.kill_blocks(&dead);
     }
 
     /// Throws all translations away.
@@ -114,6 +155,9 @@ impl BtVcpu {
         }
         self.buffer.clear();
         self.jumps.reset(&mut self.mmu);
+        for view in 0..view::VIEWS {
+            self.pinned.retire(view);
+        }
         self.fetches.clear();
         self.statistics.epoch += 1;
     }
