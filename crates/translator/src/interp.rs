@@ -49,7 +49,7 @@ use crate::{Config, SetupError};
 pub use self::deliver::{InterruptKind, TripleFault};
 
 /// [`Cpu::interrupt_shadow`] after STI.
-const SHADOW_INTERRUPTS: u32 = 1;
+pub(crate) const SHADOW_INTERRUPTS: u32 = 1;
 /// [`Cpu::interrupt_shadow`] after MOV SS and POP SS, which hold back debug traps too.
 const SHADOW_STACK_SEGMENT: u32 = 2;
 

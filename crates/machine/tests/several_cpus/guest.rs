@@ -93,23 +93,7 @@ pub fn run(engine: Engine, programs: &[Vec<u8>], prepare: impl FnOnce(&GuestRam)
     let io = Arc::new(Nothing::default());
     let mut threads = Vec::new();
     for (index, program) in programs.iter().enumerate() {
-        let at = PROGRAMS + index as u64 * 0x1_0000;
-        ram.write(Gpa(at), program).unwrap();
-        let config = Config {
-            code_cache_bytes: 1 << 20,
-            tsc: TscModel { frequency_hz: 1_000_000_000, offset: 0 },
-            cpu_index: index as u32,
-            cpu_count: programs.len() as u32,
-            windows: WindowPolicy::Never,
-            perf_map: false,
-            interpret_only: engine == Engine::Interpreter,
-            timed: false,
-        };
-        let mut cpu = BtVcpu::new(ram.clone(), config).unwrap();
-        let mut state = entry::long_mode(&ram, at).unwrap();
-        state.gpr[reg::RSP] = STACKS + (index as u64 + 1) * 0x1000;
-        cpu.restore(&state).unwrap();
-        threads.push((cpu, Arc::clone(&io)));
+        threads.push((cpu(engine, &ram, index, programs.len(), program), Arc::clone(&io)));
     }
     let attentions: Vec<_> = threads.iter().map(|(cpu, _)| cpu.attention()).collect();
     let running: Vec<_> = threads
@@ -122,6 +106,27 @@ pub fn run(engine: Engine, programs: &[Vec<u8>], prepare: impl FnOnce(&GuestRam)
         assert_eq!(stop, Stop::Halted { interrupts_enabled: false }, "at {rip:#x}");
     }
     ram
+}
+
+/// A CPU before its program, which is put into memory.
+pub fn cpu(engine: Engine, ram: &GuestRam, index: usize, cpus: usize, program: &[u8]) -> BtVcpu {
+    let at = PROGRAMS + index as u64 * 0x1_0000;
+    ram.write(Gpa(at), program).unwrap();
+    let config = Config {
+        code_cache_bytes: 1 << 20,
+        tsc: TscModel { frequency_hz: 1_000_000_000, offset: 0 },
+        cpu_index: index as u32,
+        cpu_count: cpus as u32,
+        windows: WindowPolicy::Never,
+        perf_map: false,
+        interpret_only: engine == Engine::Interpreter,
+        timed: false,
+    };
+    let mut cpu = BtVcpu::new(ram.clone(), config).unwrap();
+    let mut state = entry::long_mode(ram, at).unwrap();
+    state.gpr[reg::RSP] = STACKS + (index as u64 + 1) * 0x1000;
+    cpu.restore(&state).unwrap();
+    cpu
 }
 
 fn watch<T>(running: &[std::thread::JoinHandle<T>], io: &Nothing, attentions: &[Arc<dyn Attention>]) {
@@ -144,8 +149,17 @@ pub fn word(ram: &GuestRam, address: u64) -> u32 {
 
 /// No devices.
 #[derive(Default)]
-struct Nothing {
+pub struct Nothing {
     stop: AtomicBool,
+    /// One interrupt waits all the time.
+    interrupts: bool,
+}
+
+impl Nothing {
+    /// With an interrupt that waits.
+    pub fn interrupting() -> Self {
+        Self { interrupts: true, ..Self::default() }
+    }
 }
 
 impl CpuIo for Nothing {
@@ -168,10 +182,10 @@ impl CpuIo for Nothing {
     }
     fn set_task_priority(&self, _priority: u8) {}
     fn interrupt_pending(&self) -> bool {
-        false
+        self.interrupts
     }
     fn acknowledge_interrupt(&self) -> Option<u8> {
-        None
+        self.interrupts.then_some(0x40)
     }
     fn take_nmi(&self) -> bool {
         false

@@ -5,3 +5,4 @@ mod code;
 mod guest;
 mod locks;
 mod order;
+mod shadow;
