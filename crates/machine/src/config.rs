@@ -5,8 +5,10 @@ use x86::address::PAGE_SIZE;
 
 /// Room for translated code if the user says nothing.
 pub const CODE_CACHE_BYTES: usize = 64 << 20;
+/// The least room for the translated code of one CPU.
+const CODE_CACHE_LEAST: usize = 16 << 20;
 /// How many CPUs a machine can have.
-pub const CPUS_MAX: u8 = 1;
+pub const CPUS_MAX: u8 = 16;
 
 /// A machine, described.
 #[derive(Clone, Debug)]
@@ -21,7 +23,7 @@ pub struct MachineConfig {
     pub debug_exit: Option<u16>,
     /// Whether there is a debug console at port 0xe9.
     pub debug_console: bool,
-    /// Bound on the memory for translated code.
+    /// Bound on the memory for translated code, shared out evenly among CPUs; each gets 16 MiB at least.
     pub code_cache_bytes: usize,
     /// Interpret everything: slow, for finding the engine's own bugs.
     pub interpret_only: bool,
@@ -67,6 +69,11 @@ impl MachineConfig {
         }
     }
 
+    /// Room for the translated code of each CPU.
+    pub fn code_cache_per_cpu(&self) -> usize {
+        (self.code_cache_bytes / usize::from(self.cpus.max(1))).max(CODE_CACHE_LEAST)
+    }
+
     /// Checks what can be checked without the host.
     pub fn validate(&self) -> Result<(), ConfigError> {
         let bytes = self.memory_bytes;
@@ -102,6 +109,14 @@ mod tests {
         assert_eq!(check(RAM_MIN_BYTES + 1), Err(ConfigError::MemoryNotInPages(RAM_MIN_BYTES + 1)));
         assert_eq!(check(RAM_MAX_BYTES), Ok(()));
         assert_eq!(check(RAM_MAX_BYTES + 4096), Err(ConfigError::MemoryTooLarge(RAM_MAX_BYTES + 4096)));
+    }
+
+    #[test]
+    fn code_caches_share_their_bound_but_have_a_floor() {
+        for (cpus, mib) in [(1, 64), (2, 32), (4, 16), (16, 16)] {
+            let config = MachineConfig { cpus, ..MachineConfig::new(RAM_MIN_BYTES, BootFiles::default()) };
+            assert_eq!(config.code_cache_per_cpu(), mib << 20);
+        }
     }
 
     #[test]

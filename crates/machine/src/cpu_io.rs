@@ -1,7 +1,7 @@
 //! The machine as one CPU sees it: buses, its own interrupt controller, requests from outside.
 use std::sync::Arc;
 
-use devices::interrupts::{CpuInterrupts, Interrupts};
+use devices::interrupts::{CpuEvent, CpuInterrupts, Interrupts};
 use platform::{Bus, CpuIo, Port};
 use x86::Gpa;
 
@@ -76,7 +76,7 @@ impl CpuIo for CpuPort {
         self.local().take_nmi()
     }
     fn stop_requested(&self) -> bool {
-        self.control.is_wanted()
+        self.control.is_wanted() || self.local().event_pending()
     }
 }
 
@@ -84,9 +84,15 @@ impl HaltedCpu for CpuPort {
     fn nmi_pending(&self) -> bool {
         self.local().nmi_pending()
     }
-    fn nmi_possible(&self) -> bool {
-        // Another CPU could send one. With one CPU the sources are inputs that the guest itself set to deliver NMIs;
-        // nobody who halts for good has done that.
-        self.interrupts.cpu(1).is_some()
+    fn event_pending(&self) -> bool {
+        self.local().event_pending()
+    }
+    fn take_event(&self) -> Option<CpuEvent> {
+        self.local().take_event()
+    }
+    fn anybody_called(&self) -> bool {
+        // Other sources of NMIs are inputs that the guest itself set to deliver them; nobody who halts for good has done
+        // that.
+        self.interrupts.all().any(|cpu| cpu.event_pending() || cpu.nmi_pending())
     }
 }

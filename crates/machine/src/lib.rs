@@ -34,6 +34,8 @@ pub mod memory_map;
 pub mod parking;
 #[cfg(test)]
 mod scripted;
+pub mod sleepers;
+pub mod startup;
 pub mod tsc;
 pub mod vcpu;
 

@@ -52,7 +52,8 @@ pub enum Outcome {
         /// The first exception vector of the three.
         vector: u8,
     },
-    /// The only running CPU halted with interrupts disabled, and nothing can send it an NMI.
+    /// The last CPU that ran halted with interrupts disabled, like all others or before they were started: nothing can
+    /// wake any of them.
     HaltedForever {
         /// Which CPU.
         cpu: usize,

@@ -16,6 +16,7 @@ use crate::engine::{self, EngineFactory, EngineSetup};
 use crate::error::MachineError;
 use crate::handle::{MachineHandle, Shared};
 use crate::lifecycle::{Event, Outcome, State};
+use crate::sleepers::Sleepers;
 use crate::tsc::GuestTsc;
 use crate::vcpu::{Counters, CpuThread, Report, statistics};
 
@@ -71,7 +72,7 @@ impl Machine {
                 cpu_index: index as u32,
                 cpu_count: config.cpus.into(),
                 tsc,
-                code_cache_bytes: config.code_cache_bytes,
+                code_cache_bytes: config.code_cache_per_cpu(),
                 interpret_only: config.interpret_only,
                 timed: config.timed,
                 perf_map: config.perf_map,
@@ -146,7 +147,13 @@ impl Machine {
     /// Starts a thread for each CPU. On failure some may have started; [`Machine::join`] ends them.
     fn start(&mut self, entry: &CpuState) -> Result<(), MachineError> {
         let shared = &self.shared;
-        self.cpus.iter_mut().enumerate().try_for_each(|(index, cpu)| cpu.start(index, entry, shared))
+        let sleepers = Arc::new(Sleepers::new(self.cpus.len()));
+        // The others begin where the first one will send them.
+        let idle = CpuState::default();
+        self.cpus.iter_mut().enumerate().try_for_each(|(index, cpu)| {
+            let state = if index == 0 { entry } else { &idle };
+            cpu.start(index, state, shared, &sleepers)
+        })
     }
 
     /// Waits for the threads of all CPUs, which are held.
@@ -192,7 +199,13 @@ impl Cpu {
         Ok(Self { io: Arc::new(io), engine: Some(engine), counters: Counters::default(), thread: None })
     }
 
-    fn start(&mut self, index: usize, entry: &CpuState, shared: &Arc<Shared>) -> Result<(), MachineError> {
+    fn start(
+        &mut self,
+        index: usize,
+        entry: &CpuState,
+        shared: &Arc<Shared>,
+        sleepers: &Arc<Sleepers>,
+    ) -> Result<(), MachineError> {
         let mut vcpu = self.engine.take().ok_or(MachineError::CpuDied(index))?;
         if let Err(error) = vcpu.restore(entry) {
             self.engine = Some(vcpu);
@@ -207,6 +220,8 @@ impl Cpu {
             control: Arc::clone(control),
             report: Arc::clone(&report),
             counters: self.counters,
+            waits_for_startup: index != 0,
+            sleepers: Arc::clone(sleepers),
         };
         let mourner = Mourner { index, report };
         let body = move || {

@@ -1,18 +1,26 @@
-//! A CPU's thread: runs the engine, sleeps while the guest is halted, ends when held.
+//! A CPU's thread: runs the engine, sleeps while the guest is halted or waits to be started, ends when held.
 use std::sync::Arc;
 use std::time::Instant;
 
+use devices::interrupts::CpuEvent;
 use platform::{CpuIo, ShutdownCause, Stop, Vcpu};
+use x86::CpuState;
 
 use crate::control::{CpuControl, Statistics};
-use crate::lifecycle::{Event, Outcome};
+use crate::lifecycle::{Event, Outcome, ResetCause};
+use crate::sleepers::Sleepers;
+use crate::startup;
 
 /// What a halted CPU's thread asks of its interrupt controllers, beside what the engine asks.
 pub trait HaltedCpu: CpuIo {
     /// Whether an NMI waits.
     fn nmi_pending(&self) -> bool;
-    /// Whether any source of NMIs or any other CPU could still wake a CPU that has interrupts disabled.
-    fn nmi_possible(&self) -> bool;
+    /// Whether another CPU sent INIT or a start-up message.
+    fn event_pending(&self) -> bool;
+    /// Takes the oldest of these.
+    fn take_event(&self) -> Option<CpuEvent>;
+    /// Whether anything waits for any CPU that wakes it even from the deepest sleep: an NMI, INIT, a start-up message.
+    fn anybody_called(&self) -> bool;
 }
 
 /// Where a CPU's thread reports what ends the machine's run.
@@ -35,6 +43,10 @@ pub struct CpuThread {
     pub report: Arc<dyn Report>,
     /// Counters of this loop.
     pub counters: Counters,
+    /// The CPU does nothing before a start-up message: after INIT, and all but the first after power-up.
+    pub waits_for_startup: bool,
+    /// Who else sleeps deeply.
+    pub sleepers: Arc<Sleepers>,
 }
 
 /// What the loop around the engine counted.
@@ -52,40 +64,84 @@ impl CpuThread {
     /// Runs until the CPU is held, and returns the engine and the counters.
     pub fn run(mut self) -> (Box<dyn Vcpu>, Counters) {
         while !self.control.is_held() {
-            match self.vcpu.run(self.io.as_ref()) {
-                Stop::Halted { interrupts_enabled } => self.halt(interrupts_enabled),
-                Stop::Requested => self.counters.requests += 1,
-                Stop::Shutdown(cause) => self.shut_down(cause),
+            if self.waits_for_startup {
+                self.sleep(true, |cpu| cpu.io.event_pending());
+            } else {
+                self.run_engine();
             }
             self.answer();
+            while let Some(event) = self.io.take_event() {
+                self.follow(event);
+            }
         }
         self.control.refuse();
         (self.vcpu, self.counters)
     }
 
-    /// Sleeps until there is something to do. The engine is not asked meanwhile, so that an idle guest costs nothing.
+    fn run_engine(&mut self) {
+        match self.vcpu.run(self.io.as_ref()) {
+            Stop::Halted { interrupts_enabled } => self.halt(interrupts_enabled),
+            Stop::Requested => self.counters.requests += 1,
+            Stop::Shutdown(cause) => self.shut_down(cause),
+        }
+    }
+
+    /// Does what another CPU wants.
+    fn follow(&mut self, event: CpuEvent) {
+        match event {
+            // The first CPU would go to firmware, which a machine without firmware does by starting again.
+            CpuEvent::Init if self.index == 0 => self.post(Event::Reset(ResetCause::Guest)),
+            CpuEvent::Init => {
+                self.waits_for_startup = true;
+                self.restore(&startup::after_init(&self.vcpu.save()));
+            }
+            CpuEvent::Startup(page) if self.waits_for_startup => {
+                self.waits_for_startup = false;
+                self.restore(&startup::after_startup(&self.vcpu.save(), page));
+            }
+            // One that runs ignores it; systems send two to be sure (SDM 3A §9.4.4.1).
+            CpuEvent::Startup(_) => {}
+        }
+    }
+
+    fn restore(&mut self, state: &CpuState) {
+        if let Err(error) = self.vcpu.restore(state) {
+            tracing::error!(cpu = self.index, %error, "the engine does not take its own state");
+            self.end(Outcome::EngineError { cpu: self.index, rip: state.rip });
+        }
+    }
+
+    /// HLT: sleeps until there is something to do. The engine is not asked meanwhile, so that an idle guest costs nothing.
     fn halt(&mut self, interrupts_enabled: bool) {
-        if self.is_due(interrupts_enabled) {
-            self.control.raise();
+        if !self.is_due(interrupts_enabled) {
+            self.counters.halts += 1;
+            let start = Instant::now();
+            self.sleep(!interrupts_enabled, |cpu| cpu.is_due(interrupts_enabled));
+            self.counters.halted_ns += start.elapsed().as_nanos() as u64;
+        }
+        self.control.raise();
+    }
+
+    /// Sleeps until it is held or `is_due`; `deep` if only another CPU can bring that about.
+    fn sleep(&self, deep: bool, is_due: impl Fn(&Self) -> bool) {
+        if deep && self.sleepers.enter() && !self.io.anybody_called() {
+            self.end(Outcome::HaltedForever { cpu: self.index, rip: self.vcpu.save().rip });
             return;
         }
-        self.counters.halts += 1;
-        if !interrupts_enabled && !self.io.nmi_possible() {
-            let rip = self.vcpu.save().rip;
-            self.end(Outcome::HaltedForever { cpu: self.index, rip });
-            return;
-        }
-        let start = Instant::now();
-        while !self.is_due(interrupts_enabled) {
+        while !self.control.is_held() && !is_due(self) {
             self.control.parking.wait();
             self.answer();
         }
-        self.control.raise();
-        self.counters.halted_ns += start.elapsed().as_nanos() as u64;
+        if deep {
+            self.sleepers.leave();
+        }
     }
 
     fn is_due(&self, interrupts_enabled: bool) -> bool {
-        self.control.is_held() || (interrupts_enabled && self.io.interrupt_pending()) || self.io.nmi_pending()
+        self.control.is_held()
+            || (interrupts_enabled && self.io.interrupt_pending())
+            || self.io.nmi_pending()
+            || self.io.event_pending()
     }
 
     fn shut_down(&self, cause: ShutdownCause) {
@@ -96,10 +152,15 @@ impl CpuThread {
         });
     }
 
-    /// Reports an outcome and waits to be held, answering questions.
+    /// Reports an outcome and waits to be held.
     fn end(&self, outcome: Outcome) {
         tracing::debug!(cpu = self.index, ?outcome, "cpu stopped");
-        self.report.post(Event::End(outcome));
+        self.post(Event::End(outcome));
+    }
+
+    /// Reports an event and waits to be held, answering questions.
+    fn post(&self, event: Event) {
+        self.report.post(event);
         while !self.control.is_held() {
             self.control.parking.wait();
             self.answer();

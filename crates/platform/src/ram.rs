@@ -2,14 +2,16 @@
 #![expect(unsafe_code, reason = "maps guest memory and hands out raw views of it")]
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
-use parking_lot::Mutex;
-use vm_memory::bitmap::{Bitmap, BitmapSlice, WithBitmapSlice};
 use vm_memory::mmap::MmapRegionBuilder;
 use vm_memory::{Bytes, GuestAddress, GuestMemoryMmap, GuestRegionMmap};
 use x86::Gpa;
-use x86::address::{PAGE_SHIFT, PAGE_SIZE};
+use x86::address::PAGE_SIZE;
+
+mod marks;
+pub mod watch;
+
+pub use watch::CodeWatch;
 
 /// Where the hole for devices below 4 GiB begins: RAM beyond it continues at [`HIGH_RAM_START`].
 pub const LOW_RAM_LIMIT: u64 = 0xc000_0000;
@@ -59,95 +61,6 @@ pub enum RamError {
         /// The host's reason.
         source: std::io::Error,
     },
-}
-
-/// Tells an engine which frames that hold translated code were written by somebody other than the engine itself
-/// (a device's DMA). Every write through [`GuestRam::memory`] passes here.
-#[derive(Clone, Debug)]
-pub struct CodeWatch {
-    shared: Arc<WatchShared>,
-    first_byte: u64,
-}
-
-#[derive(Debug)]
-struct WatchShared {
-    /// One bit a frame: it holds translated code.
-    code: Vec<AtomicU64>,
-    any_written: AtomicBool,
-    written: Mutex<Vec<u64>>,
-}
-
-impl CodeWatch {
-    fn new(end: u64) -> Self {
-        let words = (end >> PAGE_SHIFT).div_ceil(64) as usize;
-        let code = (0..words).map(|_| AtomicU64::new(0)).collect();
-        let shared =
-            WatchShared { code, any_written: AtomicBool::new(false), written: Mutex::new(Vec::new()) };
-        Self { shared: Arc::new(shared), first_byte: 0 }
-    }
-    fn starting_at(&self, first_byte: u64) -> Self {
-        Self { shared: Arc::clone(&self.shared), first_byte }
-    }
-    fn word(&self, frame: u64) -> Option<(&AtomicU64, u64)> {
-        Some((self.shared.code.get((frame / 64) as usize)?, 1 << (frame % 64)))
-    }
-    /// Marks a frame as holding translated code, or no longer.
-    pub fn set_code(&self, frame: u64, holds_code: bool) {
-        let Some((word, bit)) = self.word(frame) else { return };
-        if holds_code {
-            word.fetch_or(bit, Ordering::SeqCst);
-        } else {
-            word.fetch_and(!bit, Ordering::SeqCst);
-        }
-    }
-    /// Whether a frame is marked as holding translated code.
-    pub fn is_code(&self, frame: u64) -> bool {
-        self.word(frame).is_some_and(|(word, bit)| word.load(Ordering::SeqCst) & bit != 0)
-    }
-    /// Reports every marked frame as written.
-    fn all_written(&self) {
-        for (index, word) in self.shared.code.iter().enumerate() {
-            let bits = word.load(Ordering::SeqCst);
-            let frames = (0..64).filter(|bit| bits & (1 << bit) != 0).map(|bit| index as u64 * 64 + bit);
-            if bits != 0 {
-                self.shared.written.lock().extend(frames);
-                self.shared.any_written.store(true, Ordering::Release);
-            }
-        }
-    }
-    /// Whether [`CodeWatch::take_written`] has something to return.
-    pub fn has_written(&self) -> bool {
-        self.shared.any_written.load(Ordering::Acquire)
-    }
-    /// The marked frames that were written since the last call.
-    pub fn take_written(&self) -> Vec<u64> {
-        let mut written = self.shared.written.lock();
-        self.shared.any_written.store(false, Ordering::Release);
-        std::mem::take(&mut written)
-    }
-}
-
-impl<'a> WithBitmapSlice<'a> for CodeWatch {
-    type S = CodeWatch;
-}
-
-impl BitmapSlice for CodeWatch {}
-
-impl Bitmap for CodeWatch {
-    fn mark_dirty(&self, offset: usize, length: usize) {
-        let first = self.first_byte + offset as u64;
-        let frames = (first >> PAGE_SHIFT)..=((first + (length as u64).max(1) - 1) >> PAGE_SHIFT);
-        for frame in frames.filter(|frame| self.is_code(*frame)) {
-            self.shared.written.lock().push(frame);
-            self.shared.any_written.store(true, Ordering::Release);
-        }
-    }
-    fn dirty_at(&self, _offset: usize) -> bool {
-        false
-    }
-    fn slice_at(&self, offset: usize) -> CodeWatch {
-        self.starting_at(self.first_byte + offset as u64)
-    }
 }
 
 /// The type by which devices see guest RAM; it is what `virtio-queue` and `linux-loader` take.
@@ -360,29 +273,15 @@ mod tests {
     }
 
     #[test]
-    fn clearing_makes_zeros_and_reports_code() {
+    fn clearing_makes_zeros() {
         let ram = GuestRam::new(4 << 30).unwrap();
-        ram.watch().set_code(0x10_0002, true);
         ram.write(Gpa(0x1234), &[1]).unwrap();
         ram.write(Gpa(0x1_0000_2000), &[2]).unwrap();
-        ram.watch().take_written();
         ram.clear().unwrap();
         for address in [0x1234, 0x1_0000_2000] {
             let mut byte = [9];
             ram.read(Gpa(address), &mut byte).unwrap();
             assert_eq!(byte, [0], "{address:#x}");
         }
-        assert_eq!(ram.watch().take_written(), [0x10_0002]);
-    }
-
-    #[test]
-    fn a_device_write_to_a_code_frame_is_reported_once() {
-        let ram = GuestRam::new(1 << 20).unwrap();
-        ram.watch().set_code(2, true);
-        ram.write(Gpa(0x1ffe), &[0; 4]).unwrap();
-        ram.write(Gpa(0x3000), &[0; 4]).unwrap();
-        assert!(ram.watch().has_written());
-        assert_eq!(ram.watch().take_written(), [2]);
-        assert!(!ram.watch().has_written());
     }
 }

@@ -50,6 +50,9 @@ pub enum SetupError {
     /// The first state was refused.
     #[error("the power-up state was refused")]
     Restore(#[source] RestoreError),
+    /// Guest RAM has as many CPUs as it can have.
+    #[error("too many virtual CPUs for one memory")]
+    TooManyCpus,
     /// The host CPU lacks something.
     #[error("this host lacks {0}, which binary translation needs")]
     HostCpu(&'static str),

@@ -64,6 +64,8 @@ pub struct Cpu {
     pub host_rsp: u64,
     /// The host's MXCSR, loaded whenever translated code is left.
     pub host_mxcsr: u32,
+    /// PAUSE instructions until the runtime looks whether the guest waits in a loop.
+    pub pauses_left: u32,
     /// 1 after NMI delivery until IRET.
     pub nmi_blocked: u32,
     /// What is added to the host's time-stamp counter to make the guest's.

@@ -31,6 +31,8 @@ mod task;
 #[cfg(test)]
 mod tests;
 
+use std::sync::atomic::{Ordering, fence};
+
 use platform::CpuIo;
 use x86::exception::vector;
 use x86::{Exception, flags};
@@ -47,7 +49,7 @@ use crate::{Config, SetupError};
 pub use self::deliver::{InterruptKind, TripleFault};
 
 /// [`Cpu::interrupt_shadow`] after STI.
-const SHADOW_INTERRUPTS: u32 = 1;
+pub(crate) const SHADOW_INTERRUPTS: u32 = 1;
 /// [`Cpu::interrupt_shadow`] after MOV SS and POP SS, which hold back debug traps too.
 const SHADOW_STACK_SEGMENT: u32 = 2;
 
@@ -120,12 +122,18 @@ impl Interpreter {
         if core.cpu.mode() != Mode::Bits64 {
             core.next_rip &= 0xffff_ffff;
         }
+        let family = decoded.family;
         if let Err(exception) = core.execute(decoded) {
             if exception.vector == vector::DB {
                 // INT1 and the guard of the debug registers report breakpoints that waited, too.
                 core.cpu.dr[6] |= held_back;
             }
             return Err(exception);
+        }
+        if matches!(family, Family::Nothing | Family::System | Family::Branch | Family::Move) {
+            // Among these are the fences, the serializing instructions and MOV to control registers, which other CPUs
+            // rely on to order stores of this one before its later loads.
+            fence(Ordering::SeqCst);
         }
         core.cpu.rip = core.next_rip;
         if !core.keeps_resume_flag {

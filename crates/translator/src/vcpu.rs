@@ -1,5 +1,6 @@
 //! A virtual CPU under binary translation: the loop between translated code, the interpreter and the machine.
 
+mod crossing;
 mod find;
 mod follow;
 mod jumps;
@@ -10,6 +11,7 @@ pub mod statistics;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
+use platform::ram::watch::Watcher;
 use platform::{CpuIo, GuestRam, RestoreError, ShutdownCause, Stop, Vcpu};
 use x86::address::PAGE_OFFSET;
 use x86::flags;
@@ -49,6 +51,8 @@ pub struct BtVcpu {
     /// What the jump tables assume.
     assumptions: CodeMode,
     attention: Arc<AttentionHandle>,
+    /// Which frames this and other CPUs have translated.
+    watcher: Watcher,
     config: Config,
     /// Told to interpret everything: the oracle of the translator.
     interpret_only: bool,
@@ -87,6 +91,8 @@ impl BtVcpu {
         let faults =
             FaultGuard::new(buffer.range(), thunks.exit(Exit::Fault)).map_err(SetupError::Signals)?;
         let attention = Arc::new(AttentionHandle::new());
+        let handle: Arc<dyn platform::Attention> = Arc::<AttentionHandle>::clone(&attention);
+        let watcher = mmu.ram().watch().join(handle).ok_or(SetupError::TooManyCpus)?;
         let mut vcpu = Self {
             jumps: JumpTables::new(),
             pinned: PinnedSpaces::new(),
@@ -100,6 +106,7 @@ impl BtVcpu {
             assumptions: CodeMode::default(),
             statistics: Statistics::new(config.timed),
             attention,
+            watcher,
             interpret_only: config.interpret_only,
             config,
             _faults: faults,
@@ -189,8 +196,12 @@ impl BtVcpu {
                 Next::Look => self.look(io),
                 Next::Enter { code, vectors } => self.enter(code, vectors, io),
                 Next::Interpret => self.interpret(io),
-                Next::Leave(stop) => return stop,
+                leave @ Next::Leave(_) => leave,
             };
+            // Not in the next round: a call for attention meanwhile must not make a HLT undone.
+            if let Next::Leave(stop) = next {
+                return stop;
+            }
         }
     }
 
@@ -309,6 +320,7 @@ impl BtVcpu {
             }
             Exit::Interpret => {
                 self.locate();
+                self.rest_if_spinning();
                 Next::Interpret
             }
             Exit::Read => self.miss(Access::Read, vectors, io),
@@ -411,7 +423,13 @@ impl BtVcpu {
 impl Vcpu for BtVcpu {
     fn run(&mut self, io: &dyn CpuIo) -> Stop {
         self.statistics.start();
+        let inside = self.watcher.enter();
         let stop = self.run_loop(io);
+        if self.has_news() {
+            // Others hear of what the last instruction wrote even if the next one is long in coming.
+            self.follow_changes(io);
+        }
+        drop(inside);
         self.statistics.stop();
         stop
     }
@@ -427,6 +445,7 @@ impl Vcpu for BtVcpu {
         crate::save::restore(cpu, state)?;
         cpu.tsc_offset = offset;
         cpu.host_mxcsr = 0x1f80;
+        cpu.pauses_left = crossing::PAUSES;
         cpu.attention.store(1, Ordering::Relaxed);
         self.forget_all();
         Ok(())
@@ -439,5 +458,8 @@ impl Vcpu for BtVcpu {
 impl Drop for BtVcpu {
     fn drop(&mut self) {
         self.attention.detach();
+        for frame in self.blocks.clear() {
+            self.watcher.unmark(frame);
+        }
     }
 }

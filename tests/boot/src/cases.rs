@@ -2,6 +2,7 @@
 
 mod clock;
 mod console;
+mod cpus;
 mod ends;
 mod kernels;
 mod results;
@@ -29,7 +30,7 @@ impl Case {
 
 /// All of them.
 pub fn all() -> Vec<Case> {
-    [kernels::cases(), console::cases(), ends::cases(), results::cases(), clock::cases()]
+    [kernels::cases(), cpus::cases(), console::cases(), ends::cases(), results::cases(), clock::cases()]
         .into_iter()
         .flatten()
         .collect()

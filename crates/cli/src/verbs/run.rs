@@ -43,7 +43,7 @@ pub struct Run {
     /// Guest memory, for example 512M or 2G
     #[arg(long, value_name = "SIZE", default_value = "512M", value_parser = quantity::size)]
     memory: u64,
-    /// Number of virtual CPUs
+    /// Number of virtual CPUs, 1 to 16; more than the host has are slower than as many
     #[arg(long, value_name = "N", default_value_t = 1)]
     cpus: u8,
     /// End the guest after this time, for example 90s or 5m, with exit code 6

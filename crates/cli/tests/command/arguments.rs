@@ -47,6 +47,7 @@ fn impossible_memory_is_a_usage_error() {
 fn impossible_options_are_usage_errors() {
     for arguments in [
         ["--cpus", "0"],
+        ["--cpus", "17"],
         ["--cpus", "200"],
         ["--timeout", "0"],
         ["--timeout", "soon"],

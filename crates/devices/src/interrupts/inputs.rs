@@ -60,6 +60,10 @@ impl Interrupts {
     pub fn cpu(&self, index: usize) -> Option<&CpuInterrupts> {
         self.cpus.get(index)
     }
+    /// The interrupts of every CPU.
+    pub fn all(&self) -> impl Iterator<Item = &CpuInterrupts> {
+        self.cpus.iter()
+    }
     /// The line of ISA interrupt `irq`, 0 to 15: the 8259A input and the I/O APIC input (the timer's is 2).
     pub fn isa_line(self: &Arc<Self>, irq: u8) -> IrqLine {
         IrqLine::new(u32::from(irq), Arc::<Self>::clone(self))

@@ -173,6 +173,61 @@ fn shorthands_and_nmi() {
 }
 
 #[test]
+fn logical_destinations_select_cpus_flat_and_by_cluster() {
+    let bench = bench(3);
+    for (index, ldr) in [(0, 0x01), (1, 0x02), (2, 0x04)] {
+        bench.apic(index, 0xd0, ldr << 24);
+    }
+    // Flat model: CPUs 0 and 2.
+    bench.apic(1, 0x310, 0x0500_0000);
+    bench.apic(1, 0x300, 0x0845);
+    let taken = || [0, 1, 2].map(|index| bench.cpu(index).acknowledge());
+    assert_eq!(taken(), [Some(0x45), None, Some(0x45)]);
+    // Cluster model: CPUs 0 and 1 in cluster 1, CPU 2 in cluster 2.
+    for (index, ldr) in [(0, 0x11), (1, 0x12), (2, 0x21)] {
+        bench.apic(index, 0xe0, 0);
+        bench.apic(index, 0xd0, ldr << 24);
+    }
+    bench.apic(2, 0x310, 0x1300_0000);
+    bench.apic(2, 0x300, 0x0856);
+    assert_eq!(taken(), [Some(0x56), Some(0x56), None]);
+}
+
+#[test]
+fn x2apic_messages_go_by_number_cluster_and_broadcast() {
+    const ICR: u32 = 0x830;
+    let bench = bench(3);
+    for index in 0..3 {
+        let base = bench.cpu(index).msr_read(msr::APIC_BASE).unwrap();
+        bench.cpu(index).msr_write(msr::APIC_BASE, base | 1 << 10).unwrap();
+    }
+    let taken = || [0, 1, 2].map(|index| bench.cpu(index).acknowledge());
+    bench.cpu(0).msr_write(ICR, 2 << 32 | 0x45).unwrap();
+    assert_eq!(taken(), [None, None, Some(0x45)]);
+    // Logical: CPUs 0 and 1 of cluster 0.
+    bench.cpu(2).msr_write(ICR, 0b011 << 32 | 0x856).unwrap();
+    assert_eq!(taken(), [Some(0x56), Some(0x56), None]);
+    bench.cpu(1).msr_write(ICR, 0xffff_ffff << 32 | 0x67).unwrap();
+    assert_eq!(taken(), [Some(0x67); 3]);
+    bench.cpu(1).msr_write(ICR, 2 << 32 | 0x400).unwrap();
+    assert!(bench.cpu(2).take_nmi());
+    // Its own register for messages to itself.
+    bench.cpu(1).msr_write(0x83f, 0x78).unwrap();
+    assert_eq!(taken(), [None, Some(0x78), None]);
+}
+
+#[test]
+fn init_takes_away_what_waited_in_an_apic() {
+    let bench = bench(2);
+    bench.apic(0, 0x310, 0x0100_0000);
+    bench.apic(0, 0x300, 0x0045);
+    bench.apic(0, 0x300, 0x0400);
+    bench.apic(0, 0x300, 0x4500);
+    assert!(!bench.cpu(1).interrupt_pending() && !bench.cpu(1).nmi_pending());
+    assert!(bench.cpu(1).event_pending());
+}
+
+#[test]
 fn lowest_priority_goes_to_one_idle_cpu() {
     let bench = bench(2);
     bench.cpu(0).set_task_priority(8);

@@ -247,6 +247,10 @@ impl Blocks {
         Some(patch)
     }
 
+    /// Whether any live block lies in a frame.
+    pub fn has_code(&self, frame: u64) -> bool {
+        self.frames.contains_key(&frame)
+    }
     /// The live blocks that lie in a frame at all.
     pub fn in_frame(&self, frame: u64) -> Vec<BlockId> {
         self.frames.get(&frame).map(|frame| frame.blocks.clone()).unwrap_or_default()

@@ -46,6 +46,7 @@ impl Core<'_> {
             old & bit != 0
         } else {
             self.probe_linear(address, size, Access::Write, privilege)?;
+            let _lock = super::host::lock_bounced(instruction);
             let old = self.read_number(segment, offset, size)?;
             let bit = 1_u64 << inside;
             let new = match mnemonic {

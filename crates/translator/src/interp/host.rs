@@ -2,6 +2,7 @@
 //! registers around it, with its memory operand redirected. Results and flags are exact by construction.
 #![expect(unsafe_code, reason = "calls generated stubs")]
 use iced_x86::{Instruction, InstructionInfoFactory, Mnemonic, OpAccess, OpKind, Register};
+use parking_lot::{Mutex, MutexGuard};
 use x86::exception::vector;
 use x86::segment::{FS, GS};
 use x86::{Exception, control};
@@ -62,8 +63,20 @@ struct Bounce([u8; 256]);
 enum Place {
     /// In guest RAM.
     Direct(*mut u8),
-    /// In the bounce buffer, at an offset.
-    Bounced(usize),
+    /// In the bounce buffer, at an offset. A locked operation holds [`BOUNCED_LOCK`] from before it was read.
+    Bounced(usize, Option<MutexGuard<'static, ()>>),
+}
+
+/// Held by a locked operation whose operand is not the host's to lock: it crosses a page or is no RAM. Such operations
+/// are atomic against one another. They are *not* against other instructions, locked or not, that touch one of the two
+/// pages at the same time: those run on the host's own memory and know nothing of this lock. On real CPUs a split lock is
+/// atomic against everything; no operating system relies on one that crosses a page.
+static BOUNCED_LOCK: Mutex<()> = Mutex::new(());
+
+/// Takes [`BOUNCED_LOCK`] if an instruction is a locked one: by its prefix, or as XCHG with memory always is.
+pub(super) fn lock_bounced(instruction: &Instruction) -> Option<MutexGuard<'static, ()>> {
+    let locked = instruction.has_lock_prefix() || instruction.mnemonic() == Mnemonic::Xchg;
+    locked.then(|| BOUNCED_LOCK.lock())
 }
 
 impl HostExecution {
@@ -167,10 +180,10 @@ impl Core<'_> {
         let pointer = match &place {
             None => std::ptr::null_mut(),
             Some((_, (_, Place::Direct(pointer)))) => *pointer,
-            Some((_, (_, Place::Bounced(offset)))) => self.host.bounce_at(*offset),
+            Some((_, (_, Place::Bounced(offset, _)))) => self.host.bounce_at(*offset),
         };
         self.call_guarded(stub, pointer)?;
-        if let Some((usage, (address, Place::Bounced(offset)))) = place
+        if let Some((usage, (address, Place::Bounced(offset, _lock)))) = place
             && usage.writes
         {
             let data = &self.host.bounce.0[offset..offset + usage.size];
@@ -215,12 +228,13 @@ impl Core<'_> {
         }
         self.probe_linear(address, usage.size, access, privilege)?;
         let at = (address.0 & 63) as usize;
+        let lock = lock_bounced(instruction);
         // An x87 store may turn out to store nothing.
         if usage.reads || super::class::touches_x87(instruction) {
             let data = &mut self.host.bounce.0[at..at + usage.size];
             self.mmu.read(self.cpu, self.io, address, data, privilege)?;
         }
-        Ok((address, Place::Bounced(at)))
+        Ok((address, Place::Bounced(at, lock)))
     }
 
     /// Runs a stub on bytes of the caller instead of guest memory.

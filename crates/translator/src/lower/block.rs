@@ -391,20 +391,25 @@ impl Lowering {
     /// Leaves the instruction to the interpreter.
     pub(super) fn interpret(&mut self) {
         self.restore_flags();
+        if self.wants_attention {
+            // STI shields this instruction. An interrupt between STI and HLT would be slept over: its handler has asked
+            // for work by the time that HLT stops the CPU.
+            let shadow = Mem::gs(offset_of!(Cpu, interrupt_shadow));
+            self.asm.store_imm32(shadow, crate::interp::SHADOW_INTERRUPTS);
+        }
         self.asm.lea_here(T1, self.start);
         self.asm.jmp_address(self.thunks.exit(Exit::Interpret));
     }
 
     fn fall_through(&mut self, last: &Decoded) {
         let next = last.instruction.next_ip();
-        if last.way == Way::System(System::SetInterruptFlag) {
-            // The instruction that STI shields is the next one: no attention before it.
-            self.wants_attention = false;
-        }
         self.start = self.asm.here();
         self.guest_start = self.offset_of(next);
         self.mark();
-        if self.next_crosses && !self.is_pinned() {
+        if last.way == Way::System(System::SetInterruptFlag) {
+            // The instruction that STI shields is the next one.
+            self.interpret();
+        } else if self.next_crosses && !self.is_pinned() {
             // Whoever goes there has to look up both pages.
             self.table_exit(self.offset_of(next));
         } else {

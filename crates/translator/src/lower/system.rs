@@ -41,6 +41,8 @@ pub enum System {
     Call,
     /// SYSRETQ.
     Return,
+    /// PAUSE.
+    Pause,
     /// RDTSC.
     TimeStamp,
     /// MOV from a control register: its offset in [`Cpu`].
@@ -58,6 +60,7 @@ impl System {
     pub fn of(instruction: &Instruction, mode: CodeMode) -> Option<Self> {
         let supervisor = !mode.user;
         match instruction.mnemonic() {
+            Mnemonic::Pause => Some(Self::Pause),
             Mnemonic::Cld => Some(Self::ClearDirectionFlag),
             Mnemonic::Std => Some(Self::SetDirectionFlag),
             Mnemonic::Cli if supervisor => Some(Self::ClearInterruptFlag),
@@ -143,6 +146,7 @@ impl Lowering {
             }
             System::Call => self.system_call(decoded),
             System::Return => self.system_return(),
+            System::Pause => self.pause(decoded),
             System::TimeStamp => self.time_stamp(),
             System::ReadControl(field) | System::ReadBase(field) => {
                 let to = number(decoded.instruction.op0_register());
@@ -301,6 +305,17 @@ impl Lowering {
         asm.store(Mem::gs(segment(SS) + 8), T0);
         asm.store_imm(Mem::gs(segment(CS)), 0);
         asm.store_imm(Mem::gs(segment(SS)), 0);
+    }
+
+    /// PAUSE, counted: the last one of a ration leaves translated code, so that loops that wait for another CPU can make
+    /// room for it.
+    fn pause(&mut self, decoded: &Decoded) {
+        self.spill_if_live(decoded);
+        self.asm.raw(&[0xf3, 0x90]); // pause
+        self.asm.op_mem(0, false, &[0x83], 5, Mem::gs(offset_of!(Cpu, pauses_left))); // sub dword, …
+        self.asm.raw(&[1]);
+        let from = self.asm.jcc(cond::E);
+        self.unusual(from);
     }
 
     fn time_stamp(&mut self) {

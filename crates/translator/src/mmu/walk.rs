@@ -88,6 +88,15 @@ struct Rights {
 
 impl Walk<'_> {
     fn run(&self) -> Result<Translation, Exception> {
+        loop {
+            if let Some(translation) = self.once()? {
+                return Ok(translation);
+            }
+        }
+    }
+
+    /// One attempt; `None` if another CPU changed an entry between the look at it and its accessed and dirty bits.
+    fn once(&self) -> Result<Option<Translation>, Exception> {
         let (mut table, mut shift) = match self.format {
             Format::Long => (self.cpu.cr3 & PTE_ADDRESS, 39),
             Format::Pae => (self.cpu.cr3 & 0xffff_ffe0, 30),
@@ -113,8 +122,8 @@ impl Walk<'_> {
             if leaf {
                 return self.finish(place, entry, shift, &rights);
             }
-            if !is_pdpte {
-                self.set_bits(place, entry, PTE_A);
+            if !is_pdpte && !self.set_bits(place, entry, PTE_A) {
+                return Ok(None);
             }
             table = entry & PTE_ADDRESS;
             shift = match (self.format, shift) {
@@ -124,20 +133,29 @@ impl Walk<'_> {
         }
     }
 
-    fn finish(&self, place: Gpa, entry: u64, shift: u32, rights: &Rights) -> Result<Translation, Exception> {
+    fn finish(
+        &self,
+        place: Gpa,
+        entry: u64,
+        shift: u32,
+        rights: &Rights,
+    ) -> Result<Option<Translation>, Exception> {
         let supervisor = self.privilege != Privilege::User;
         let write_protect = self.cpu.cr0 & CR0_WP != 0;
         let writable = rights.writable || (supervisor && !write_protect);
         self.check(rights, writable, supervisor)?;
         let dirty = self.access == Access::Write || entry & PTE_D != 0;
-        self.set_bits(place, entry, if self.access == Access::Write { PTE_A | PTE_D } else { PTE_A });
+        let bits = if self.access == Access::Write { PTE_A | PTE_D } else { PTE_A };
+        if !self.set_bits(place, entry, bits) {
+            return Ok(None);
+        }
         let offset_mask = (1_u64 << shift) - 1;
         let frame = match (self.format, shift) {
             // PSE-36 (SDM 3A table 4-4): bits 20:13 are bits 39:32 of the frame.
             (Format::Legacy, 22) => (entry & 0xffc0_0000) | ((entry >> 13) & 0xff) << 32,
             _ => entry & PTE_ADDRESS & !offset_mask,
         };
-        Ok(Translation {
+        Ok(Some(Translation {
             gpa: Gpa(frame | (self.address.0 & offset_mask)),
             page_shift: shift,
             writable,
@@ -145,7 +163,7 @@ impl Walk<'_> {
             executable: !rights.no_execute,
             global: entry & PTE_G != 0 && self.cpu.cr4 & x86::control::CR4_PGE != 0,
             dirty,
-        })
+        }))
     }
 
     /// Access rights (SDM 3A §4.6.1).
@@ -224,18 +242,27 @@ impl Walk<'_> {
         })
     }
 
-    fn set_bits(&self, place: Gpa, entry: u64, bits: u64) {
+    /// Sets bits of an entry if it still is as it was read: an entry that another CPU has taken away meanwhile must not
+    /// get bits that its owner does not expect. Whether it was.
+    fn set_bits(&self, place: Gpa, entry: u64, bits: u64) -> bool {
         if entry & bits == bits {
-            return;
+            return true;
         }
-        let Some(host) = self.mmu.ram.host_address(place, self.entry_bytes()) else { return };
+        let Some(host) = self.mmu.ram.host_address(place, self.entry_bytes()) else { return true };
+        let (acquire, relaxed) = (Ordering::AcqRel, Ordering::Relaxed);
         // SAFETY: as in `load`.
         unsafe {
             match self.format {
-                Format::Legacy => (*host.cast::<AtomicU32>()).fetch_or(bits as u32, Ordering::AcqRel) as u64,
-                _ => (*host.cast::<AtomicU64>()).fetch_or(bits, Ordering::AcqRel),
+                Format::Legacy => {
+                    let (old, new) = (entry as u32, (entry | bits) as u32);
+                    (*host.cast::<AtomicU32>()).compare_exchange(old, new, acquire, relaxed).is_ok()
+                }
+                _ => {
+                    let cell = &*host.cast::<AtomicU64>();
+                    cell.compare_exchange(entry, entry | bits, acquire, relaxed).is_ok()
+                }
             }
-        };
+        }
     }
 
     fn fault(&self, code: u32) -> Exception {

@@ -1,16 +1,18 @@
 //! Finding the block at RIP, or making it.
 use platform::CpuIo;
-use x86::address::{PAGE_OFFSET, PAGE_SIZE};
+use x86::address::{PAGE_OFFSET, PAGE_SHIFT, PAGE_SIZE};
 use x86::{Exception, Gva};
 
 use super::statistics::Phase;
 use super::{BtVcpu, Next, perf_map};
-use crate::cache::blocks::{BlockId, CodeMode};
+use crate::cache::blocks::{Block, BlockId, CodeMode};
 use crate::lower::block::{Lowering, Source};
 use crate::mmu::{Access, Privilege};
 
 /// Room that a block may need at most.
 const BLOCK_ROOM: usize = 64 << 10;
+/// How often a block is tried to be made whose bytes change meanwhile.
+const TRIES: u32 = 3;
 
 /// Pages of code that were looked up lately: linear page, mode and view to frame.
 pub struct FetchCache {
@@ -94,6 +96,26 @@ impl BtVcpu {
     }
 
     fn translate(&mut self, rip: u64, gpa: u64, mode: CodeMode) -> Option<BlockId> {
+        if self.buffer.room() < BLOCK_ROOM {
+            self.statistics.evictions += 1;
+            self.forget_all();
+        }
+        self.mark_frame(gpa >> PAGE_SHIFT);
+        // Bytes that others go on changing are the interpreter's.
+        let made = (0..TRIES).find_map(|_| self.try_translate(rip, gpa, mode));
+        let Some(block) = made else {
+            self.unmark_bare(gpa >> PAGE_SHIFT);
+            return None;
+        };
+        if self.config.perf_map {
+            perf_map::add(&block, rip);
+        }
+        self.statistics.translated(block.instructions);
+        Some(self.blocks.add(block).0)
+    }
+
+    /// Makes a block; `None` if there is none, or if its bytes changed meanwhile.
+    fn try_translate(&mut self, rip: u64, gpa: u64, mode: CodeMode) -> Option<Block> {
         let room = (PAGE_SIZE - (gpa & PAGE_OFFSET)) as usize;
         let mut bytes = [0_u8; PAGE_SIZE as usize + 16];
         self.mmu.ram().read(x86::Gpa(gpa), &mut bytes[..room])?;
@@ -109,24 +131,14 @@ impl BtVcpu {
             length += 16;
         }
         if self.buffer.room() < BLOCK_ROOM {
-            self.statistics.evictions += 1;
-            self.forget_all();
+            return None;
         }
         let space = self.pinned.id(self.mmu.current_view());
         let source = Source { address: rip, gpa, bytes: &bytes[..length], next_gpa, mode, space };
         let lowered = self.lowering.lower(&source, self.buffer.next_address())?;
         self.buffer.append(lowered.code);
-        let instructions = lowered.block.instructions;
-        if self.config.perf_map {
-            perf_map::add(&lowered.block, rip);
-        }
-        let (id, fresh) = self.blocks.add(lowered.block);
-        for frame in fresh {
-            self.mmu.ram().watch().set_code(frame, true);
-            self.mmu.protect_frame(frame);
-        }
-        self.statistics.translated(instructions);
-        Some(id)
+        let block = lowered.block;
+        self.still_holds(&block, &bytes).then_some(block)
     }
 
     /// A direct jump that is not linked yet: links it if the target may be linked.

@@ -11,7 +11,7 @@ use crate::runtime::thunks::Exit;
 impl BtVcpu {
     /// Whether [`BtVcpu::follow_changes`] has something to do.
     pub(super) fn has_news(&self) -> bool {
-        self.mmu.has_news() || self.mmu.ram().watch().has_written()
+        self.mmu.has_news() || self.watcher.has_news()
     }
 
     /// Drops what is not true any more.
@@ -20,11 +20,9 @@ impl BtVcpu {
             let dead = self.blocks.hit_by_write(gpa.0, length);
             self.statistics.code_writes += 1;
             self.kill_blocks(&dead);
+            self.watcher.tell(gpa.0, length);
         }
-        for frame in self.mmu.ram().watch().take_written() {
-            let dead = self.blocks.in_frame(frame);
-            self.kill_blocks(&dead);
-        }
+        self.follow_others();
         for change in self.mmu.take_changes() {
             match change {
                 MappingChange::Page(address) => self.follow_page(address),
@@ -53,7 +51,7 @@ impl BtVcpu {
             self.buffer.patch_relative(place, target);
         }
         for frame in bare {
-            self.mmu.ram().watch().set_code(frame, false);
+            self.watcher.unmark(frame);
         }
         self.statistics.killed += dead.len() as u64;
     }
@@ -153,7 +151,7 @@ impl BtVcpu {
     /// Throws all translations away.
     pub(super) fn forget_all(&mut self) {
         for frame in self.blocks.clear() {
-            self.mmu.ram().watch().set_code(frame, false);
+            self.watcher.unmark(frame);
         }
         self.buffer.clear();
         self.jumps.reset(&mut self.mmu);

@@ -41,6 +41,14 @@ pub struct Statistics {
     pub killed: u64,
     /// Writes to frames with translated code.
     pub code_writes: u64,
+    /// The same by other CPUs and by devices.
+    pub foreign_code_writes: u64,
+    /// Frames that began to hold translated code, so that other CPUs had to be asked to write them with care.
+    pub protections: u64,
+    /// Times that the host's CPU was given away in a loop of PAUSEs.
+    pub yields: u64,
+    /// When the last ration of PAUSEs was used up, by the host's time-stamp counter.
+    pub last_spin: u64,
     /// The instruction whose look-up missed last, and how many times it has done so again.
     pub misses_in_a_row: (u64, u32),
     blocks: u64,
@@ -106,9 +114,12 @@ impl Statistics {
             ("code cache evictions", self.evictions),
             ("blocks killed", self.killed),
             ("writes to code pages", self.code_writes),
+            ("writes to code pages by others", self.foreign_code_writes),
             ("instructions interpreted", self.interpreted),
             ("interrupts", self.interrupts),
             ("exceptions", self.exceptions),
+            ("frames protected", self.protections),
+            ("waiting loops that gave way", self.yields),
             ("exits: link", self.exits[0]),
             ("exits: jump table miss", self.exits[1] + self.exits[7]),
             ("exits: attention", self.exits[2]),

@@ -7,7 +7,7 @@ use crate::Verdict;
 use crate::lab::{Lab, Setup};
 
 /// What a kernel prints when something is wrong with its machine.
-const COMPLAINTS: [&str; 9] = [
+const COMPLAINTS: [&str; 14] = [
     "WARNING:",
     "BUG:",
     "Oops",
@@ -16,8 +16,18 @@ const COMPLAINTS: [&str; 9] = [
     "Firmware Bug",
     "unchecked MSR access",
     "soft lockup",
-    "rcu_sched detected",
+    "hard lockup",
+    "rcu_sched",
+    "rcu_preempt detected",
+    "rcu: INFO",
+    "unstable",
+    "not responding",
 ];
+
+/// The lines in which a kernel complains.
+pub fn complaints(said: &str) -> Vec<&str> {
+    said.lines().filter(|line| COMPLAINTS.iter().any(|complaint| line.contains(complaint))).collect()
+}
 
 const SCRIPT: &str = "echo release $(uname -r)
 echo memory $(awk '/MemTotal/{print $2}' /proc/meminfo)
@@ -64,8 +74,7 @@ fn boots(lab: &Lab, kernel: Kernel, layout: &str, memory: &'static str, mib: u64
     );
     ensure!(field("cpus ")? == "1", "the guest does not see one CPU");
     ensure!(said.contains("pci 0000:00:00.0 "), "no PCI host bridge; the guest said:\n{said}");
-    let complaints: Vec<_> =
-        said.lines().filter(|line| COMPLAINTS.iter().any(|complaint| line.contains(complaint))).collect();
+    let complaints = complaints(&said);
     ensure!(complaints.is_empty(), "the kernel complains:\n{}", complaints.join("\n"));
     Ok(Verdict::Passed)
 }
