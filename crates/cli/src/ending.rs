@@ -1,9 +1,11 @@
 //! How a run ended, as message and exit code.
+use std::io::Write;
 use std::sync::OnceLock;
 use std::time::Duration;
 
 use machine::{MachineHandle, Outcome};
 
+use crate::console::terminal;
 use crate::exit::Code;
 
 /// Why this side, not the guest, ended a machine.
@@ -57,6 +59,10 @@ impl Ender {
     pub fn end(&self, cause: Cause) -> bool {
         let first = self.cause.set(cause).is_ok();
         self.handle.stop();
+        if first {
+            // Where threads are not to be had, the machine ends by itself or by a second signal.
+            let _ = std::thread::Builder::new().name("patience".to_owned()).spawn(give_up_later);
+        }
         first
     }
 
@@ -64,6 +70,21 @@ impl Ender {
     pub fn cause(&self) -> Option<Cause> {
         self.cause.get().copied()
     }
+}
+
+/// How long a machine may take to end. It takes milliseconds, unless its engine hangs.
+const PATIENCE: Duration = Duration::from_secs(20);
+
+/// Ends the process, should the machine not end.
+fn give_up_later() {
+    std::thread::sleep(PATIENCE);
+    terminal::restore();
+    let text = format!(
+        "gasang: the machine has not stopped for {} s, which is a bug of its engine; the process ends without it",
+        PATIENCE.as_secs()
+    );
+    let _ = writeln!(std::io::stderr(), "\n{text}");
+    std::process::exit(Code::ENGINE.0.into());
 }
 
 /// The exit code, and what to tell the user.
