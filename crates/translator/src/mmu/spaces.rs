@@ -94,9 +94,14 @@ impl Mmu {
         if let Some((number, delta)) = space.open(address) {
             self.views.windows(current)[number] = delta;
         } else {
-            self.close_windows(current);
-            self.slots[current].heat.ticks = REFUSED;
+            self.refuse_windows();
         }
+    }
+
+    /// The running address space needs more than there is: it does without for a while.
+    fn refuse_windows(&mut self) {
+        self.close_windows(self.current);
+        self.slots[self.current].heat.ticks = REFUSED;
     }
 
     /// An address space loses its windows.
@@ -139,6 +144,7 @@ impl Mmu {
         let slot = &mut self.slots[current];
         let Some(space) = &mut slot.heat.space else { return false };
         if space.map(&self.ram, address, gpa, writable).is_none() {
+            self.refuse_windows();
             return false;
         }
         slot.user.note_size(address, translation.page_shift);

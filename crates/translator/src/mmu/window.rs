@@ -8,6 +8,7 @@
 #![expect(unsafe_code, reason = "maps guest RAM where translated code reaches it")]
 use std::collections::HashMap;
 use std::os::fd::AsRawFd;
+use std::sync::OnceLock;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use platform::GuestRam;
@@ -23,9 +24,16 @@ pub const WINDOWS: usize = 256;
 pub const GUARD: u64 = 4 << 30;
 /// Windows that one address space may have. Programs have three: themselves, their libraries, their stack.
 const WINDOWS_PER_SPACE: usize = 4;
-/// Pages that all address spaces of the process may have mapped, each of which may cost the host a mapping of its own
-/// (Linux allows 65530 by default).
-const PAGES: usize = 40_000;
+/// Pages that all address spaces of the process may have mapped: each may cost the host two mappings, its own and the gap
+/// behind it, and a third of what the host allows is left for everything else. Linux allows 65530 by default.
+fn page_limit() -> usize {
+    const DEFAULT: usize = 65_530;
+    static LIMIT: OnceLock<usize> = OnceLock::new();
+    *LIMIT.get_or_init(|| {
+        let text = std::fs::read_to_string("/proc/sys/vm/max_map_count").unwrap_or_default();
+        text.trim().parse().unwrap_or(DEFAULT).min(DEFAULT) / 3
+    })
+}
 
 /// What a window's delta puts there where there is no window: an address that is not canonical with four levels of
 /// paging, and neither in use nor near anything that is with five.
@@ -92,6 +100,8 @@ impl AddressSpace {
         if let Some(window) = self.windows.iter().find(|window| window.number == number) {
             return Some((number, window.delta()));
         }
+        // Asked for the first time, this reads a file: better here than in the handler of a fault.
+        page_limit();
         let reserved = map_nothing(None, RESERVED)?;
         let window = Window { number, base: reserved + GUARD, used: false };
         let delta = window.delta();
@@ -106,10 +116,10 @@ impl AddressSpace {
         Some(Gva(host.wrapping_sub(window.delta())))
     }
 
-    /// Shows a frame at a page. `None` if the host refuses.
+    /// Shows a frame at a page. `None` if the host refuses, or too many pages are shown.
     pub fn map(&mut self, ram: &GuestRam, page: Gva, gpa: Gpa, writable: bool) -> Option<()> {
-        if MAPPED.load(Ordering::Relaxed) >= PAGES {
-            self.clear();
+        if MAPPED.load(Ordering::Relaxed) >= page_limit() {
+            return None;
         }
         let file_offset = ram.file_offset(Gpa(gpa.0 & !PAGE_OFFSET), PAGE_SIZE)?;
         let window = self.windows.iter_mut().find(|window| window.number == number(page))?;
