@@ -59,8 +59,8 @@ pub struct BtVcpu {
     _faults: FaultGuard,
 }
 
-/// Bytes of the longest memory operand.
-const MAX_OPERAND: u64 = 64;
+/// Bytes of the longest memory operand: that of a run of pushes or pops.
+const MAX_OPERAND: u64 = 128;
 
 /// How the loop goes on.
 enum Next {
@@ -323,8 +323,8 @@ impl BtVcpu {
                 self.rest_if_spinning();
                 Next::Interpret
             }
-            Exit::Read => self.miss(Access::Read, vectors, io),
-            Exit::Write => self.miss(Access::Write, vectors, io),
+            Exit::Read => self.miss(Access::Read, vectors),
+            Exit::Write => self.miss(Access::Write, vectors),
             Exit::Fault => self.host_fault(),
             Exit::Target => self.follow_target(io),
         }
@@ -368,7 +368,7 @@ impl BtVcpu {
         if key.mode.is_pinned() { key.page } else { self.cpu().code_page }
     }
 
-    fn miss(&mut self, access: Access, vectors: bool, io: &dyn CpuIo) -> Next {
+    fn miss(&mut self, access: Access, vectors: bool) -> Next {
         self.locate();
         let (address, resume) = (Gva(self.cpu().exit_argument), self.cpu().resume);
         let ring = if self.cpu().cpl() == 3 { Ring::User } else { Ring::Supervisor };
@@ -377,18 +377,19 @@ impl BtVcpu {
         if !address.is_canonical() || !reach.is_canonical() {
             return Next::Interpret;
         }
+        if self.mmu.knows(address, access, ring) {
+            // The operand crosses the end of its page.
+            return Next::Interpret;
+        }
         let cpu = crate::runtime::cpu_apart(&self.mmu);
         match self.mmu.fill(cpu, address, access, ring) {
             Ok(Filled::Entry) if !self.is_stuck() => Next::Enter { code: resume, vectors },
-            Ok(_) => Next::Interpret,
-            // A misaligned vector operand is #GP whatever its page says: the interpreter knows which comes first.
-            Err(_) if vectors => Next::Interpret,
-            Err(exception) => self.raise(io, exception),
+            // The interpreter knows which fault comes first, and the address of one of several operands.
+            Ok(_) | Err(_) => Next::Interpret,
         }
     }
 
-    /// Whether filling entries does not help the instruction at RIP: its operand crosses a page, or its two operands
-    /// drive each other out of one entry.
+    /// Whether filling entries does not help the instruction at RIP: its two operands drive each other out of one entry.
     fn is_stuck(&mut self) -> bool {
         let rip = self.cpu().rip;
         let misses = &mut self.statistics.misses_in_a_row;

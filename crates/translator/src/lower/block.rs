@@ -214,8 +214,14 @@ impl Lowering {
         let live_in = code[0].live_before;
         self.anchored = super::window::is_anchored(&code);
         self.emit_entries(source, live_in);
-        for decoded in &code {
-            self.lower_instruction(decoded);
+        let mut rest = &code[..];
+        while let Some(first) = rest.first() {
+            let together = if self.mode.windows { 1 } else { super::stack::run_length(rest) };
+            match together {
+                1 => self.lower_instruction(first),
+                length => self.stack_run(&rest[..length]),
+            }
+            rest = &rest[together..];
         }
         if !last.way.ends_block() {
             self.fall_through(&last);
@@ -285,10 +291,15 @@ impl Lowering {
         self.marks.push(Mark { host, guest, flags: self.flags, pointers });
     }
 
-    fn lower_instruction(&mut self, decoded: &Decoded) {
+    /// From here on host code belongs to another guest instruction.
+    pub(super) fn begin(&mut self, decoded: &Decoded) {
         self.start = self.asm.here();
         self.guest_start = self.offset_of(decoded.instruction.ip());
         self.mark();
+    }
+
+    fn lower_instruction(&mut self, decoded: &Decoded) {
+        self.begin(decoded);
         if decoded.vectors && decoded.way != Way::Interpret {
             self.check_vectors(decoded);
         }

@@ -2,7 +2,7 @@
 use iced_x86::OpKind;
 
 use super::block::Lowering;
-use super::decode::Decoded;
+use super::decode::{Decoded, Way};
 use super::memory::number;
 use crate::emit::asm::{Mem, Reg, T0, T1};
 use crate::mmu::Access;
@@ -11,7 +11,56 @@ use x86::reg::{RBP, RSP};
 
 use crate::cpu::Cpu;
 
+/// The most pushes or pops that share a look-up.
+const LONGEST_RUN: usize = 16;
+
+/// How many of the first instructions are pushes of registers, or pops to registers, that one look-up serves; 1 if it is
+/// not worth it.
+pub(super) fn run_length(code: &[Decoded]) -> usize {
+    let register = |decoded: &Decoded| {
+        decoded.instruction.op0_kind() == OpKind::Register
+            && number(decoded.instruction.op0_register()) != RSP as Reg
+    };
+    let way = code[0].way;
+    if !matches!(way, Way::Push | Way::Pop) {
+        return 1;
+    }
+    code.iter().take(LONGEST_RUN).take_while(|decoded| decoded.way == way && register(decoded)).count().max(1)
+}
+
 impl Lowering {
+    /// A run of pushes or pops: one look-up for all, and RSP moves once. If the look-up fails, the first of them starts
+    /// over alone, by the interpreter.
+    pub(super) fn stack_run(&mut self, run: &[Decoded]) {
+        let bytes = 8 * run.len() as i32;
+        let pushes = run[0].way == Way::Push;
+        self.begin(&run[0]);
+        self.clobber_both();
+        self.looks_up_twice = false;
+        self.spill_if_live(&run[0]);
+        let (access, distance) = if pushes { (Access::Write, -bytes) } else { (Access::Read, bytes) };
+        self.asm.lea(T0, Mem::base(RSP as Reg, distance.min(0)));
+        self.look_up(access, bytes as u32, T0, T1);
+        for (index, decoded) in run.iter().enumerate() {
+            let register = number(decoded.instruction.op0_register());
+            let home = register == T0 || register == T1;
+            let through = if home { T1 } else { register };
+            let above = 8 * index as i32;
+            if pushes {
+                if home {
+                    self.asm.load(T1, Self::home(register));
+                }
+                self.asm.store(Mem::base(T0, bytes - 8 - above), through);
+            } else {
+                self.asm.load(through, Mem::base(T0, above));
+                if home {
+                    self.asm.store(Self::home(register), T1);
+                }
+            }
+        }
+        self.move_stack(distance);
+    }
+
     /// The 8 bytes below the stack pointer, by way of T0; T1 is clobbered.
     pub(super) fn reach_push(&mut self, decoded: &Decoded) -> Mem {
         if self.mode.windows {

@@ -51,9 +51,12 @@ impl Mmu {
         let privilege = if ring == Ring::User { Privilege::User } else { Privilege::Supervisor };
         let translation = self.walk(cpu, address, access, privilege)?;
         self.remember(cpu, address, ring, &translation);
-        let entry = self.entry(ring, address);
-        let hit = entry.is_some_and(|entry| access != Access::Write || entry.can_write(address));
-        Ok(if hit { Filled::Entry } else { Filled::OneByOne })
+        Ok(if self.knows(address, access, ring) { Filled::Entry } else { Filled::OneByOne })
+    }
+
+    /// Whether translated code finds the page of an address for an access.
+    pub fn knows(&mut self, address: Gva, access: Access, ring: Ring) -> bool {
+        self.entry(ring, address).is_some_and(|entry| access != Access::Write || entry.can_write(address))
     }
 
     fn remember(&mut self, cpu: &Cpu, address: Gva, ring: Ring, translation: &Translation) {
