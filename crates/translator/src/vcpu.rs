@@ -169,7 +169,7 @@ impl BtVcpu {
     fn enter_mode(&mut self, mode: CodeMode) {
         let assumptions = CodeMode { user: false, ..mode };
         if std::mem::replace(&mut self.assumptions, assumptions) != assumptions {
-            self.jumps.clear_all(&mut self.mmu);
+            self.jumps.forget(&mut self.mmu);
         }
     }
 

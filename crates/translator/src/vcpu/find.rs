@@ -171,10 +171,8 @@ impl BtVcpu {
         match self.find(mode, io) {
             Ok(Some(id)) => {
                 let rip = self.cpu().rip;
-                let block = self.blocks.get(id);
-                let (checked, body) = (block.checked, block.body);
-                self.jumps.fill(&mut self.mmu, mode.user, rip, checked);
-                Next::Enter { code: body, vectors: false }
+                self.enter_target(id, rip);
+                Next::Enter { code: self.blocks.get(id).body, vectors: false }
             }
             Ok(None) => Next::Interpret,
             Err(exception) => self.raise(io, exception),
@@ -199,12 +197,23 @@ impl BtVcpu {
         self.cpu().rip = rip;
         match found {
             Ok(Some(id)) if epoch == self.statistics.epoch => {
-                let checked = self.blocks.get(id).checked;
-                self.jumps.fill(&mut self.mmu, mode.user, target, checked);
+                self.enter_target(id, target);
                 Next::Enter { code: resume, vectors: false }
             }
             // The target is the interpreter's or faults: the instruction itself comes first.
             _ => Next::Interpret,
+        }
+    }
+
+    /// Enters a block into the jump table of the running address space.
+    fn enter_target(&mut self, id: BlockId, target: u64) {
+        let block = self.blocks.get(id);
+        let (mode, frame, code) = (block.key.mode, block.key.gpa & !PAGE_OFFSET, block.checked);
+        // A block across the end of its page depends on the next one, too.
+        if mode.is_pinned() || block.sources.len() > 1 {
+            self.jumps.fill(&mut self.mmu, mode.user, target, code);
+        } else {
+            self.jumps.fill_known(&mut self.mmu, target, frame, code);
         }
     }
 

@@ -3,7 +3,7 @@ use std::collections::{HashMap, HashSet};
 
 use crate::mmu::table::{JUMPS, Jump, Ring, empty_target, jump_index};
 use crate::mmu::{Mmu, view};
-use x86::address::PAGE_SHIFT;
+use x86::address::{PAGE_OFFSET, PAGE_SHIFT};
 
 /// What is known beside the tables themselves.
 pub struct JumpTables {
@@ -11,6 +11,9 @@ pub struct JumpTables {
     supervisor_table: Targets,
     /// User code's tables, by view.
     user_tables: Vec<Targets>,
+    /// Targets of position-independent code by linear page and frame: when an address space comes to run a page again
+    /// after a flush, or another one has the same frame at the same place, they need not be found one by one.
+    known: HashMap<(u64, u64), Vec<Jump>>,
     /// Linear pages of supervisor code that was translated: the frame, and whether the mapping is global.
     supervisor: HashMap<u64, (u64, bool)>,
     non_global: usize,
@@ -23,7 +26,14 @@ struct Targets {
     filled: Vec<u16>,
     /// Linear pages (cut to 16 bits) that targets lie in, or lay in once.
     pages: HashSet<u16>,
+    /// Pages whose known targets were entered since the table was emptied.
+    recalled: HashSet<u64>,
 }
+
+/// Targets that are known of one page at most.
+const KNOWN: usize = 128;
+/// Pages of which targets are known at most, before all are forgotten.
+const KNOWN_PAGES: usize = 8192;
 
 impl Targets {
     fn fill(&mut self, table: &mut [Jump], target: u64, code: u64) {
@@ -47,9 +57,11 @@ impl Targets {
             }
         }
         self.pages.clear();
+        self.recalled.clear();
     }
 
     fn clear_page(&mut self, table: &mut [Jump], page: u64) {
+        self.recalled.remove(&page);
         if !self.pages.remove(&((page >> PAGE_SHIFT) as u16)) {
             return;
         }
@@ -66,12 +78,18 @@ impl Targets {
 impl JumpTables {
     pub(super) fn new() -> Self {
         let user_tables = (0..view::VIEWS).map(|_| Targets::default()).collect();
-        Self { supervisor_table: Targets::default(), user_tables, supervisor: HashMap::new(), non_global: 0 }
+        Self {
+            supervisor_table: Targets::default(),
+            user_tables,
+            known: HashMap::new(),
+            supervisor: HashMap::new(),
+            non_global: 0,
+        }
     }
 
     /// Empties every table, and forgets supervisor code.
     pub(super) fn reset(&mut self, mmu: &mut Mmu) {
-        self.clear_all(mmu);
+        self.forget(mmu);
         self.supervisor.clear();
         self.non_global = 0;
     }
@@ -84,6 +102,29 @@ impl JumpTables {
         } else {
             self.supervisor_table.fill(mmu.views_mut().jumps(view, Ring::Supervisor), target, code);
         }
+    }
+
+    /// Enters a jump target of position-independent code in a frame, together with what else is known of its page.
+    pub(super) fn fill_known(&mut self, mmu: &mut Mmu, target: u64, frame: u64, code: u64) {
+        let (view, page) = (mmu.current_view(), target & !PAGE_OFFSET);
+        if self.known.len() >= KNOWN_PAGES {
+            self.known.clear();
+        }
+        let known = self.known.entry((page, frame)).or_default();
+        let room = known.len() < KNOWN;
+        match known.iter_mut().find(|jump| jump.target == target) {
+            Some(jump) => jump.code = code,
+            None if room => known.push(Jump { target, code }),
+            None => {}
+        }
+        let table = mmu.views_mut().jumps(view, Ring::User);
+        let targets = &mut self.user_tables[view];
+        if targets.recalled.insert(page) {
+            for jump in known.iter().filter(|jump| jump.target != target) {
+                targets.fill(table, jump.target, jump.code);
+            }
+        }
+        targets.fill(table, target, code);
     }
 
     /// Remembers that supervisor code was translated under a mapping.
@@ -125,6 +166,12 @@ impl JumpTables {
     /// Empties the table of supervisor code.
     pub(super) fn clear_supervisor(&mut self, mmu: &mut Mmu) {
         self.supervisor_table.clear(mmu.views_mut().jumps(0, Ring::Supervisor));
+    }
+
+    /// Empties every table; nothing is known any more.
+    pub(super) fn forget(&mut self, mmu: &mut Mmu) {
+        self.clear_all(mmu);
+        self.known.clear();
     }
 
     /// Empties every table.
