@@ -4,6 +4,7 @@
 //! flags are live across a look-up they are put aside once and taken back when somebody needs them.
 
 pub mod block;
+pub mod cold;
 pub mod copy;
 pub mod decode;
 pub mod flow;

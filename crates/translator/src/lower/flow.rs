@@ -3,7 +3,8 @@ use std::mem::offset_of;
 
 use iced_x86::OpKind;
 
-use super::block::{Cold, Lowering};
+use super::block::Lowering;
+use super::cold::Cold;
 use super::decode::Decoded;
 use super::memory::number;
 use crate::cache::blocks::FlagPlace;

@@ -3,7 +3,8 @@ use std::mem::offset_of;
 
 use iced_x86::{Instruction, Mnemonic, Register};
 
-use super::block::{Cold, Lowering};
+use super::block::Lowering;
+use super::cold::Cold;
 use super::decode::Decoded;
 use crate::cpu::Cpu;
 use crate::emit::asm::{Mem, Reg, T0, T1, cond};

@@ -4,7 +4,8 @@ use std::mem::offset_of;
 
 use iced_x86::{Code, Instruction, OpKind, Register};
 
-use super::block::{Cold, Lowering};
+use super::block::Lowering;
+use super::cold::Cold;
 use super::decode::Decoded;
 use crate::cache::blocks::Pointers;
 use crate::cpu::Cpu;

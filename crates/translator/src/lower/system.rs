@@ -7,7 +7,8 @@ use std::mem::offset_of;
 
 use iced_x86::{Code, Instruction, Mnemonic, OpKind, Register};
 
-use super::block::{Cold, Lowering};
+use super::block::Lowering;
+use super::cold::Cold;
 use super::decode::Decoded;
 use super::memory::number;
 use crate::cache::blocks::CodeMode;

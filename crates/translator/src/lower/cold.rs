@@ -1,0 +1,166 @@
+//! What happens off the straight path of a block: it is emitted after it, so that the straight path stays straight.
+use std::mem::offset_of;
+
+use super::block::Lowering;
+use crate::cache::blocks::{FlagPlace, Link};
+use crate::cpu::Cpu;
+use crate::emit::asm::{Mem, Offset, Reg, T0, T1, cond};
+use crate::mmu::table::{Jump, Ring};
+use crate::runtime::thunks::Exit;
+
+/// One thing that happens off the straight path.
+pub enum Cold {
+    /// A look-up missed.
+    Slow {
+        /// The jump that leads here.
+        from: Offset,
+        /// Read or write.
+        exit: Exit,
+        /// The register with the address (exclusive-ored with the tag).
+        address: Reg,
+        /// The register with the index.
+        index: Reg,
+        /// Offset of the tag field of entry 0 in the view.
+        tag: usize,
+        /// Start of the instruction.
+        retry: Offset,
+        /// Where the flags are.
+        flags: FlagPlace,
+        /// It is the instruction's only one: two could drive each other out of the first entry for ever.
+        alone: bool,
+    },
+    /// A direct jump that is not linked.
+    Link {
+        /// The place of the jump's displacement.
+        from: Offset,
+        /// Offset of the target from the page.
+        target: i64,
+        /// It goes back.
+        backward: bool,
+    },
+    /// A conditional jump out of the page of a position-independent block.
+    Far {
+        /// The jump that leads here.
+        from: Offset,
+        /// Offset of the target from the page.
+        target: i64,
+    },
+    /// The first of two entries of a jump table is not that of the target in T0.
+    Target {
+        /// The jump that leads here.
+        from: Offset,
+        /// Where to go on if the second one is.
+        back: Offset,
+        /// Which table.
+        ring: Ring,
+        /// Start of the instruction, if it has done nothing yet.
+        retry: Option<Offset>,
+    },
+    /// Attention at the head.
+    Attention {
+        /// The jump that leads here.
+        from: Offset,
+        /// Where the flags are.
+        flags: FlagPlace,
+    },
+    /// An unusual case of an instruction that is the interpreter's after all.
+    Unusual {
+        /// The jump that leads here.
+        from: Offset,
+        /// Start of the instruction; nothing of it was done.
+        start: Offset,
+        /// Where the flags are.
+        flags: FlagPlace,
+    },
+    /// The vector registers have to be loaded.
+    Vectors {
+        /// The jump that leads here.
+        from: Offset,
+        /// Where to go on.
+        resume: Offset,
+    },
+}
+
+impl Lowering {
+    /// Conditional jumps out of the page; they go through the table, which has cold ends of its own.
+    fn emit_far(&mut self) {
+        for index in 0..self.cold.len() {
+            if let Cold::Far { from, target } = self.cold[index] {
+                self.asm.bind(from);
+                self.flags = FlagPlace::Eflags;
+                self.table_exit(target);
+            }
+        }
+    }
+
+    pub(super) fn emit_cold(&mut self) {
+        self.emit_far();
+        let cold = std::mem::take(&mut self.cold);
+        let (spilled, own_ring) = (offset_of!(Cpu, spilled_flags), self.ring());
+        for item in &cold {
+            let asm = &mut self.asm;
+            match *item {
+                Cold::Slow { from, exit, address, index, tag, retry, flags, alone } => {
+                    asm.bind(from);
+                    asm.xor_mem(address, Mem::gs_base(index, tag));
+                    if address != T0 {
+                        asm.mov(T0, address);
+                    }
+                    if flags == FlagPlace::Spilled {
+                        asm.restore_flags(spilled, T1);
+                    }
+                    asm.lea_here(T1, retry);
+                    let write = usize::from(exit == Exit::Write);
+                    let misses = self.thunks.misses[own_ring as usize];
+                    asm.jmp_address(if alone { misses[write] } else { self.thunks.exit(exit) });
+                }
+                Cold::Link { from, target, backward } => {
+                    asm.bind(from);
+                    let stub = asm.address(asm.here());
+                    asm.lea_here(T1, from);
+                    asm.jmp_address(self.thunks.exit(Exit::Link));
+                    let place = asm.address(from);
+                    self.links.push(Link { place, stub, target, backward, to: None });
+                }
+                Cold::Far { .. } => {}
+                Cold::Target { from, back, ring, retry } => {
+                    const STEP: i32 = (size_of::<Jump>() / 8) as i32;
+                    asm.bind(from);
+                    asm.lea32(T1, Mem::base(T1, STEP));
+                    asm.cmp_mem(T0, Mem::gs_index8(T1, Self::jump_target(ring)));
+                    let back = asm.address(back);
+                    asm.jcc_address(cond::E, back);
+                    if let Some(start) = retry {
+                        asm.restore_flags(spilled, T1);
+                        asm.lea_here(T1, start);
+                        asm.jmp_address(self.thunks.exit(Exit::Target));
+                    } else {
+                        asm.jmp_address(self.thunks.exit(Exit::Jump));
+                    }
+                }
+                Cold::Attention { from, flags } => {
+                    asm.bind(from);
+                    if flags == FlagPlace::Spilled {
+                        asm.restore_flags(spilled, T1);
+                    }
+                    asm.lea_here(T1, self.body);
+                    asm.jmp_address(self.thunks.exit(Exit::Attention));
+                }
+                Cold::Unusual { from, start, flags } => {
+                    asm.bind(from);
+                    if flags == FlagPlace::Spilled {
+                        asm.restore_flags(spilled, T1);
+                    }
+                    asm.lea_here(T1, start);
+                    asm.jmp_address(self.thunks.exit(Exit::Interpret));
+                }
+                Cold::Vectors { from, resume } => {
+                    asm.bind(from);
+                    asm.lea_here(T1, resume);
+                    asm.jmp_address(self.thunks.load_vectors);
+                }
+            }
+        }
+        self.cold = cold;
+    }
+}
