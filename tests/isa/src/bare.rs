@@ -20,6 +20,9 @@ pub enum BareError {
     /// The CPU or kernel lacks something.
     #[error("the bare CPU cannot serve as an oracle here: {0} is missing")]
     Missing(&'static str),
+    /// Another maker's CPU, which differs where the architecture leaves things open.
+    #[error("the engine's guest sees an Intel CPU, and this host's is of another maker")]
+    Maker,
     /// No memory at the fixed addresses.
     #[error("the bare CPU cannot serve as an oracle here: no pages at {address:#x}")]
     Pages {
@@ -28,6 +31,12 @@ pub enum BareError {
         /// Why.
         source: std::io::Error,
     },
+}
+
+/// Whether CPUID's leaf 0 says "GenuineIntel".
+fn is_intel() -> bool {
+    let leaf = std::arch::x86_64::__cpuid(0);
+    [leaf.ebx, leaf.edx, leaf.ecx].map(u32::to_le_bytes).concat() == b"GenuineIntel"
 }
 
 static ONE: Mutex<()> = Mutex::new(());
@@ -48,6 +57,9 @@ impl BareCpu {
         // SAFETY: plain library call.
         if unsafe { libc::getauxval(libc::AT_HWCAP2) } & HWCAP2_FSGSBASE == 0 {
             return Err(BareError::Missing("WRFSBASE"));
+        }
+        if !is_intel() {
+            return Err(BareError::Maker);
         }
         if !std::is_x86_feature_detected!("avx2") {
             return Err(BareError::Missing("AVX2"));

@@ -27,6 +27,11 @@ impl Oracle {
         Ok(Self { bare, engines, outcomes: vec![Outcome::default(); 4], bare_missing })
     }
 
+    /// Whether what rows say was recorded on a CPU such as this one.
+    pub fn knows_rows(&self) -> bool {
+        !matches!(self.bare_missing, Some(BareError::Maker))
+    }
+
     /// Changes how the engines enter cases.
     pub fn set_entry(&mut self, entry: Entry) {
         self.engines.iter_mut().for_each(|engine| engine.set_entry(entry));
