@@ -49,7 +49,7 @@ pub struct Lowering {
     pub(super) held: Scratch,
     /// The running instruction has two memory operands.
     pub(super) looks_up_twice: bool,
-    /// Some access of the block is near the stack pointer.
+    /// Some access up to the next conditional jump, or since the last one, is near the stack pointer.
     pub(super) anchored: bool,
     /// STI was lowered: direct jumps out of the block lead to heads that look for attention.
     pub(super) wants_attention: bool,
@@ -140,9 +140,9 @@ impl Lowering {
         let at_end = self.live_at_end(&last, source);
         liveness::analyse(&mut code, at_end);
         let live_in = code[0].live_before;
-        self.anchored = super::window::is_anchored(&code);
         self.emit_entries(source, live_in);
         let mut rest = &code[..];
+        self.anchored = super::window::is_anchored(rest);
         while let Some(first) = rest.first() {
             let together = if self.mode.windows { 1 } else { super::stack::run_length(rest) };
             match together {
@@ -150,6 +150,9 @@ impl Lowering {
                 length => self.stack_run(&rest[..length]),
             }
             rest = &rest[together..];
+            if first.way == Way::JumpIf {
+                self.anchored = super::window::is_anchored(rest);
+            }
         }
         if !last.way.ends_block() {
             self.fall_through(&last);

@@ -30,6 +30,12 @@ fn names_high_byte(instruction: &Instruction) -> bool {
     })
 }
 
+/// Whether code with windows reaches the memory operand of an instruction that is copied by its window. A fault would lose
+/// a register that AH and its like need for the address; CMPXCHG16B checks its alignment first.
+pub(super) fn by_window(instruction: &Instruction) -> bool {
+    instruction.mnemonic() != Mnemonic::Cmpxchg16b && !names_high_byte(instruction)
+}
+
 impl Lowering {
     pub(super) fn home(register: Reg) -> Mem {
         Mem::gs(gpr(usize::from(register)))
@@ -52,7 +58,7 @@ impl Lowering {
                 self.store_guest(register);
             }
         }
-        self.follow_stack_pointer(instruction);
+        self.follow_stack_pointer(decoded);
     }
 
     pub(super) fn copy_memory(&mut self, decoded: &Decoded, size: u32, access: Access) {
@@ -60,9 +66,7 @@ impl Lowering {
         // The address goes where the instruction names no register.
         let (address, other) = if names(instruction, T0) { (T1, T0) } else { (T0, T1) };
         let named = names(instruction, other);
-        let aligned = instruction.mnemonic() == Mnemonic::Cmpxchg16b;
-        // AH and its like need a register of the guest for the address, which a fault would lose.
-        let operand = if self.mode.windows && !aligned && !names_high_byte(instruction) {
+        let operand = if self.mode.windows && by_window(instruction) {
             self.settle_flags(decoded, other);
             self.windowed_operand(instruction, address, other, named)
         } else {
@@ -83,7 +87,7 @@ impl Lowering {
         if named && decoded.writes & 1 << other != 0 {
             self.store_guest(other);
         }
-        self.follow_stack_pointer(instruction);
+        self.follow_stack_pointer(decoded);
     }
 
     /// AH and its like cannot be encoded beside R10: the address goes through a register without REX.
@@ -133,7 +137,7 @@ impl Lowering {
         if to == T0 || to == T1 {
             self.store_guest(to);
         }
-        self.follow_stack_pointer(instruction);
+        self.follow_stack_pointer(decoded);
     }
 
     /// BT, BTS, BTR, BTC with a register as the bit offset: the word that holds the bit is looked up, the offset cut to it.

@@ -3,12 +3,14 @@
 //!
 //! [`Cpu::stack_window`] holds the delta of the window that RSP lies in, or has left by so little that an access still
 //! falls into the guard around it. Hence an instruction that moves RSP anywhere renews it; one that moves it by a small
-//! constant need not, if its block also accesses the stack near RSP: then RSP cannot creep past the guard unseen.
+//! constant need not, if the code between the same two conditional jumps also accesses the stack near RSP, by a window:
+//! then RSP cannot creep past the guard unseen, whichever way the block is left.
 use std::mem::offset_of;
 
 use iced_x86::{Instruction, Mnemonic, OpKind, Register};
 
 use super::block::Lowering;
+use super::copy::by_window;
 use super::decode::{Decoded, Way};
 use super::memory::number;
 use super::scratch::Holds;
@@ -129,9 +131,9 @@ impl Lowering {
     }
 
     /// After an instruction that is copied: did it move the stack pointer?
-    pub(super) fn follow_stack_pointer(&mut self, instruction: &Instruction) {
-        if self.mode.windows && writes_stack_pointer(instruction) {
-            let creeps = self.anchored && is_small_step_of(instruction, RSP as Reg);
+    pub(super) fn follow_stack_pointer(&mut self, decoded: &Decoded) {
+        if self.mode.windows && decoded.writes & 1 << RSP != 0 {
+            let creeps = self.anchored && is_small_step_of(&decoded.instruction, RSP as Reg);
             if !creeps {
                 self.renew_stack_window();
             }
@@ -162,28 +164,18 @@ fn plain_base(instruction: &Instruction) -> Option<Reg> {
     (number != T0 && number != T1).then_some(number)
 }
 
-/// Whether a block's accesses keep the stack pointer from creeping away: one of them is near it.
+/// Whether the accesses up to the next conditional jump keep the stack pointer from creeping away: one of them is near it.
 pub(super) fn is_anchored(code: &[Decoded]) -> bool {
-    code.iter().any(|decoded| match decoded.way {
+    let straight = code.iter().take_while(|decoded| decoded.way != Way::JumpIf);
+    straight.into_iter().any(|decoded| match decoded.way {
         Way::Push | Way::Pop | Way::Call | Way::CallIndirect | Way::Return => true,
         Way::CopyMemory { .. } => {
             let instruction = &decoded.instruction;
             let near = (instruction.memory_displacement64() as i64).abs() <= NEAR;
-            near && plain_base(instruction) == Some(RSP as Reg)
+            near && plain_base(instruction) == Some(RSP as Reg) && by_window(instruction)
         }
         _ => false,
     })
-}
-
-fn writes_stack_pointer(instruction: &Instruction) -> bool {
-    let is = |operand: u32| {
-        instruction.op_count() > operand
-            && instruction.op_kind(operand) == OpKind::Register
-            && instruction.op_register(operand).full_register() == Register::RSP
-    };
-    let only_reads = matches!(instruction.mnemonic(), Mnemonic::Cmp | Mnemonic::Test | Mnemonic::Bt);
-    let writes_second = matches!(instruction.mnemonic(), Mnemonic::Xchg | Mnemonic::Xadd | Mnemonic::Mulx);
-    (is(0) && !only_reads) || (is(1) && writes_second)
 }
 
 /// Whether an instruction moves a register by a small constant.
@@ -210,4 +202,32 @@ pub(super) fn is_small_step_of(instruction: &Instruction, register: Reg) -> bool
 
 fn is_immediate(instruction: &Instruction) -> bool {
     matches!(instruction.op1_kind(), OpKind::Immediate8to64 | OpKind::Immediate32to64)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::cache::blocks::CodeMode;
+    use crate::lower::decode::decode;
+
+    fn anchored(bytes: &[u8]) -> bool {
+        let mode = CodeMode { user: true, vectors: true, windows: true, ..CodeMode::default() };
+        let mut code = Vec::new();
+        decode(bytes, 0x1000, mode, &mut code);
+        is_anchored(&code)
+    }
+
+    #[test]
+    fn only_an_access_on_every_way_out_keeps_the_stack_pointer_near() {
+        // add rsp, 16; push rax
+        assert!(anchored(&[0x48, 0x83, 0xc4, 0x10, 0x50]));
+        // add rsp, 16; mov eax, [rsp+8]
+        assert!(anchored(&[0x48, 0x83, 0xc4, 0x10, 0x8b, 0x44, 0x24, 0x08]));
+        // add rsp, 16; jne +0; push rax
+        assert!(!anchored(&[0x48, 0x83, 0xc4, 0x10, 0x75, 0x00, 0x50]));
+        // add rsp, 16; mov [rsp], ah: by look-up
+        assert!(!anchored(&[0x48, 0x83, 0xc4, 0x10, 0x88, 0x24, 0x24]));
+        // add rsp, 16; mov eax, [rsp+0x100000]: too far
+        assert!(!anchored(&[0x48, 0x83, 0xc4, 0x10, 0x8b, 0x84, 0x24, 0, 0, 0x10, 0]));
+    }
 }
