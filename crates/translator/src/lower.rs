@@ -11,6 +11,7 @@ pub mod flow;
 pub mod liveness;
 pub mod memory;
 pub mod scratch;
+pub mod sites;
 pub mod stack;
 pub mod string;
 pub mod system;

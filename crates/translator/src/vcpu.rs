@@ -7,6 +7,7 @@ mod jumps;
 mod perf_map;
 mod pinned;
 pub mod statistics;
+mod windows;
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -24,6 +25,7 @@ use crate::cpu::{Cpu, Mode};
 use crate::cpuid::CpuidModel;
 use crate::interp::{Env, Interpreter, InterruptKind, Step};
 use crate::lower::block::Lowering;
+use crate::lower::sites::Sites;
 use crate::mmu::access::Filled;
 use crate::mmu::table::Ring;
 use crate::mmu::{Access, Mmu};
@@ -46,6 +48,8 @@ pub struct BtVcpu {
     blocks: Blocks,
     jumps: JumpTables,
     pinned: PinnedSpaces,
+    /// Instructions that windows do not serve.
+    sites: Sites,
     fetches: FetchCache,
     statistics: Statistics,
     /// What the jump tables assume.
@@ -96,6 +100,7 @@ impl BtVcpu {
         let mut vcpu = Self {
             jumps: JumpTables::new(),
             pinned: PinnedSpaces::new(),
+            sites: Sites::default(),
             lowering: Lowering::new(thunks),
             mmu,
             interpreter,
@@ -158,11 +163,15 @@ impl BtVcpu {
             bases: cpu.cr4 & CR4_FSGSBASE != 0,
         };
         self.enter_mode(mode);
-        if user {
+        let windows = if user {
             let (code, stack) = (Gva(self.cpu().rip), Gva(self.cpu().gpr[RSP]));
             self.mmu.enter_user(code, stack);
-        }
-        Some(CodeMode { windows: user && self.mmu.has_windows(), ..mode })
+            self.mmu.has_windows()
+        } else {
+            self.mmu.enter_supervisor(crate::runtime::cpu_apart(&self.mmu));
+            self.mmu.has_supervisor_windows()
+        };
+        Some(CodeMode { windows, ..mode })
     }
 
     /// Jump tables tell rings apart, but no other assumption: they are emptied when one changes.
@@ -272,7 +281,6 @@ impl BtVcpu {
         let shadow = self.cpu().interrupt_shadow;
         let (interpreter, mut env) = self.interpreter_env(io);
         let outcome = interpreter.step(&mut env);
-        self.mmu.learn_windows(false);
         let cpu = self.cpu();
         if shadow != 0 && cpu.interrupt_shadow == shadow {
             cpu.interrupt_shadow = 0;
@@ -300,8 +308,8 @@ impl BtVcpu {
 
     fn enter(&mut self, code: u64, vectors: bool, io: &dyn CpuIo) -> Next {
         self.statistics.enter(Phase::Translated);
-        let stack = Gva(self.cpu().gpr[RSP]);
-        let delta = self.mmu.window_delta(stack);
+        let (ring, stack) = (self.ring(), Gva(self.cpu().gpr[RSP]));
+        let delta = self.mmu.window_delta(ring, stack);
         let cpu = self.cpu();
         cpu.vectors_loaded = u32::from(vectors);
         cpu.code_page = cpu.rip & !PAGE_OFFSET;
@@ -325,9 +333,13 @@ impl BtVcpu {
             }
             Exit::Read => self.miss(Access::Read, vectors),
             Exit::Write => self.miss(Access::Write, vectors),
-            Exit::Fault => self.host_fault(),
+            Exit::Fault => self.host_fault(io),
             Exit::Target => self.follow_target(io),
         }
+    }
+
+    fn ring(&mut self) -> Ring {
+        if self.cpu().cpl() == 3 { Ring::User } else { Ring::Supervisor }
     }
 
     /// Sets RIP from the place in translated code that was reported.
@@ -337,12 +349,6 @@ impl BtVcpu {
         let page = self.page_of(id);
         let mark = self.blocks.mark_at(id, resume);
         self.cpu().rip = page.wrapping_add(i64::from(mark.guest) as u64);
-    }
-
-    /// Whether the block that was left reaches memory through windows: then any fault may be the guest's own.
-    fn left_by_window(&mut self) -> bool {
-        let resume = self.cpu().resume;
-        self.blocks.at(resume).is_some_and(|id| self.blocks.get(id).key.mode.windows)
     }
 
     /// Flags and registers of an instruction that was interrupted by a host exception, wherever they are.
@@ -371,7 +377,7 @@ impl BtVcpu {
     fn miss(&mut self, access: Access, vectors: bool) -> Next {
         self.locate();
         let (address, resume) = (Gva(self.cpu().exit_argument), self.cpu().resume);
-        let ring = if self.cpu().cpl() == 3 { Ring::User } else { Ring::Supervisor };
+        let ring = self.ring();
         // An operand may begin below the canonical range's end and reach beyond it.
         let reach = Gva(address.0.wrapping_add(MAX_OPERAND - 1));
         if !address.is_canonical() || !reach.is_canonical() {
@@ -402,13 +408,12 @@ impl BtVcpu {
     }
 
     /// A copied instruction raised an exception on the host. The interpreter finds out which one it is for the guest.
-    fn host_fault(&mut self) -> Next {
+    fn host_fault(&mut self, io: &dyn CpuIo) -> Next {
         self.locate();
         self.take_interrupted_state();
         let (vector, rip) = (self.cpu().exit_argument, self.cpu().rip);
         if self.left_by_window() {
-            self.mmu.learn_windows(true);
-            return Next::Interpret;
+            return self.interpret_beside_windows(io);
         }
         if vector == u64::from(x86::exception::vector::PF) {
             tracing::error!(
@@ -448,6 +453,7 @@ impl Vcpu for BtVcpu {
         cpu.host_mxcsr = 0x1f80;
         cpu.pauses_left = crossing::PAUSES;
         cpu.attention.store(1, Ordering::Relaxed);
+        self.mmu.flush_all();
         self.forget_all();
         Ok(())
     }

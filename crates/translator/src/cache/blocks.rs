@@ -16,7 +16,7 @@ pub struct CodeMode {
     pub time_stamp: bool,
     /// RDFSBASE and friends do not fault (CR4.FSGSBASE).
     pub bases: bool,
-    /// Memory is reached through the windows of the address space, rather than by look-ups.
+    /// Memory is reached through windows (of the address space, or of supervisor code), rather than by look-ups.
     pub windows: bool,
     /// x87, SSE and AVX instructions do not fault (CR0.EM, CR0.TS, CR4.OSFXSR, CR4.OSXSAVE, XCR0).
     pub vectors: bool,
@@ -37,7 +37,7 @@ pub struct Key {
     /// Linear address of the page, for code that has it built in (of supervisors, and where there are windows);
     /// [`ANY_PAGE`] for position-independent code.
     pub page: u64,
-    /// The address space that code with windows belongs to, else 0.
+    /// The address space that user code with windows belongs to, else 0.
     pub space: u32,
     /// The mode.
     pub mode: CodeMode,

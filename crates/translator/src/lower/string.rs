@@ -81,7 +81,7 @@ impl Lowering {
         let backward = self.asm.jcc(cond::NE);
         self.unusual(backward);
         match what.repeated {
-            true if self.mode.windows => self.repeated_by_window(what),
+            true if self.by_window => self.repeated_by_window(what),
             true => self.repeated(what),
             false => self.single(what),
         }

@@ -261,7 +261,8 @@ impl Lowering {
         asm.raw(&[0x49, 0xc1, 0xea, 32]); // shr r10, 32
         asm.and_imm32(T0, 0xfffc);
         Self::load_flat(asm, CODE_64, STACK, 8);
-        asm.load(T0, Mem::gs(offset_of!(Cpu, lstar)));
+        self.renew_stack_window_for(Ring::Supervisor);
+        self.asm.load(T0, Mem::gs(offset_of!(Cpu, lstar)));
         self.flags = FlagPlace::Spilled;
         self.go_to(Ring::Supervisor);
     }
@@ -285,7 +286,7 @@ impl Lowering {
         asm.raw(&[0x41, 0x83, 0xca, 3]); // or r10d, 3
         Self::load_flat(asm, CODE_64 | DPL_3, STACK | DPL_3, -8);
         self.call_for_attention();
-        self.renew_stack_window();
+        self.renew_stack_window_for(Ring::User);
         self.asm.mov(T0, RCX as Reg);
         self.flags = FlagPlace::Spilled;
         self.go_to(Ring::User);
