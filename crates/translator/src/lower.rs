@@ -8,6 +8,7 @@ pub mod cold;
 pub mod copy;
 pub mod decode;
 pub mod flow;
+pub mod interrupt_return;
 pub mod liveness;
 pub mod memory;
 pub mod scratch;

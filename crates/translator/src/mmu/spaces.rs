@@ -127,7 +127,9 @@ impl Mmu {
     pub(super) fn learn_window(&mut self, address: Gva, privilege: Privilege) {
         match privilege {
             Privilege::User if self.learning => self.open_window(address),
-            Privilege::Supervisor if self.learning => self.open_supervisor_window(address),
+            Privilege::Supervisor | Privilege::Implicit if self.learning => {
+                self.open_supervisor_window(address);
+            }
             _ => {}
         }
     }
