@@ -75,7 +75,8 @@ impl Hasher for WordHasher {
     }
 }
 
-type WordMap<K, V> = HashMap<K, V, BuildHasherDefault<WordHasher>>;
+/// A map whose keys need no protection from collisions: those would cost the guest its own time.
+pub type WordMap<K, V> = HashMap<K, V, BuildHasherDefault<WordHasher>>;
 
 /// A direct jump out of a block.
 #[derive(Clone, Copy, Debug)]

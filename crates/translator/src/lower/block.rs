@@ -369,6 +369,10 @@ impl Lowering {
 
     /// The flags that are live after the last instruction, as far as the code that follows can be seen.
     fn live_at_end(&mut self, last: &Decoded, source: &Source<'_>) -> u32 {
+        if source.mode.windows {
+            // Hardly anything destroys them: not worth a look.
+            return STATUS;
+        }
         let target = match last.way {
             Way::Jump | Way::Call => last.instruction.near_branch_target(),
             way if !way.ends_block() => last.instruction.next_ip(),

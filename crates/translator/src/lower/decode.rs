@@ -130,13 +130,14 @@ pub fn decode(bytes: &[u8], address: u64, mode: CodeMode, out: &mut Vec<Decoded>
             return;
         }
         let vectors = uses_vectors(&instruction);
+        let info = factory.info(&instruction);
         let way = match System::of(&instruction, mode) {
             Some(system) => Way::System(system),
             None if vectors && !mode.vectors => Way::Interpret,
-            None => way_of(&instruction, &mut factory),
+            None => way_of(&instruction, info),
         };
         let offset = (instruction.ip() & 0xfff) as u32;
-        let (reads, writes) = registers(factory.info(&instruction));
+        let (reads, writes) = registers(info);
         out.push(Decoded {
             instruction,
             offset,
@@ -173,7 +174,7 @@ fn registers(info: &InstructionInfo) -> (u16, u16) {
     (reads, writes)
 }
 
-fn way_of(instruction: &Instruction, factory: &mut InstructionInfoFactory) -> Way {
+fn way_of(instruction: &Instruction, info: &InstructionInfo) -> Way {
     if instruction.is_invalid() || instruction.is_privileged() {
         return Way::Interpret;
     }
@@ -196,11 +197,10 @@ fn way_of(instruction: &Instruction, factory: &mut InstructionInfoFactory) -> Wa
     if !may_copy(instruction) {
         return Way::Interpret;
     }
-    memory(instruction, factory)
+    memory(instruction, info)
 }
 
-fn memory(instruction: &Instruction, factory: &mut InstructionInfoFactory) -> Way {
-    let info = factory.info(instruction);
+fn memory(instruction: &Instruction, info: &InstructionInfo) -> Way {
     let access = match info.used_memory() {
         [] => return Way::Copy,
         [only] => only.access(),

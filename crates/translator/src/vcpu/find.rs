@@ -7,10 +7,14 @@ use super::statistics::Phase;
 use super::{BtVcpu, Next, perf_map};
 use crate::cache::blocks::{Block, BlockId, CodeMode};
 use crate::lower::block::{Lowering, Source};
+use crate::lower::decode::MAX_INSTRUCTIONS;
 use crate::mmu::{Access, Privilege};
 
 /// Room that a block may need at most.
 const BLOCK_ROOM: usize = 64 << 10;
+/// Bytes that a block is made from at most: [`MAX_INSTRUCTIONS`] of 15 bytes.
+const LONGEST: usize = 1024;
+const _: () = assert!(MAX_INSTRUCTIONS * 15 <= LONGEST);
 /// How often a block is tried to be made whose bytes change meanwhile.
 const TRIES: u32 = 3;
 
@@ -117,12 +121,12 @@ impl BtVcpu {
     /// Makes a block; `None` if there is none, or if its bytes changed meanwhile.
     fn try_translate(&mut self, rip: u64, gpa: u64, mode: CodeMode) -> Option<Block> {
         let room = (PAGE_SIZE - (gpa & PAGE_OFFSET)) as usize;
-        let mut bytes = [0_u8; PAGE_SIZE as usize + 16];
-        self.mmu.ram().read(x86::Gpa(gpa), &mut bytes[..room])?;
-        let mut length = room;
+        let mut bytes = [0_u8; LONGEST + 16];
+        let mut length = room.min(LONGEST);
+        self.mmu.ram().read(x86::Gpa(gpa), &mut bytes[..length])?;
         let next_page = (rip & !PAGE_OFFSET).wrapping_add(PAGE_SIZE);
         let next_gpa = match room {
-            0..=1024 => self.fetch_page(next_page, mode).ok(),
+            0..=LONGEST => self.fetch_page(next_page, mode).ok(),
             _ => None,
         };
         if let Some(next) = next_gpa

@@ -1,6 +1,8 @@
 //! Keeping jump tables and the mappings of linked supervisor code true.
-use std::collections::{HashMap, HashSet};
+use std::collections::HashSet;
+use std::hash::BuildHasherDefault;
 
+use crate::cache::blocks::{WordHasher, WordMap};
 use crate::mmu::table::{JUMPS, Jump, Ring, empty_target, jump_index};
 use crate::mmu::{Mmu, view};
 use x86::address::{PAGE_OFFSET, PAGE_SHIFT};
@@ -13,11 +15,13 @@ pub struct JumpTables {
     user_tables: Vec<Targets>,
     /// Targets of position-independent code by linear page and frame: when an address space comes to run a page again
     /// after a flush, or another one has the same frame at the same place, they need not be found one by one.
-    known: HashMap<(u64, u64), Vec<Jump>>,
+    known: WordMap<(u64, u64), Vec<Jump>>,
     /// Linear pages of supervisor code that was translated: the frame, and whether the mapping is global.
-    supervisor: HashMap<u64, (u64, bool)>,
+    supervisor: WordMap<u64, (u64, bool)>,
     non_global: usize,
 }
+
+type WordSet<K> = HashSet<K, BuildHasherDefault<WordHasher>>;
 
 /// What is in one jump table.
 #[derive(Default)]
@@ -25,9 +29,9 @@ struct Targets {
     /// Pairs of entries in use; may repeat.
     filled: Vec<u16>,
     /// Linear pages (cut to 16 bits) that targets lie in, or lay in once.
-    pages: HashSet<u16>,
+    pages: WordSet<u16>,
     /// Pages whose known targets were entered since the table was emptied.
-    recalled: HashSet<u64>,
+    recalled: WordSet<u64>,
 }
 
 /// Targets that are known of one page at most.
@@ -81,8 +85,8 @@ impl JumpTables {
         Self {
             supervisor_table: Targets::default(),
             user_tables,
-            known: HashMap::new(),
-            supervisor: HashMap::new(),
+            known: WordMap::default(),
+            supervisor: WordMap::default(),
             non_global: 0,
         }
     }
