@@ -12,7 +12,7 @@ fn pcid_of(cpu: &Cpu) -> u16 {
 }
 
 /// Entries that [`Filled`] remembers before it looks for repetitions.
-const INDICES: usize = 1 << 15;
+const INDICES: usize = 1 << 13;
 
 impl Filled {
     /// An entry was filled.
