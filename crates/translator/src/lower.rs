@@ -11,6 +11,7 @@ pub mod flow;
 pub mod interrupt_return;
 pub mod liveness;
 pub mod memory;
+pub mod narrow;
 pub mod scratch;
 pub mod sites;
 pub mod stack;

@@ -4,6 +4,7 @@ use std::mem::offset_of;
 use super::cold::Cold;
 use super::decode::{Decoded, MAX_INSTRUCTIONS, STATUS, Way, decode};
 use super::liveness;
+use super::narrow::Narrow;
 use super::scratch::Scratch;
 use super::sites::Sites;
 use super::system::System;
@@ -50,6 +51,7 @@ pub struct Lowering {
     pub(super) source_address: u64,
     pub(super) source_bytes: Vec<u8>,
     pub(super) held: Scratch,
+    pub(super) narrow: Narrow,
     /// The running instruction reaches its memory operand by window.
     pub(super) by_window: bool,
     /// The running instruction has two memory operands.
@@ -95,6 +97,7 @@ impl Lowering {
             source_address: 0,
             source_bytes: Vec::new(),
             held: Scratch::default(),
+            narrow: Narrow::default(),
             by_window: false,
             looks_up_twice: false,
             anchored: false,
@@ -180,6 +183,7 @@ impl Lowering {
         self.flags = FlagPlace::Eflags;
         self.vectors_checked = false;
         self.clobber_both();
+        self.narrow = Narrow::default();
         self.wants_attention = false;
         self.mode = source.mode;
         self.page = source.address & !PAGE_OFFSET;
@@ -266,6 +270,7 @@ impl Lowering {
             Way::String(what) => self.string(decoded, what),
             Way::Interpret => self.interpret(),
         }
+        self.narrow.follow(decoded);
         if keeps_scratch {
             self.forget_deltas(decoded);
         } else {
