@@ -10,6 +10,7 @@ mod docpaths;
 mod floors;
 mod guests;
 mod prepush;
+mod programs;
 mod project;
 mod sizes;
 mod steps;
