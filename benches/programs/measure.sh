@@ -22,12 +22,14 @@ rate() {
 }
 
 # stress STRESSOR COUNT [OPTION…]: so many operations of one of stress-ng's stressors, verified by itself, in WORKERS
-# processes (default 1).
+# processes (default 1). It calls a run with a stressor that died of a signal a successful one.
 stress() {
   stressor=$1; count=$2; shift 2
-  stress-ng --"$stressor" "${WORKERS:-1}" --"$stressor"-ops "$count" "$@" --verify --no-rand-seed --temp-path /tmp >/tmp/log 2>&1
+  stress-ng --"$stressor" "${WORKERS:-1}" --"$stressor"-ops "$count" "$@" \
+    --verify --metrics-brief --no-rand-seed --temp-path /tmp >/tmp/log 2>&1
   status=$?
-  if [ $status = 0 ]; then echo verified; else cat /tmp/log >&2; return $status; fi
+  if [ $status != 0 ] || grep -q unexpected /tmp/log; then cat /tmp/log >&2; return 1; fi
+  awk -v name="$stressor" '$2 == "metrc:" && $4 == name && $6 ~ /^[0-9.]*$/ {print "verified", $5}' /tmp/log
 }
 
 # method NAME COUNT: one of the methods of stress-ng's CPU stressor.

@@ -29,5 +29,5 @@ sub random_walk {
 }
 
 for (1 .. $ARGV[0]) {
-    print join(' ', fibonacci(17), matrix(36), random_walk(150000), 3**0.5 * atan2(1, 3)), "\n";
+    print join(' ', fibonacci(20), matrix(60), random_walk(400000), 3**0.5 * atan2(1, 3)), "\n";
 }

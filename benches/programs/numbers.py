@@ -41,6 +41,6 @@ def collatz(limit):
 
 
 for _ in range(SCALE):
-    print(sieve(60000), collatz(2000))
-    print(planets(2500))
+    print(sieve(400000), collatz(6000))
+    print(planets(10000))
     print(pow(3, 20011, 10**400 + 69), len(str(7**4000)))
