@@ -38,7 +38,7 @@ pub enum Way {
     Leave,
     /// JMP to a fixed place.
     Jump,
-    /// Jcc.
+    /// Jcc and JRCXZ.
     JumpIf,
     /// CALL of a fixed place.
     Call,
@@ -243,6 +243,7 @@ fn flow(instruction: &Instruction) -> Way {
         Code::Call_rel32_64 => Way::Call,
         Code::Jmp_rm64 => Way::JumpIndirect,
         Code::Call_rm64 => Way::CallIndirect,
+        Code::Jrcxz_rel8_64 => Way::JumpIf,
         Code::Retnq | Code::Retnq_imm16 => Way::Return,
         _ if instruction.is_jcc_short_or_near() && instruction.op0_kind() == OpKind::NearBranch64 => {
             Way::JumpIf
