@@ -18,6 +18,8 @@ pub struct CodeMode {
     pub bases: bool,
     /// Memory is reached through windows (of the address space, or of supervisor code), rather than by look-ups.
     pub windows: bool,
+    /// User code is translated for one address space, with its addresses built in; with windows only.
+    pub settled: bool,
     /// x87, SSE and AVX instructions do not fault (CR0.EM, CR0.TS, CR4.OSFXSR, CR4.OSXSAVE, XCR0).
     pub vectors: bool,
 }
@@ -25,7 +27,7 @@ pub struct CodeMode {
 impl CodeMode {
     /// Whether code is translated for one place in one address space, rather than for wherever its frame is mapped.
     pub fn is_pinned(self) -> bool {
-        !self.user || self.windows
+        !self.user || self.settled
     }
 }
 
@@ -34,10 +36,10 @@ impl CodeMode {
 pub struct Key {
     /// Guest-physical address of the first byte.
     pub gpa: u64,
-    /// Linear address of the page, for code that has it built in (of supervisors, and where there are windows);
+    /// Linear address of the page, for code that has it built in (of supervisors, and of settled address spaces);
     /// [`ANY_PAGE`] for position-independent code.
     pub page: u64,
-    /// The address space that user code with windows belongs to, else 0.
+    /// The address space that settled user code belongs to, else 0.
     pub space: u32,
     /// The mode.
     pub mode: CodeMode,
@@ -50,9 +52,9 @@ impl std::hash::Hash for Key {
     fn hash<H: Hasher>(&self, state: &mut H) {
         let mode = self.mode;
         let mode = [mode.user, mode.vectors, mode.syscall, mode.time_stamp, mode.bases, mode.windows];
-        let mode = mode.iter().fold(0, |bits, flag| bits << 1 | u64::from(*flag));
+        let mode = mode.iter().chain([&self.mode.settled]).fold(0, |bits, flag| bits << 1 | u64::from(*flag));
         let space = u64::from(self.space).rotate_left(40);
-        state.write_u64(self.gpa ^ self.page.rotate_left(20) ^ mode << 58 ^ space);
+        state.write_u64(self.gpa ^ self.page.rotate_left(20) ^ mode << 57 ^ space);
     }
 }
 
@@ -343,8 +345,15 @@ fn frames_of(sources: &[(u64, u32)]) -> impl Iterator<Item = u64> {
 mod tests {
     use super::*;
 
-    const MODE: CodeMode =
-        CodeMode { user: true, vectors: true, syscall: true, time_stamp: true, bases: false, windows: false };
+    const MODE: CodeMode = CodeMode {
+        user: true,
+        vectors: true,
+        syscall: true,
+        time_stamp: true,
+        bases: false,
+        windows: false,
+        settled: false,
+    };
 
     fn mark(host: u32, guest: i32) -> Mark {
         Mark { host, guest, flags: FlagPlace::Eflags, pointers: Pointers::Guest }

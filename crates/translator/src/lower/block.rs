@@ -27,7 +27,7 @@ pub struct Source<'a> {
     pub next_gpa: Option<u64>,
     /// The mode.
     pub mode: CodeMode,
-    /// The running address space, for user code with windows.
+    /// The running address space, for settled user code.
     pub space: u32,
     /// Instructions that reach memory by look-up even in code with windows.
     pub sites: &'a Sites,
@@ -116,7 +116,7 @@ impl Lowering {
     /// The key that a block of this source has.
     pub fn key(source_address: u64, gpa: u64, mode: CodeMode, space: u32) -> Key {
         let page = if mode.is_pinned() { source_address & !PAGE_OFFSET } else { ANY_PAGE };
-        Key { gpa, page, space: if mode.user && mode.windows { space } else { 0 }, mode }
+        Key { gpa, page, space: if mode.settled { space } else { 0 }, mode }
     }
 
     /// The table that this block's accesses look up.

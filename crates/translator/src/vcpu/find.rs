@@ -63,7 +63,7 @@ impl BtVcpu {
         self.fetches.put(page, user, view, frame);
         if !user {
             self.jumps.note_supervisor_page(page, frame, translation.global);
-        } else if mode.windows {
+        } else if mode.settled {
             self.pinned.note(view, page, frame);
         }
         Ok(frame)
@@ -218,7 +218,7 @@ impl BtVcpu {
         if mode.is_pinned() || block.sources.len() > 1 {
             self.jumps.fill(&mut self.mmu, mode.user, target, code);
         } else {
-            self.jumps.fill_known(&mut self.mmu, target, frame, code);
+            self.jumps.fill_known(&mut self.mmu, target, frame, mode.windows, code);
         }
     }
 
