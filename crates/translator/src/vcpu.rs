@@ -109,7 +109,7 @@ impl BtVcpu {
             interpreter,
             buffer,
             thunks,
-            blocks: Blocks::default(),
+            blocks: Blocks::with_room_for(config.code_cache_bytes),
             fetches: FetchCache::default(),
             assumptions: CodeMode::default(),
             statistics: Statistics::new(config.timed),
@@ -303,7 +303,7 @@ impl BtVcpu {
         let Some(mode) = self.code_mode() else { return Next::Interpret };
         match self.find(mode, io) {
             Ok(Some(id)) => {
-                let body = self.blocks.get(id).body;
+                let body = self.blocks.get(id).body();
                 Next::Enter { code: body, vectors: false }
             }
             Ok(None) => Next::Interpret,

@@ -5,6 +5,9 @@ use std::hash::{BuildHasherDefault, Hasher};
 /// Number of a block since the last time everything was thrown away.
 pub type BlockId = u32;
 
+/// Number of a direct jump since the last time everything was thrown away.
+pub type LinkId = u32;
+
 /// What code may assume about the CPU it runs on; part of a block's identity.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub struct CodeMode {
@@ -91,9 +94,19 @@ pub struct Link {
     pub target: i64,
     /// The jump goes back: it has to look for attention.
     pub backward: bool,
-    /// The block it is linked to.
-    pub to: Option<BlockId>,
 }
+
+/// A link of a block that is kept.
+struct Linked {
+    link: Link,
+    /// The block it leads to, or [`NOBODY`].
+    to: BlockId,
+    /// The next one of those that lead there, or [`NOBODY`].
+    next: u32,
+}
+
+/// In place of the number of a block or a link.
+const NOBODY: u32 = u32::MAX;
 
 /// Where the status flags are at some point of a block.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -120,13 +133,65 @@ pub enum Pointers {
 #[derive(Clone, Copy, Debug)]
 pub struct Mark {
     /// Offset in the block's host code.
-    pub host: u32,
+    pub host: u16,
     /// Offset of the instruction from the guest page (may be negative or beyond it for the page-crossing).
-    pub guest: i32,
+    pub guest: i16,
     /// Where the status flags are.
     pub flags: FlagPlace,
     /// What RDI and RSI hold.
     pub pointers: Pointers,
+}
+
+/// The guest-physical bytes that a block was made from, or that were looked at: one range, or two.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Sources {
+    first: u64,
+    second: u64,
+    lengths: [u16; 2],
+}
+
+impl Sources {
+    /// One range.
+    pub fn new(start: u64, length: u16) -> Self {
+        Self { first: start, second: 0, lengths: [length, 0] }
+    }
+    /// The same and one in another frame, of which the block needs `length` bytes.
+    pub fn and(self, start: u64, length: u16) -> Self {
+        Self { second: start, lengths: [self.lengths[0], length], ..self }
+    }
+    /// The second range, as start and length.
+    pub fn second(&self) -> Option<(u64, u64)> {
+        (self.lengths[1] > 0).then_some((self.second, u64::from(self.lengths[1])))
+    }
+    /// The first range.
+    pub fn first(&self) -> (u64, u64) {
+        (self.first, u64::from(self.lengths[0]))
+    }
+    fn ranges(self) -> impl Iterator<Item = (u64, u64)> {
+        std::iter::once(self.first()).chain(self.second())
+    }
+    fn overlap(self, gpa: u64, length: u64) -> bool {
+        self.ranges().any(|(start, size)| gpa < start + size && start < gpa + length)
+    }
+    fn frames(self) -> impl Iterator<Item = u64> {
+        let mut last = None;
+        let frames = self.ranges().flat_map(|(start, size)| start >> 12..=(start + size.max(1) - 1) >> 12);
+        frames.filter(move |frame| last.replace(*frame) != Some(*frame))
+    }
+}
+
+/// Where a block's host code begins, by way of entry: offsets from [`Block::checked`].
+#[derive(Clone, Copy, Debug)]
+pub struct Entries {
+    /// Where linked jumps go that have to look for attention.
+    pub attention: u32,
+    /// Where other linked jumps go: the body, or, for a position-independent block across a page end, a way through the
+    /// jump table, which knows whether the second page is still the same.
+    pub linked: u32,
+    /// The entry that does neither.
+    pub body: u32,
+    /// One past the last host byte.
+    pub end: u32,
 }
 
 /// One translated block.
@@ -136,27 +201,47 @@ pub struct Block {
     pub key: Key,
     /// First address of its host code: the entry for jumps through the table.
     pub checked: u64,
-    /// Where linked jumps go that have to look for attention.
-    pub attention: u64,
-    /// Where other linked jumps go: the body, or, for a position-independent block across a page end, a way through the
-    /// jump table, which knows whether the second page is still the same.
-    pub linked: u64,
-    /// The entry that does neither.
-    pub body: u64,
-    /// One past its last host byte.
-    pub end: u64,
-    /// Guest-physical ranges that it was made from, as start and length.
-    pub sources: Vec<(u64, u32)>,
-    /// Instruction starts, by host offset.
-    pub marks: Vec<Mark>,
-    /// Direct jumps out.
-    pub links: Vec<Link>,
-    /// Who is linked to it: block and index of the link.
-    pub incoming: Vec<(BlockId, u16)>,
+    /// The other entries.
+    pub entries: Entries,
+    /// What it was made from.
+    pub sources: Sources,
     /// Guest instructions.
     pub instructions: u32,
+    /// First and number of its instruction starts, by host offset, and of its direct jumps out.
+    marks: (u32, u16),
+    links: (u32, u16),
+    /// The first of the links that lead to it, or [`NOBODY`].
+    incoming: u32,
     /// Not thrown away yet.
-    pub alive: bool,
+    alive: bool,
+}
+
+impl Block {
+    /// A block that nobody keeps yet.
+    pub fn new(key: Key, checked: u64, entries: Entries, sources: Sources, instructions: u32) -> Self {
+        Self {
+            key,
+            checked,
+            entries,
+            sources,
+            instructions,
+            marks: (0, 0),
+            links: (0, 0),
+            incoming: NOBODY,
+            alive: true,
+        }
+    }
+    /// Address of the entry without any question.
+    pub fn body(&self) -> u64 {
+        self.checked + u64::from(self.entries.body)
+    }
+    /// One past its last host byte.
+    pub fn end(&self) -> u64 {
+        self.checked + u64::from(self.entries.end)
+    }
+    fn links(&self) -> std::ops::Range<usize> {
+        self.links.0 as usize..self.links.0 as usize + usize::from(self.links.1)
+    }
 }
 
 /// The code of one guest frame.
@@ -171,12 +256,18 @@ struct Frame {
 #[derive(Default)]
 pub struct Blocks {
     all: Vec<Block>,
+    /// Of all blocks, one after the other.
+    marks: Vec<Mark>,
+    links: Vec<Linked>,
     index: WordMap<Key, BlockId>,
     frames: WordMap<u64, Frame>,
     /// For each granule of host code, from the first block on, the block that its first byte lies in.
     granules: Vec<BlockId>,
 }
 
+/// Bytes of host code that a block, and one instruction of it, takes at least, but for rare ones.
+const LEAST_BLOCK: usize = 128;
+const LEAST_INSTRUCTION: usize = 8;
 /// log2 of the bytes of a granule.
 const GRANULE_SHIFT: u32 = 8;
 
@@ -187,6 +278,18 @@ pub type Patch = (u64, u64);
 const MISSED_WRITES: u32 = 32;
 
 impl Blocks {
+    /// No blocks yet, with room for those of so many bytes of host code. The host gives memory as it is touched; room that
+    /// grew would be copied, and be there twice for a moment.
+    pub fn with_room_for(code_bytes: usize) -> Self {
+        Self {
+            all: Vec::with_capacity(code_bytes / LEAST_BLOCK),
+            marks: Vec::with_capacity(code_bytes / LEAST_INSTRUCTION),
+            links: Vec::with_capacity(code_bytes / LEAST_BLOCK * 2),
+            granules: Vec::with_capacity(code_bytes >> GRANULE_SHIFT),
+            ..Self::default()
+        }
+    }
+
     /// The block of a key.
     pub fn find(&self, key: &Key) -> Option<BlockId> {
         self.index.get(key).copied()
@@ -205,10 +308,10 @@ impl Blocks {
     }
 
     /// Adds a block; returns its number and the frames that begin to hold code with it.
-    pub fn add(&mut self, block: Block) -> (BlockId, Vec<u64>) {
+    pub fn add(&mut self, mut block: Block, marks: &[Mark], links: &[Link]) -> (BlockId, Vec<u64>) {
         let id = self.all.len() as BlockId;
         let mut fresh = Vec::new();
-        for frame in frames_of(&block.sources) {
+        for frame in block.sources.frames() {
             let entry = self.frames.entry(frame).or_insert_with(|| {
                 fresh.push(frame);
                 Frame::default()
@@ -217,8 +320,12 @@ impl Blocks {
             entry.missed_writes = 0;
         }
         self.index.insert(block.key, id);
+        block.marks = (self.marks.len() as u32, marks.len() as u16);
+        self.marks.extend_from_slice(marks);
+        block.links = (self.links.len() as u32, links.len() as u16);
+        self.links.extend(links.iter().map(|link| Linked { link: *link, to: NOBODY, next: NOBODY }));
         self.all.push(block);
-        let granules = self.granule(self.all[id as usize].end - 1).map_or(0, |last| last + 1);
+        let granules = self.granule(self.all[id as usize].end() - 1).map_or(0, |last| last + 1);
         self.granules.resize(granules, id);
         (id, fresh)
     }
@@ -234,34 +341,36 @@ impl Blocks {
         let later = self.all[first + 1..].iter().take_while(|block| block.checked <= host).count();
         let id = first + later;
         let block = &self.all[id];
-        (block.checked..block.end).contains(&host).then_some(id as BlockId)
+        (block.checked..block.end()).contains(&host).then_some(id as BlockId)
     }
 
     /// What a host address inside a block belongs to.
     pub fn mark_at(&self, id: BlockId, host: u64) -> Mark {
         let block = self.get(id);
-        let offset = (host - block.checked) as u32;
-        let next = block.marks.partition_point(|mark| mark.host <= offset);
-        block.marks[next.saturating_sub(1)]
+        let offset = host - block.checked;
+        let first = block.marks.0 as usize;
+        let marks = &self.marks[first..first + usize::from(block.marks.1)];
+        let next = marks.partition_point(|mark| u64::from(mark.host) <= offset);
+        marks[next.saturating_sub(1)]
     }
 
-    /// The link whose displacement is at `place`.
-    pub fn link_at(&self, id: BlockId, place: u64) -> Option<u16> {
-        self.get(id).links.iter().position(|link| link.place == place).map(|index| index as u16)
+    /// The link of a block whose displacement is at `place`.
+    pub fn link_at(&self, id: BlockId, place: u64) -> Option<(LinkId, &Link)> {
+        let index = self.get(id).links().find(|index| self.links[*index].link.place == place)?;
+        Some((index as LinkId, &self.links[index].link))
     }
 
-    /// Links a jump to a block and says how to change it. Dead blocks stay as they are.
-    pub fn link(&mut self, from: BlockId, index: u16, to: BlockId) -> Option<Patch> {
-        if !self.get(from).alive || !self.get(to).alive {
+    /// Links a jump of a block to another and says how to change it. Dead blocks stay as they are.
+    pub fn link(&mut self, from: BlockId, index: LinkId, to: BlockId) -> Option<Patch> {
+        if !self.get(from).alive || !self.get(to).alive || self.links[index as usize].to != NOBODY {
             return None;
         }
-        let target = self.get(to);
-        let (attention, linked) = (target.attention, target.linked);
-        let link = &mut self.all[from as usize].links[usize::from(index)];
-        link.to = Some(to);
-        let patch = (link.place, if link.backward { attention } else { linked });
-        self.all[to as usize].incoming.push((from, index));
-        Some(patch)
+        let target = &mut self.all[to as usize];
+        let linked = &mut self.links[index as usize];
+        linked.to = to;
+        linked.next = std::mem::replace(&mut target.incoming, index);
+        let entry = if linked.link.backward { target.entries.attention } else { target.entries.linked };
+        Some((linked.link.place, target.checked + u64::from(entry)))
     }
 
     /// Whether any live block lies in a frame.
@@ -281,10 +390,7 @@ impl Blocks {
             .blocks
             .iter()
             .copied()
-            .filter(|id| {
-                let sources = &self.all[*id as usize].sources;
-                sources.iter().any(|(start, size)| gpa < start + u64::from(*size) && *start < gpa + length)
-            })
+            .filter(|id| self.all[*id as usize].sources.overlap(gpa, length))
             .collect();
         if hits.is_empty() {
             frame.missed_writes += 1;
@@ -303,14 +409,13 @@ impl Blocks {
             return;
         }
         self.index.remove(&block.key);
-        let incoming = std::mem::take(&mut block.incoming);
-        let frames: Vec<_> = frames_of(&block.sources).collect();
-        for (from, index) in incoming {
-            let link = &mut self.all[from as usize].links[usize::from(index)];
-            if link.to == Some(id) {
-                link.to = None;
-                patches.push((link.place, link.stub));
-            }
+        let frames = block.sources.frames();
+        let mut incoming = std::mem::replace(&mut block.incoming, NOBODY);
+        while incoming != NOBODY {
+            let linked = &mut self.links[incoming as usize];
+            linked.to = NOBODY;
+            patches.push((linked.link.place, linked.link.stub));
+            incoming = std::mem::replace(&mut linked.next, NOBODY);
         }
         for frame in frames {
             let Some(entry) = self.frames.get_mut(&frame) else { continue };
@@ -325,20 +430,12 @@ impl Blocks {
     /// Forgets everything; returns the frames that held code.
     pub fn clear(&mut self) -> Vec<u64> {
         self.all.clear();
+        self.marks.clear();
+        self.links.clear();
         self.granules.clear();
         self.index.clear();
         self.frames.drain().map(|(frame, _)| frame).collect()
     }
-}
-
-fn frames_of(sources: &[(u64, u32)]) -> impl Iterator<Item = u64> {
-    let mut frames: Vec<u64> = sources
-        .iter()
-        .flat_map(|(start, size)| (start >> 12)..=((start + u64::from(*size).max(1) - 1) >> 12))
-        .collect();
-    frames.sort_unstable();
-    frames.dedup();
-    frames.into_iter()
 }
 
 #[cfg(test)]
@@ -355,41 +452,39 @@ mod tests {
         settled: false,
     };
 
-    fn mark(host: u32, guest: i32) -> Mark {
+    fn mark(host: u16, guest: i16) -> Mark {
         Mark { host, guest, flags: FlagPlace::Eflags, pointers: Pointers::Guest }
     }
 
-    fn block(gpa: u64, host: u64) -> Block {
-        let link = Link { place: host + 20, stub: host + 30, target: 0, backward: false, to: None };
-        Block {
-            key: Key { gpa, page: ANY_PAGE, space: 0, mode: MODE },
-            checked: host,
-            attention: host + 4,
-            linked: host + 8,
-            body: host + 8,
-            end: host + 40,
-            sources: vec![(gpa, 16)],
-            marks: vec![mark(8, 0), mark(12, 3)],
-            links: vec![link],
-            incoming: Vec::new(),
-            instructions: 2,
-            alive: true,
-        }
+    const LINK: u64 = 20;
+
+    fn add(blocks: &mut Blocks, gpa: u64, host: u64) -> (BlockId, Vec<u64>) {
+        let key = Key { gpa, page: ANY_PAGE, space: 0, mode: MODE };
+        let entries = Entries { attention: 4, linked: 8, body: 8, end: 40 };
+        let block = Block::new(key, host, entries, Sources::new(gpa, 16), 2);
+        let link = Link { place: host + LINK, stub: host + 30, target: 0, backward: false };
+        blocks.add(block, &[mark(8, 0), mark(12, 3)], &[link])
+    }
+
+    fn link(blocks: &mut Blocks, from: BlockId, to: BlockId) -> Option<Patch> {
+        let (index, _) = blocks.link_at(from, blocks.get(from).checked + LINK).unwrap();
+        blocks.link(from, index, to)
     }
 
     #[test]
     fn a_write_kills_what_it_hits_and_unlinks_it() {
         let mut blocks = Blocks::default();
-        let (first, fresh) = blocks.add(block(0x1000, 0x8000));
+        let (first, fresh) = add(&mut blocks, 0x1000, 0x8000);
         assert_eq!(fresh, [1]);
-        let (second, fresh) = blocks.add(block(0x1100, 0x8040));
+        let (second, fresh) = add(&mut blocks, 0x1100, 0x8040);
         assert!(fresh.is_empty());
-        assert_eq!(blocks.link(first, 0, second), Some((0x8014, 0x8048)));
+        assert_eq!(link(&mut blocks, first, second), Some((0x8014, 0x8048)));
         assert!(blocks.hit_by_write(0x10f8, 8).is_empty());
         assert_eq!(blocks.hit_by_write(0x10f9, 8), [second]);
         let (mut patches, mut bare) = (Vec::new(), Vec::new());
         blocks.kill(second, &mut patches, &mut bare);
         assert_eq!(patches, [(0x8014, 0x801e)]);
+        assert_eq!(link(&mut blocks, first, second), None);
         assert!(bare.is_empty());
         assert!(blocks.find(&Key { gpa: 0x1100, page: ANY_PAGE, space: 0, mode: MODE }).is_none());
         blocks.kill(first, &mut patches, &mut bare);
@@ -399,13 +494,13 @@ mod tests {
     #[test]
     fn host_addresses_lead_back_to_guest_instructions() {
         let mut blocks = Blocks::default();
-        let (first, _) = blocks.add(block(0x1000, 0x8000));
-        let (second, _) = blocks.add(block(0x2000, 0x8040));
+        let (first, _) = add(&mut blocks, 0x1000, 0x8000);
+        let (second, _) = add(&mut blocks, 0x2000, 0x8040);
         assert_eq!(blocks.at(0x8027), Some(first));
         assert_eq!(blocks.at(0x8040), Some(second));
         assert_eq!(blocks.at(0x8068), None);
         assert_eq!(blocks.at(0x7fff), None);
-        let (far, _) = blocks.add(block(0x3000, 0x8500));
+        let (far, _) = add(&mut blocks, 0x3000, 0x8500);
         assert_eq!(
             [0x84ff, 0x8500, 0x8527, 0x8528].map(|host| blocks.at(host)),
             [None, Some(far), Some(far), None]
@@ -413,13 +508,13 @@ mod tests {
         assert_eq!(blocks.at(0x8067), Some(second));
         assert_eq!(blocks.mark_at(first, 0x800b).guest, 0);
         assert_eq!(blocks.mark_at(first, 0x800c).guest, 3);
-        assert_eq!(blocks.link_at(second, 0x8054), Some(0));
+        assert!(blocks.link_at(second, 0x8054).is_some() && blocks.link_at(second, 0x8055).is_none());
     }
 
     #[test]
     fn data_beside_code_becomes_fast_again() {
         let mut blocks = Blocks::default();
-        let (only, _) = blocks.add(block(0x1000, 0x8000));
+        let (only, _) = add(&mut blocks, 0x1000, 0x8000);
         let kills = (0..100).find(|_| blocks.hit_by_write(0x1800, 8) == [only]);
         assert_eq!(kills, Some(MISSED_WRITES as i32));
     }

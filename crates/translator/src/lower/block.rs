@@ -8,7 +8,9 @@ use super::narrow::Narrow;
 use super::scratch::Scratch;
 use super::sites::Sites;
 use super::system::System;
-use crate::cache::blocks::{ANY_PAGE, Block, CodeMode, FlagPlace, Key, Link, Mark, Pointers};
+use crate::cache::blocks::{
+    ANY_PAGE, Block, CodeMode, Entries, FlagPlace, Key, Link, Mark, Pointers, Sources,
+};
 use crate::cpu::Cpu;
 use crate::emit::asm::{Asm, Mem, Offset, Reg, T0, T1, cond};
 use crate::mmu::table::Ring;
@@ -119,6 +121,11 @@ impl Lowering {
         Key { gpa, page, space: if mode.settled { space } else { 0 }, mode }
     }
 
+    /// The instruction starts and the direct jumps of the last block.
+    pub fn places(&self) -> (&[Mark], &[Link]) {
+        (&self.marks, &self.links)
+    }
+
     /// The table that this block's accesses look up.
     pub(super) fn ring(&self) -> Ring {
         if self.mode.user { Ring::User } else { Ring::Supervisor }
@@ -172,7 +179,8 @@ impl Lowering {
         let linked = if crosses { Some(self.emit_way_through_table(source)) } else { None };
         self.emit_cold();
         self.code = code;
-        Some(self.finish(source, linked))
+        // Places in a block are kept in 16 bits. No block comes near it.
+        (self.asm.here() <= usize::from(u16::MAX)).then(|| self.finish(source, linked))
     }
 
     fn restart(&mut self, source: &Source<'_>, origin: u64) {
@@ -217,7 +225,7 @@ impl Lowering {
         self.body = self.asm.here();
         self.attention = attention;
         // The entries belong to the first instruction.
-        let guest = (source.address & PAGE_OFFSET) as i32;
+        let guest = (source.address & PAGE_OFFSET) as i16;
         self.marks.push(Mark { host: 0, guest, flags: FlagPlace::Eflags, pointers: Pointers::Guest });
         self.guest_start = i64::from(guest);
     }
@@ -229,7 +237,7 @@ impl Lowering {
 
     /// The same while RDI and RSI hold something else.
     pub(super) fn mark_pointers(&mut self, pointers: Pointers) {
-        let (host, guest) = (self.asm.here() as u32, self.guest_start as i32);
+        let (host, guest) = (self.asm.here() as u16, self.guest_start as i16);
         self.marks.push(Mark { host, guest, flags: self.flags, pointers });
     }
 
@@ -418,26 +426,19 @@ impl Lowering {
     fn finish(&mut self, source: &Source<'_>, linked: Option<Offset>) -> Lowered<'_> {
         let asm = &self.asm;
         let to_page_end = (PAGE_SIZE - (source.gpa & PAGE_OFFSET)) as usize;
-        let mut sources = vec![(source.gpa, self.looked_at.min(to_page_end) as u32)];
-        if let (Some(next), Some(beyond)) = (source.next_gpa, self.looked_at.checked_sub(to_page_end))
-            && beyond > 0
-        {
-            sources.push((next, beyond as u32));
+        let inside = self.looked_at.min(to_page_end) as u16;
+        let mut sources = Sources::new(source.gpa, inside);
+        if let (Some(next), Some(beyond)) = (source.next_gpa, self.looked_at.checked_sub(to_page_end)) {
+            sources = sources.and(next, beyond as u16);
         }
-        let block = Block {
-            key: Self::key(source.address, source.gpa, source.mode, source.space),
-            checked: asm.address(0),
-            attention: asm.address(linked.unwrap_or(self.attention)),
-            linked: asm.address(linked.unwrap_or(self.body)),
-            body: asm.address(self.body),
-            end: asm.address(asm.here()),
-            sources,
-            marks: self.marks.clone(),
-            links: self.links.clone(),
-            incoming: Vec::new(),
-            instructions: self.code.len() as u32,
-            alive: true,
+        let entries = Entries {
+            attention: linked.unwrap_or(self.attention) as u32,
+            linked: linked.unwrap_or(self.body) as u32,
+            body: self.body as u32,
+            end: asm.here() as u32,
         };
+        let key = Self::key(source.address, source.gpa, source.mode, source.space);
+        let block = Block::new(key, asm.address(0), entries, sources, self.code.len() as u32);
         Lowered { block, code: asm.code() }
     }
 }

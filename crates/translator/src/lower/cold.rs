@@ -120,7 +120,7 @@ impl Lowering {
                     asm.lea_here(T1, from);
                     asm.jmp_address(self.thunks.exit(Exit::Link));
                     let place = asm.address(from);
-                    self.links.push(Link { place, stub, target, backward, to: None });
+                    self.links.push(Link { place, stub, target, backward });
                 }
                 Cold::Far { .. } => {}
                 Cold::Target { from, back, ring, retry } => {

@@ -42,7 +42,8 @@ impl BtVcpu {
     /// it begins in was marked before it was read, but a frame that it only reaches into was not: most blocks near the
     /// end of a page do not reach beyond it.
     pub(super) fn still_holds(&mut self, block: &Block, bytes: &[u8]) -> bool {
-        let [(begin, first), (second, length)] = block.sources[..] else { return true };
+        let (begin, first) = block.sources.first();
+        let Some((second, length)) = block.sources.second() else { return true };
         self.mark_frame(second >> PAGE_SHIFT);
         let (first, mut now) = (first as usize, [0; 16]);
         let now = &mut now[..(length as usize).min(16)];

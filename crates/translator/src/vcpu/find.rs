@@ -5,7 +5,7 @@ use x86::{Exception, Gva};
 
 use super::statistics::Phase;
 use super::{BtVcpu, Next, perf_map};
-use crate::cache::blocks::{Block, BlockId, CodeMode};
+use crate::cache::blocks::{BlockId, CodeMode};
 use crate::lower::block::{Lowering, Source};
 use crate::lower::decode::MAX_INSTRUCTIONS;
 use crate::mmu::{Access, Privilege};
@@ -95,7 +95,7 @@ impl BtVcpu {
 
     /// Whether a block across the end of its page was made from another second page than the one that is there now.
     fn crosses_elsewhere(&mut self, id: BlockId, page: u64, mode: CodeMode) -> bool {
-        let Some((second, _)) = self.blocks.get(id).sources.get(1).copied() else { return false };
+        let Some((second, _)) = self.blocks.get(id).sources.second() else { return false };
         self.fetch_page(page.wrapping_add(PAGE_SIZE), mode) != Ok(second & !PAGE_OFFSET)
     }
 
@@ -107,19 +107,14 @@ impl BtVcpu {
         self.mark_frame(gpa >> PAGE_SHIFT);
         // Bytes that others go on changing are the interpreter's.
         let made = (0..TRIES).find_map(|_| self.try_translate(rip, gpa, mode));
-        let Some(block) = made else {
+        if made.is_none() {
             self.unmark_bare(gpa >> PAGE_SHIFT);
-            return None;
-        };
-        if self.config.perf_map {
-            perf_map::add(&block, rip);
         }
-        self.statistics.translated(block.instructions);
-        Some(self.blocks.add(block).0)
+        made
     }
 
-    /// Makes a block; `None` if there is none, or if its bytes changed meanwhile.
-    fn try_translate(&mut self, rip: u64, gpa: u64, mode: CodeMode) -> Option<Block> {
+    /// Makes and keeps a block; `None` if there is none, or if its bytes changed meanwhile.
+    fn try_translate(&mut self, rip: u64, gpa: u64, mode: CodeMode) -> Option<BlockId> {
         let room = (PAGE_SIZE - (gpa & PAGE_OFFSET)) as usize;
         let mut bytes = [0_u8; LONGEST + 16];
         let mut length = room.min(LONGEST);
@@ -143,15 +138,23 @@ impl BtVcpu {
         let lowered = self.lowering.lower(&source, self.buffer.next_address())?;
         self.buffer.append(lowered.code);
         let block = lowered.block;
-        self.still_holds(&block, &bytes).then_some(block)
+        if !self.still_holds(&block, &bytes) {
+            return None;
+        }
+        if self.config.perf_map {
+            perf_map::add(&block, rip);
+        }
+        self.statistics.translated(block.instructions);
+        let (marks, links) = self.lowering.places();
+        Some(self.blocks.add(block, marks, links).0)
     }
 
     /// A direct jump that is not linked yet: links it if the target may be linked.
     pub(super) fn follow_link(&mut self, io: &dyn CpuIo) -> Next {
         let place = self.cpu().resume;
         let Some(from) = self.blocks.at(place) else { return self.lost(place) };
-        let Some(index) = self.blocks.link_at(from, place) else { return self.lost(place) };
-        let target = self.blocks.get(from).links[usize::from(index)].target;
+        let Some((index, link)) = self.blocks.link_at(from, place) else { return self.lost(place) };
+        let target = link.target;
         let page = self.page_of(from);
         self.cpu().rip = page.wrapping_add(target as u64);
         let mode = self.blocks.get(from).key.mode;
@@ -163,7 +166,7 @@ impl BtVcpu {
                 {
                     self.buffer.patch_relative(place, code);
                 }
-                Next::Enter { code: self.blocks.get(to).body, vectors: false }
+                Next::Enter { code: self.blocks.get(to).body(), vectors: false }
             }
             Ok(None) => Next::Interpret,
             Err(exception) => self.raise(io, exception),
@@ -177,7 +180,7 @@ impl BtVcpu {
             Ok(Some(id)) => {
                 let rip = self.cpu().rip;
                 self.enter_target(id, rip);
-                Next::Enter { code: self.blocks.get(id).body, vectors: false }
+                Next::Enter { code: self.blocks.get(id).body(), vectors: false }
             }
             Ok(None) => Next::Interpret,
             Err(exception) => self.raise(io, exception),
@@ -215,7 +218,7 @@ impl BtVcpu {
         let block = self.blocks.get(id);
         let (mode, frame, code) = (block.key.mode, block.key.gpa & !PAGE_OFFSET, block.checked);
         // A block across the end of its page depends on the next one, too.
-        if mode.is_pinned() || block.sources.len() > 1 {
+        if mode.is_pinned() || block.sources.second().is_some() {
             self.jumps.fill(&mut self.mmu, mode.user, target, code);
         } else {
             self.jumps.fill_known(&mut self.mmu, target, frame, mode.windows, code);

@@ -28,7 +28,7 @@ pub fn add(block: &Block, rip: u64) {
         mode if mode.windows => "kernel-windows",
         _ => "kernel",
     };
-    let (start, size) = (block.checked, block.end - block.checked);
+    let (start, size) = (block.checked, block.end() - block.checked);
     if writeln!(file, "{start:x} {size:x} {kind}:{rip:x}").is_err() {
         *map = None;
     }
