@@ -10,6 +10,9 @@ use anyhow::{Context, ensure};
 use manager::images::INIT_MARKER;
 use serde::Serialize;
 
+/// What the guest says when its script is over, before the exit code.
+const END_MARKER: &str = "gasang: script ended with ";
+
 /// What one run gave.
 #[derive(Clone, Debug, Default, Serialize)]
 pub struct Run {
@@ -25,7 +28,8 @@ pub struct Run {
     pub boot_wall_s: f64,
     /// CPU seconds of the process to its end.
     pub total_cpu_s: f64,
-    /// Most memory that was resident, in MiB.
+    /// Most memory that was in use when somebody looked, in MiB: at `/init` and at the script's end. A page that is mapped
+    /// twice counts once.
     pub peak_mib: f64,
 }
 
@@ -56,6 +60,9 @@ pub fn measure(command: &mut Command) -> anyhow::Result<Run> {
             run.boot_wall_s = start.elapsed().as_secs_f64();
             run.boot_cpu_s = cpu_seconds(child.id()).context("cannot read its CPU time")?;
         }
+        if line == INIT_MARKER || line.starts_with(END_MARKER) {
+            run.peak_mib = run.peak_mib.max(memory_mib(child.id()).unwrap_or_default());
+        }
         run.read(&line);
         if line.starts_with("BENCH ") || line.starts_with("FAILED ") {
             eprintln!("    {line}");
@@ -65,13 +72,9 @@ pub fn measure(command: &mut Command) -> anyhow::Result<Run> {
     let usage = finish(&child)?;
     let seconds = |time: libc::timeval| time.tv_sec as f64 + time.tv_usec as f64 / 1e6;
     run.total_cpu_s = seconds(usage.ru_utime) + seconds(usage.ru_stime);
-    run.peak_mib = usage.ru_maxrss as f64 / 1024.0;
     let last = tail[tail.len().saturating_sub(12)..].join("\n");
     ensure!(run.boot_wall_s > 0.0, "the guest never reached /init; it said at last:\n{last}");
-    ensure!(
-        tail.iter().any(|line| line == "gasang: script ended with 0"),
-        "the workloads did not end:\n{last}"
-    );
+    ensure!(tail.iter().any(|line| *line == format!("{END_MARKER}0")), "the workloads did not end:\n{last}");
     Ok(run)
 }
 
@@ -83,6 +86,13 @@ fn cpu_seconds(pid: u32) -> Option<f64> {
     // SAFETY: a plain question to the C library.
     let per_second = unsafe { libc::sysconf(libc::_SC_CLK_TCK) };
     (per_second > 0).then(|| ticks as f64 / per_second as f64)
+}
+
+/// Memory of a running process: its own, and its share of what it maps (proc_pid_smaps(5)).
+fn memory_mib(pid: u32) -> Option<f64> {
+    let text = std::fs::read_to_string(format!("/proc/{pid}/smaps_rollup")).ok()?;
+    let kib = text.lines().find_map(|line| line.strip_prefix("Pss:"))?.split_whitespace().next()?;
+    kib.parse::<f64>().ok().map(|kib| kib / 1024.0)
 }
 
 fn finish(child: &Child) -> anyhow::Result<libc::rusage> {
