@@ -13,6 +13,7 @@ pub mod emit;
 pub mod interp;
 pub mod lower;
 pub mod mmu;
+pub mod narrow;
 pub mod runtime;
 pub mod save;
 pub mod vcpu;

@@ -10,6 +10,7 @@ pub mod decode;
 pub mod flow;
 pub mod liveness;
 pub mod memory;
+pub mod narrow;
 pub mod scratch;
 pub mod stack;
 pub mod string;

@@ -20,13 +20,14 @@ use x86::{CpuState, Exception, Gva};
 
 use crate::cache::blocks::{Blocks, CodeMode, FlagPlace, Pointers};
 use crate::cache::code::CodeBuffer;
-use crate::cpu::{Cpu, Mode};
+use crate::cpu::Cpu;
 use crate::cpuid::CpuidModel;
 use crate::interp::{Env, Interpreter, InterruptKind, Step};
 use crate::lower::block::Lowering;
 use crate::mmu::access::Filled;
 use crate::mmu::table::Ring;
 use crate::mmu::{Access, Mmu};
+use crate::narrow::{self, Narrow};
 use crate::runtime::attention::AttentionHandle;
 use crate::runtime::fault::{self, FaultGuard};
 use crate::runtime::thunks::{EXITS, Exit, Thunks};
@@ -143,9 +144,10 @@ impl BtVcpu {
         let stepping = cpu.other_flags & (flags::TF | flags::VM) != 0;
         let checks_alignment = user && cpu.cr0 & CR0_AM != 0 && cpu.other_flags & flags::AC != 0;
         let shielded = cpu.interrupt_shadow != 0;
-        if cpu.mode() != Mode::Bits64 || stepping || breakpoints || checks_alignment || shielded {
+        if stepping || breakpoints || checks_alignment || shielded {
             return None;
         }
+        let narrow = Narrow::enter(cpu);
         let vectors = cpu.cr0 & (CR0_EM | CR0_TS) == 0
             && cpu.cr4 & (CR4_OSFXSR | CR4_OSXSAVE) == CR4_OSFXSR | CR4_OSXSAVE
             && cpu.xcr0 & 7 == 7;
@@ -156,8 +158,13 @@ impl BtVcpu {
             syscall: cpu.efer & EFER_SCE != 0,
             time_stamp: cpu.cr4 & CR4_TSD == 0,
             bases: cpu.cr4 & CR4_FSGSBASE != 0,
+            narrow,
         };
         self.enter_mode(mode);
+        if narrow.is_some() {
+            self.jumps.enter_narrow(&mut self.mmu, mode);
+            return Some(mode);
+        }
         if user {
             let (code, stack) = (Gva(self.cpu().rip), Gva(self.cpu().gpr[RSP]));
             self.mmu.enter_user(code, stack);
@@ -167,7 +174,7 @@ impl BtVcpu {
 
     /// Jump tables tell rings apart, but no other assumption: they are emptied when one changes.
     fn enter_mode(&mut self, mode: CodeMode) {
-        let assumptions = CodeMode { user: false, ..mode };
+        let assumptions = CodeMode { user: false, narrow: None, ..mode };
         if std::mem::replace(&mut self.assumptions, assumptions) != assumptions {
             self.jumps.forget(&mut self.mmu);
         }
@@ -304,7 +311,7 @@ impl BtVcpu {
         let delta = self.mmu.window_delta(stack);
         let cpu = self.cpu();
         cpu.vectors_loaded = u32::from(vectors);
-        cpu.code_page = cpu.rip & !PAGE_OFFSET;
+        cpu.code_page = narrow::table_target(cpu) & !PAGE_OFFSET;
         cpu.stack_window = delta;
         crate::runtime::run(&self.thunks, &mut self.mmu, code);
         self.statistics.enter(Phase::Runtime);
@@ -336,7 +343,7 @@ impl BtVcpu {
         let Some(id) = self.blocks.at(resume) else { return };
         let page = self.page_of(id);
         let mark = self.blocks.mark_at(id, resume);
-        self.cpu().rip = page.wrapping_add(i64::from(mark.guest) as u64);
+        narrow::set_linear_rip(self.cpu(), page.wrapping_add(i64::from(mark.guest) as u64));
     }
 
     /// Whether the block that was left reaches memory through windows: then any fault may be the guest's own.
@@ -444,6 +451,9 @@ impl Vcpu for BtVcpu {
         let offset = self.config.tsc.offset;
         let cpu = self.cpu();
         crate::save::restore(cpu, state)?;
+        // Page tables and privilege may be others than those that the look-up tables were filled for.
+        self.mmu.flush_all();
+        let cpu = self.cpu();
         cpu.tsc_offset = offset;
         cpu.host_mxcsr = 0x1f80;
         cpu.pauses_left = crossing::PAUSES;

@@ -2,6 +2,8 @@
 use std::collections::HashMap;
 use std::hash::{BuildHasherDefault, Hasher};
 
+use crate::narrow::Narrow;
+
 /// Number of a block since the last time everything was thrown away.
 pub type BlockId = u32;
 
@@ -20,12 +22,18 @@ pub struct CodeMode {
     pub windows: bool,
     /// x87, SSE and AVX instructions do not fault (CR0.EM, CR0.TS, CR4.OSFXSR, CR4.OSXSAVE, XCR0).
     pub vectors: bool,
+    /// It is not 64-bit code.
+    pub narrow: Option<Narrow>,
 }
 
 impl CodeMode {
     /// Whether code is translated for one place in one address space, rather than for wherever its frame is mapped.
     pub fn is_pinned(self) -> bool {
-        !self.user || self.windows
+        !self.user || self.windows || self.narrow.is_some_and(|narrow| !narrow.has_flat_code())
+    }
+    /// Whether it is pinned in the user part of one address space.
+    pub fn is_of_space(self) -> bool {
+        self.user && self.is_pinned()
     }
 }
 
@@ -53,6 +61,9 @@ impl std::hash::Hash for Key {
         let mode = mode.iter().fold(0, |bits, flag| bits << 1 | u64::from(*flag));
         let space = u64::from(self.space).rotate_left(40);
         state.write_u64(self.gpa ^ self.page.rotate_left(20) ^ mode << 58 ^ space);
+        if let Some(narrow) = self.mode.narrow {
+            state.write_u64(u64::from(narrow.base) << 32 ^ u64::from(narrow.limit));
+        }
     }
 }
 
@@ -327,8 +338,15 @@ fn frames_of(sources: &[(u64, u32)]) -> impl Iterator<Item = u64> {
 mod tests {
     use super::*;
 
-    const MODE: CodeMode =
-        CodeMode { user: true, vectors: true, syscall: true, time_stamp: true, bases: false, windows: false };
+    const MODE: CodeMode = CodeMode {
+        user: true,
+        vectors: true,
+        syscall: true,
+        time_stamp: true,
+        bases: false,
+        windows: false,
+        narrow: None,
+    };
 
     fn mark(host: u32, guest: i32) -> Mark {
         Mark { host, guest, flags: FlagPlace::Eflags, pointers: Pointers::Guest }

@@ -107,7 +107,7 @@ impl Lowering {
     /// The key that a block of this source has.
     pub fn key(source_address: u64, gpa: u64, mode: CodeMode, space: u32) -> Key {
         let page = if mode.is_pinned() { source_address & !PAGE_OFFSET } else { ANY_PAGE };
-        Key { gpa, page, space: if mode.windows { space } else { 0 }, mode }
+        Key { gpa, page, space: if mode.is_of_space() { space } else { 0 }, mode }
     }
 
     /// The table that this block's accesses look up.
@@ -144,7 +144,8 @@ impl Lowering {
         let mut rest = &code[..];
         self.anchored = super::window::is_anchored(rest);
         while let Some(first) = rest.first() {
-            let together = if self.mode.windows { 1 } else { super::stack::run_length(rest) };
+            let alone = self.mode.windows || self.mode.narrow.is_some();
+            let together = if alone { 1 } else { super::stack::run_length(rest) };
             match together {
                 1 => self.lower_instruction(first),
                 length => self.stack_run(&rest[..length]),
@@ -240,6 +241,7 @@ impl Lowering {
             self.clobber_both();
         }
         match decoded.way {
+            _ if self.mode.narrow.is_some() => self.lower_narrow(decoded),
             Way::Nothing => {}
             Way::Copy => self.copy(decoded),
             Way::CopyMemory { size, access } => self.copy_memory(decoded, size, access),
@@ -256,7 +258,7 @@ impl Lowering {
             Way::Return => self.return_near(decoded),
             Way::System(what) => self.system(decoded, what),
             Way::String(what) => self.string(decoded, what),
-            Way::Interpret => self.interpret(),
+            Way::CountedJump | Way::Interpret => self.interpret(),
         }
         if keeps_scratch {
             self.forget_deltas(decoded);
@@ -362,7 +364,7 @@ impl Lowering {
     /// The flags that are live after the last instruction, as far as the code that follows can be seen.
     fn live_at_end(&mut self, last: &Decoded, source: &Source<'_>) -> u32 {
         let target = match last.way {
-            Way::Jump | Way::Call => last.instruction.near_branch_target(),
+            Way::Jump | Way::Call => self.branch_target(&last.instruction),
             way if !way.ends_block() => last.instruction.next_ip(),
             _ => return STATUS,
         };

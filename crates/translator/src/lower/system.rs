@@ -203,7 +203,7 @@ impl Lowering {
     }
 
     /// T1 = RFLAGS, from flags that were put aside. Clobbers the flags.
-    fn gather_flags(asm: &mut Asm) {
+    pub(super) fn gather_flags(asm: &mut Asm) {
         asm.op_mem(0, false, &[0x0f, 0xb6], T1, Mem::gs(SPILLED)); // movzx r11d, byte: OF
         asm.raw(&[0x41, 0xc1, 0xe3, 11]); // shl r11d, 11
         asm.op_mem(0, false, &[0x0a], T1, Mem::gs(SPILLED + 1)); // or r11b, byte: the rest
@@ -237,6 +237,9 @@ impl Lowering {
 
     fn push_flags(&mut self, decoded: &Decoded) {
         self.spill_for_table();
+        if let Some(narrow) = self.mode.narrow {
+            return self.push_narrow_flags(decoded, narrow);
+        }
         let slot = self.reach_push(decoded);
         Self::gather_flags(&mut self.asm);
         self.asm.store(slot, T1);

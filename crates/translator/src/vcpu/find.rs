@@ -8,6 +8,7 @@ use super::{BtVcpu, Next, perf_map};
 use crate::cache::blocks::{Block, BlockId, CodeMode};
 use crate::lower::block::{Lowering, Source};
 use crate::mmu::{Access, Privilege};
+use crate::narrow;
 
 /// Room that a block may need at most.
 const BLOCK_ROOM: usize = 64 << 10;
@@ -59,17 +60,20 @@ impl BtVcpu {
         self.fetches.put(page, user, view, frame);
         if !user {
             self.jumps.note_supervisor_page(page, frame, translation.global);
-        } else if mode.windows {
+        } else if mode.is_of_space() {
             self.pinned.note(view, page, frame);
         }
         Ok(frame)
     }
 
-    /// The block at RIP, translated now if need be; `None` where the interpreter has to serve.
+    /// The block at CS:RIP, translated now if need be; `None` where the interpreter has to serve.
     pub(super) fn find(&mut self, mode: CodeMode, io: &dyn CpuIo) -> Result<Option<BlockId>, Exception> {
-        let rip = self.cpu().rip;
-        if !Gva(rip).is_canonical() {
+        let rip = narrow::linear_rip(self.cpu());
+        if mode.narrow.is_none() && !Gva(rip).is_canonical() {
             return Err(Exception::general_protection(0));
+        }
+        if mode.narrow.is_some_and(|narrow| narrow.room(rip) == 0) {
+            return Ok(None);
         }
         let page = rip & !PAGE_OFFSET;
         let frame = self.fetch_page(page, mode).map_err(|fault| at_address(fault, rip))?;
@@ -121,8 +125,10 @@ impl BtVcpu {
         self.mmu.ram().read(x86::Gpa(gpa), &mut bytes[..room])?;
         let mut length = room;
         let next_page = (rip & !PAGE_OFFSET).wrapping_add(PAGE_SIZE);
+        // What begins at the end of linear memory goes on nowhere.
+        let is_last = mode.narrow.is_some() && next_page > narrow::LINEAR;
         let next_gpa = match room {
-            0..=1024 => self.fetch_page(next_page, mode).ok(),
+            0..=1024 if !is_last => self.fetch_page(next_page, mode).ok(),
             _ => None,
         };
         if let Some(next) = next_gpa
@@ -132,6 +138,9 @@ impl BtVcpu {
         }
         if self.buffer.room() < BLOCK_ROOM {
             return None;
+        }
+        if let Some(narrow) = mode.narrow {
+            length = length.min(narrow.room(rip));
         }
         let space = self.pinned.id(self.mmu.current_view());
         let source = Source { address: rip, gpa, bytes: &bytes[..length], next_gpa, mode, space };
@@ -148,7 +157,7 @@ impl BtVcpu {
         let Some(index) = self.blocks.link_at(from, place) else { return self.lost(place) };
         let target = self.blocks.get(from).links[usize::from(index)].target;
         let page = self.page_of(from);
-        self.cpu().rip = page.wrapping_add(target as u64);
+        narrow::set_linear_rip(self.cpu(), page.wrapping_add(target as u64));
         let mode = self.blocks.get(from).key.mode;
         let epoch = self.statistics.epoch;
         match self.find(mode, io) {
@@ -167,11 +176,13 @@ impl BtVcpu {
 
     /// A jump through the table that found nothing: fills the table.
     pub(super) fn follow_jump(&mut self, io: &dyn CpuIo) -> Next {
+        let target = self.cpu().rip;
+        narrow::set_linear_rip(self.cpu(), target);
         let Some(mode) = self.code_mode() else { return Next::Interpret };
         match self.find(mode, io) {
             Ok(Some(id)) => {
-                let rip = self.cpu().rip;
-                self.enter_target(id, rip);
+                let target = narrow::table_target(self.cpu());
+                self.enter_target(id, target);
                 Next::Enter { code: self.blocks.get(id).body, vectors: false }
             }
             Ok(None) => Next::Interpret,
@@ -188,11 +199,12 @@ impl BtVcpu {
             (cpu.resume, cpu.rip, cpu.exit_argument)
         };
         let Some(mode) = self.code_mode() else { return Next::Interpret };
-        if !Gva(target).is_canonical() {
+        if mode.narrow.is_none() && !Gva(target).is_canonical() {
             return Next::Interpret;
         }
         let epoch = self.statistics.epoch;
-        self.cpu().rip = target;
+        narrow::set_linear_rip(self.cpu(), target);
+        let target = narrow::table_target(self.cpu());
         let found = self.find(mode, io);
         self.cpu().rip = rip;
         match found {
@@ -205,15 +217,19 @@ impl BtVcpu {
         }
     }
 
-    /// Enters a block into the jump table of the running address space.
+    /// Enters a block into the jump table of the running address space, at a target as the table has it.
     fn enter_target(&mut self, id: BlockId, target: u64) {
         let block = self.blocks.get(id);
         let (mode, frame, code) = (block.key.mode, block.key.gpa & !PAGE_OFFSET, block.checked);
+        if mode.narrow.is_some() {
+            // The tables may have been emptied since it was found.
+            self.jumps.enter_narrow(&mut self.mmu, mode);
+        }
         // A block across the end of its page depends on the next one, too.
         if mode.is_pinned() || block.sources.len() > 1 {
             self.jumps.fill(&mut self.mmu, mode.user, target, code);
         } else {
-            self.jumps.fill_known(&mut self.mmu, target, frame, code);
+            self.jumps.fill_known(&mut self.mmu, mode.narrow, target, frame, code);
         }
     }
 

@@ -1,8 +1,10 @@
 //! Keeping jump tables and the mappings of linked supervisor code true.
 use std::collections::{HashMap, HashSet};
 
+use crate::cache::blocks::CodeMode;
 use crate::mmu::table::{JUMPS, Jump, Ring, empty_target, jump_index};
 use crate::mmu::{Mmu, view};
+use crate::narrow::{Narrow, TAG};
 use x86::address::{PAGE_OFFSET, PAGE_SHIFT};
 
 /// What is known beside the tables themselves.
@@ -11,12 +13,14 @@ pub struct JumpTables {
     supervisor_table: Targets,
     /// User code's tables, by view.
     user_tables: Vec<Targets>,
-    /// Targets of position-independent code by linear page and frame: when an address space comes to run a page again
+    /// Targets of position-independent code by linear page, frame and kind: when an address space comes to run a page again
     /// after a flush, or another one has the same frame at the same place, they need not be found one by one.
-    known: HashMap<(u64, u64), Vec<Jump>>,
+    known: HashMap<(u64, u64, Option<Narrow>), Vec<Jump>>,
     /// Linear pages of supervisor code that was translated: the frame, and whether the mapping is global.
     supervisor: HashMap<u64, (u64, bool)>,
     non_global: usize,
+    /// What narrow targets in supervisor code's table, and in user code's by view, assume.
+    narrow: [Option<CodeMode>; 1 + view::VIEWS],
 }
 
 /// What is in one jump table.
@@ -62,6 +66,7 @@ impl Targets {
 
     fn clear_page(&mut self, table: &mut [Jump], page: u64) {
         self.recalled.remove(&page);
+        self.recalled.remove(&(page | TAG));
         if !self.pages.remove(&((page >> PAGE_SHIFT) as u16)) {
             return;
         }
@@ -84,6 +89,7 @@ impl JumpTables {
             known: HashMap::new(),
             supervisor: HashMap::new(),
             non_global: 0,
+            narrow: [None; 1 + view::VIEWS],
         }
     }
 
@@ -92,6 +98,27 @@ impl JumpTables {
         self.forget(mmu);
         self.supervisor.clear();
         self.non_global = 0;
+    }
+
+    /// Narrow code of a mode is about to run. The tables tell it from 64-bit code, but not from narrow code of another
+    /// mode: that of its ring is emptied when this one differs from the last.
+    pub(super) fn enter_narrow(&mut self, mmu: &mut Mmu, mode: CodeMode) {
+        let view = mmu.current_view();
+        let slot = if mode.user { 1 + view } else { 0 };
+        if self.narrow[slot] == Some(mode) {
+            return;
+        }
+        match (self.narrow[slot].is_some(), mode.user) {
+            (false, _) => {}
+            (true, false) => self.clear_supervisor(mmu),
+            (true, true) => self.clear_user(mmu, view),
+        }
+        self.narrow[slot] = Some(mode);
+    }
+
+    /// Whether there may be narrow targets in the table of user code in one view.
+    pub(super) fn has_narrow(&self, view: usize) -> bool {
+        self.narrow[1 + view].is_some()
     }
 
     /// Enters a jump target of the running address space.
@@ -105,12 +132,19 @@ impl JumpTables {
     }
 
     /// Enters a jump target of position-independent code in a frame, together with what else is known of its page.
-    pub(super) fn fill_known(&mut self, mmu: &mut Mmu, target: u64, frame: u64, code: u64) {
+    pub(super) fn fill_known(
+        &mut self,
+        mmu: &mut Mmu,
+        narrow: Option<Narrow>,
+        target: u64,
+        frame: u64,
+        code: u64,
+    ) {
         let (view, page) = (mmu.current_view(), target & !PAGE_OFFSET);
         if self.known.len() >= KNOWN_PAGES {
             self.known.clear();
         }
-        let known = self.known.entry((page, frame)).or_default();
+        let known = self.known.entry((page, frame, narrow)).or_default();
         let room = known.len() < KNOWN;
         match known.iter_mut().find(|jump| jump.target == target) {
             Some(jump) => jump.code = code,
@@ -160,11 +194,13 @@ impl JumpTables {
 
     /// Empties the table of user code in one view.
     pub(super) fn clear_user(&mut self, mmu: &mut Mmu, view: usize) {
+        self.narrow[1 + view] = None;
         self.user_tables[view].clear(mmu.views_mut().jumps(view, Ring::User));
     }
 
     /// Empties the table of supervisor code.
     pub(super) fn clear_supervisor(&mut self, mmu: &mut Mmu) {
+        self.narrow[0] = None;
         self.supervisor_table.clear(mmu.views_mut().jumps(0, Ring::Supervisor));
     }
 
