@@ -8,17 +8,28 @@ use crate::cpio::{DIRECTORY, FILE, PROGRAM, SYMLINK, Writer};
 pub struct Script {
     name: String,
     text: Option<String>,
+    i386: bool,
 }
 
 impl Script {
     /// Starts a shell on the console, with job control; the guest powers off when the shell ends.
     pub fn shell() -> Self {
-        Self { name: "shell".to_owned(), text: None }
+        Self { name: "shell".to_owned(), text: None, i386: false }
     }
 
     /// Runs a shell script instead, then powers off. Equal names share one file in the cache, one at a time.
     pub fn of(name: impl Into<String>, text: impl Into<String>) -> Self {
-        Self { name: name.into(), text: Some(text.into()) }
+        Self { name: name.into(), text: Some(text.into()), i386: false }
+    }
+
+    /// With a 32-bit busybox beside the other: `/bin/busybox-i386`.
+    pub fn with_i386(self) -> Self {
+        Self { i386: true, ..self }
+    }
+
+    /// Whether there is to be a 32-bit busybox.
+    pub fn wants_i386(&self) -> bool {
+        self.i386
     }
 
     /// Its name in the cache.
@@ -34,7 +45,7 @@ pub const INIT_MARKER: &str = "gasang: init";
 const INIT: &str = include_str!("init.sh");
 
 /// Builds the archive.
-pub fn build(busybox: &[u8], script: &Script) -> io::Result<Vec<u8>> {
+pub fn build(busybox: &[u8], i386: Option<&[u8]>, script: &Script) -> io::Result<Vec<u8>> {
     let mut archive = Writer::new(Vec::with_capacity(busybox.len() + (64 << 10)));
     for directory in ["bin", "sbin", "usr", "usr/bin", "usr/sbin", "dev", "proc", "sys", "tmp", "root", "etc"]
     {
@@ -43,6 +54,9 @@ pub fn build(busybox: &[u8], script: &Script) -> io::Result<Vec<u8>> {
     // Without it, the kernel has no console to give to /init.
     archive.add_device("dev/console", 5, 1)?;
     archive.add("bin/busybox", PROGRAM, busybox)?;
+    if let Some(program) = i386 {
+        archive.add("bin/busybox-i386", PROGRAM, program)?;
+    }
     archive.add("bin/sh", SYMLINK, b"busybox")?;
     archive.add("etc/passwd", FILE, b"root:x:0:0:root:/root:/bin/sh\n")?;
     archive.add("etc/group", FILE, b"root:x:0:\n")?;
@@ -60,7 +74,7 @@ mod tests {
     #[test]
     fn a_script_goes_in_only_when_there_is_one() {
         let has = |script: &Script| {
-            let archive = build(b"#!busybox", script).unwrap();
+            let archive = build(b"#!busybox", None, script).unwrap();
             archive.windows(7).any(|window| window == b"script\0")
         };
         assert!(!has(&Script::shell()));
@@ -75,6 +89,6 @@ mod tests {
     #[test]
     fn equal_inputs_give_equal_archives() {
         let script = Script::of("test", "true");
-        assert_eq!(build(b"b", &script).unwrap(), build(b"b", &script).unwrap());
+        assert_eq!(build(b"b", None, &script).unwrap(), build(b"b", None, &script).unwrap());
     }
 }
