@@ -54,6 +54,10 @@ pub const ARCH_CAPABILITIES: u64 = 1
     | 1 << 27
     | 1 << 62;
 
+/// CPUID leaf 7, subleaf 2, EDX: SPEC_CTRL has BHI_DIS_S. Without it Linux clears the branch history at each system call, by
+/// loops of some 150 instructions; those cannot reach the host's history anyway, whose branches are other ones.
+const BHI_CTRL: u32 = 1 << 4;
+
 /// Feature words of a CPU.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 struct Words {
@@ -130,11 +134,12 @@ impl CpuidModel {
             // ARAT: the local APIC's timer never stops.
             6 => Registers { eax: 1 << 2, ..Registers::default() },
             7 if index == 0 => Registers {
-                eax: 0,
+                eax: 2,
                 ebx: self.words.leaf7_ebx,
                 ecx: self.words.leaf7_ecx,
                 edx: self.words.leaf7_edx,
             },
+            7 if index == 2 => Registers { edx: BHI_CTRL, ..Registers::default() },
             0xb | 0x1f => topology::level(index, self.cpu_index, self.cpu_count),
             0xd => self.leaf_d(index, cpu),
             0x15 => self.leaf_15(),

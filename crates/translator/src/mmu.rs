@@ -4,6 +4,7 @@
 pub mod access;
 pub mod flush;
 pub mod spaces;
+pub mod supervisor;
 pub mod table;
 pub mod view;
 pub mod walk;
@@ -13,6 +14,7 @@ use std::collections::HashSet;
 
 use platform::GuestRam;
 use spaces::{Heat, WindowPolicy};
+use supervisor::Supervisor;
 use table::{Lookup, Ring};
 use view::Views;
 use x86::{Gpa, Gva};
@@ -60,6 +62,8 @@ pub enum MappingChange {
     All,
     /// Another address space runs.
     Switch,
+    /// Supervisor code has windows from now on, or has lost them.
+    SupervisorWindows,
     /// One view has windows from now on, or has lost them.
     Windows {
         /// Which view.
@@ -82,6 +86,7 @@ pub struct Mmu {
     code_writes: Vec<(Gpa, u64)>,
     changes: Vec<MappingChange>,
     policy: WindowPolicy,
+    supervisor: Supervisor,
     learning: bool,
     counters: Counters,
 }
@@ -148,6 +153,7 @@ impl Mmu {
             code_writes: Vec::new(),
             changes: Vec::new(),
             policy,
+            supervisor: Supervisor::default(),
             learning: false,
             counters: Counters::default(),
         };

@@ -7,6 +7,7 @@ mod jumps;
 mod perf_map;
 mod pinned;
 pub mod statistics;
+mod windows;
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -24,6 +25,7 @@ use crate::cpu::Cpu;
 use crate::cpuid::CpuidModel;
 use crate::interp::{Env, Interpreter, InterruptKind, Step};
 use crate::lower::block::Lowering;
+use crate::lower::sites::Sites;
 use crate::mmu::access::Filled;
 use crate::mmu::table::Ring;
 use crate::mmu::{Access, Mmu};
@@ -47,6 +49,8 @@ pub struct BtVcpu {
     blocks: Blocks,
     jumps: JumpTables,
     pinned: PinnedSpaces,
+    /// Instructions that windows do not serve.
+    sites: Sites,
     fetches: FetchCache,
     statistics: Statistics,
     /// What the jump tables assume.
@@ -97,6 +101,7 @@ impl BtVcpu {
         let mut vcpu = Self {
             jumps: JumpTables::new(),
             pinned: PinnedSpaces::new(),
+            sites: Sites::default(),
             lowering: Lowering::new(thunks),
             mmu,
             interpreter,
@@ -165,11 +170,15 @@ impl BtVcpu {
             self.jumps.enter_narrow(&mut self.mmu, mode);
             return Some(mode);
         }
-        if user {
+        let windows = if user {
             let (code, stack) = (Gva(self.cpu().rip), Gva(self.cpu().gpr[RSP]));
             self.mmu.enter_user(code, stack);
-        }
-        Some(CodeMode { windows: user && self.mmu.has_windows(), ..mode })
+            self.mmu.has_windows()
+        } else {
+            self.mmu.enter_supervisor(crate::runtime::cpu_apart(&self.mmu));
+            self.mmu.has_supervisor_windows()
+        };
+        Some(CodeMode { windows, ..mode })
     }
 
     /// Jump tables tell rings apart, but no other assumption: they are emptied when one changes.
@@ -279,7 +288,6 @@ impl BtVcpu {
         let shadow = self.cpu().interrupt_shadow;
         let (interpreter, mut env) = self.interpreter_env(io);
         let outcome = interpreter.step(&mut env);
-        self.mmu.learn_windows(false);
         let cpu = self.cpu();
         if shadow != 0 && cpu.interrupt_shadow == shadow {
             cpu.interrupt_shadow = 0;
@@ -307,8 +315,8 @@ impl BtVcpu {
 
     fn enter(&mut self, code: u64, vectors: bool, io: &dyn CpuIo) -> Next {
         self.statistics.enter(Phase::Translated);
-        let stack = Gva(self.cpu().gpr[RSP]);
-        let delta = self.mmu.window_delta(stack);
+        let (ring, stack) = (self.ring(), Gva(self.cpu().gpr[RSP]));
+        let delta = self.mmu.window_delta(ring, stack);
         let cpu = self.cpu();
         cpu.vectors_loaded = u32::from(vectors);
         cpu.code_page = narrow::table_target(cpu) & !PAGE_OFFSET;
@@ -332,9 +340,13 @@ impl BtVcpu {
             }
             Exit::Read => self.miss(Access::Read, vectors),
             Exit::Write => self.miss(Access::Write, vectors),
-            Exit::Fault => self.host_fault(),
+            Exit::Fault => self.host_fault(io),
             Exit::Target => self.follow_target(io),
         }
+    }
+
+    fn ring(&mut self) -> Ring {
+        if self.cpu().cpl() == 3 { Ring::User } else { Ring::Supervisor }
     }
 
     /// Sets RIP from the place in translated code that was reported.
@@ -344,12 +356,6 @@ impl BtVcpu {
         let page = self.page_of(id);
         let mark = self.blocks.mark_at(id, resume);
         narrow::set_linear_rip(self.cpu(), page.wrapping_add(i64::from(mark.guest) as u64));
-    }
-
-    /// Whether the block that was left reaches memory through windows: then any fault may be the guest's own.
-    fn left_by_window(&mut self) -> bool {
-        let resume = self.cpu().resume;
-        self.blocks.at(resume).is_some_and(|id| self.blocks.get(id).key.mode.windows)
     }
 
     /// Flags and registers of an instruction that was interrupted by a host exception, wherever they are.
@@ -378,7 +384,7 @@ impl BtVcpu {
     fn miss(&mut self, access: Access, vectors: bool) -> Next {
         self.locate();
         let (address, resume) = (Gva(self.cpu().exit_argument), self.cpu().resume);
-        let ring = if self.cpu().cpl() == 3 { Ring::User } else { Ring::Supervisor };
+        let ring = self.ring();
         // An operand may begin below the canonical range's end and reach beyond it.
         let reach = Gva(address.0.wrapping_add(MAX_OPERAND - 1));
         if !address.is_canonical() || !reach.is_canonical() {
@@ -409,13 +415,12 @@ impl BtVcpu {
     }
 
     /// A copied instruction raised an exception on the host. The interpreter finds out which one it is for the guest.
-    fn host_fault(&mut self) -> Next {
+    fn host_fault(&mut self, io: &dyn CpuIo) -> Next {
         self.locate();
         self.take_interrupted_state();
         let (vector, rip) = (self.cpu().exit_argument, self.cpu().rip);
         if self.left_by_window() {
-            self.mmu.learn_windows(true);
-            return Next::Interpret;
+            return self.interpret_beside_windows(io);
         }
         if vector == u64::from(x86::exception::vector::PF) {
             tracing::error!(
@@ -451,13 +456,11 @@ impl Vcpu for BtVcpu {
         let offset = self.config.tsc.offset;
         let cpu = self.cpu();
         crate::save::restore(cpu, state)?;
-        // Page tables and privilege may be others than those that the look-up tables were filled for.
-        self.mmu.flush_all();
-        let cpu = self.cpu();
         cpu.tsc_offset = offset;
         cpu.host_mxcsr = 0x1f80;
         cpu.pauses_left = crossing::PAUSES;
         cpu.attention.store(1, Ordering::Relaxed);
+        self.mmu.flush_all();
         self.forget_all();
         Ok(())
     }

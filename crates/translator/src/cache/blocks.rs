@@ -18,7 +18,7 @@ pub struct CodeMode {
     pub time_stamp: bool,
     /// RDFSBASE and friends do not fault (CR4.FSGSBASE).
     pub bases: bool,
-    /// Memory is reached through the windows of the address space, rather than by look-ups.
+    /// Memory is reached through windows (of the address space, or of supervisor code), rather than by look-ups.
     pub windows: bool,
     /// x87, SSE and AVX instructions do not fault (CR0.EM, CR0.TS, CR4.OSFXSR, CR4.OSXSAVE, XCR0).
     pub vectors: bool,
@@ -45,7 +45,7 @@ pub struct Key {
     /// Linear address of the page, for code that has it built in (of supervisors, and where there are windows);
     /// [`ANY_PAGE`] for position-independent code.
     pub page: u64,
-    /// The address space that code with windows belongs to, else 0.
+    /// The address space that user code with windows belongs to, else 0.
     pub space: u32,
     /// The mode.
     pub mode: CodeMode,
@@ -181,7 +181,12 @@ pub struct Blocks {
     all: Vec<Block>,
     index: WordMap<Key, BlockId>,
     frames: WordMap<u64, Frame>,
+    /// For each granule of host code, from the first block on, the block that its first byte lies in.
+    granules: Vec<BlockId>,
 }
+
+/// log2 of the bytes of a granule.
+const GRANULE_SHIFT: u32 = 8;
 
 /// A jump that has to be changed: the address of its displacement and where it shall lead.
 pub type Patch = (u64, u64);
@@ -221,14 +226,23 @@ impl Blocks {
         }
         self.index.insert(block.key, id);
         self.all.push(block);
+        let granules = self.granule(self.all[id as usize].end - 1).map_or(0, |last| last + 1);
+        self.granules.resize(granules, id);
         (id, fresh)
+    }
+
+    fn granule(&self, host: u64) -> Option<usize> {
+        let base = self.all.first()?.checked;
+        Some((host.checked_sub(base)? >> GRANULE_SHIFT) as usize)
     }
 
     /// The live or dead block whose host code holds an address. Blocks lie in the order in which they were made.
     pub fn at(&self, host: u64) -> Option<BlockId> {
-        let next = self.all.partition_point(|block| block.checked <= host);
-        let id = next.checked_sub(1)?;
-        (host < self.all[id].end).then_some(id as BlockId)
+        let first = *self.granules.get(self.granule(host)?)? as usize;
+        let later = self.all[first + 1..].iter().take_while(|block| block.checked <= host).count();
+        let id = first + later;
+        let block = &self.all[id];
+        (block.checked..block.end).contains(&host).then_some(id as BlockId)
     }
 
     /// What a host address inside a block belongs to.
@@ -319,6 +333,7 @@ impl Blocks {
     /// Forgets everything; returns the frames that held code.
     pub fn clear(&mut self) -> Vec<u64> {
         self.all.clear();
+        self.granules.clear();
         self.index.clear();
         self.frames.drain().map(|(frame, _)| frame).collect()
     }
@@ -397,6 +412,13 @@ mod tests {
         assert_eq!(blocks.at(0x8027), Some(first));
         assert_eq!(blocks.at(0x8040), Some(second));
         assert_eq!(blocks.at(0x8068), None);
+        assert_eq!(blocks.at(0x7fff), None);
+        let (far, _) = blocks.add(block(0x3000, 0x8500));
+        assert_eq!(
+            [0x84ff, 0x8500, 0x8527, 0x8528].map(|host| blocks.at(host)),
+            [None, Some(far), Some(far), None]
+        );
+        assert_eq!(blocks.at(0x8067), Some(second));
         assert_eq!(blocks.mark_at(first, 0x800b).guest, 0);
         assert_eq!(blocks.mark_at(first, 0x800c).guest, 3);
         assert_eq!(blocks.link_at(second, 0x8054), Some(0));

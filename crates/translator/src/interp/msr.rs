@@ -19,8 +19,8 @@ const FEATURE_CONTROL_LOCKED: u64 = 1;
 const MICROCODE_REVISION: u64 = 0x2b00_0643 << 32;
 /// MISC_ENABLE bits that software may keep: fast strings, performance monitoring, and their like.
 const MISC_ENABLE_WRITABLE: u64 = 0x4_0040_d889 | 1 << 22;
-/// SPEC_CTRL bits that exist: IBRS, STIBP, SSBD.
-const SPEC_CTRL_DEFINED: u64 = 7;
+/// SPEC_CTRL bits that exist: IBRS, STIBP, SSBD, BHI_DIS_S.
+const SPEC_CTRL_DEFINED: u64 = 7 | 1 << 10;
 /// MSR_PLATFORM_INFO, thermal and power registers that operating systems read without being told they exist.
 const READ_AS_ZERO: [u32; 24] = [
     0x0, 0x1, 0x17, 0x2a, 0x33, 0x34, 0x35, 0xce, 0x140, 0x198, 0x199, 0x19a, 0x19b, 0x19c, 0x1a2, 0x1ad,

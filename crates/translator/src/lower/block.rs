@@ -5,6 +5,7 @@ use super::cold::Cold;
 use super::decode::{Decoded, MAX_INSTRUCTIONS, STATUS, Way, decode};
 use super::liveness;
 use super::scratch::Scratch;
+use super::sites::Sites;
 use super::system::System;
 use crate::cache::blocks::{ANY_PAGE, Block, CodeMode, FlagPlace, Key, Link, Mark, Pointers};
 use crate::cpu::Cpu;
@@ -25,8 +26,10 @@ pub struct Source<'a> {
     pub next_gpa: Option<u64>,
     /// The mode.
     pub mode: CodeMode,
-    /// The running address space, for code with windows.
+    /// The running address space, for user code with windows.
     pub space: u32,
+    /// Instructions that reach memory by look-up even in code with windows.
+    pub sites: &'a Sites,
 }
 
 /// The translator of blocks: buffers that are used again and again.
@@ -47,6 +50,8 @@ pub struct Lowering {
     pub(super) source_address: u64,
     pub(super) source_bytes: Vec<u8>,
     pub(super) held: Scratch,
+    /// The running instruction reaches its memory operand by window.
+    pub(super) by_window: bool,
     /// The running instruction has two memory operands.
     pub(super) looks_up_twice: bool,
     /// Some access up to the next conditional jump, or since the last one, is near the stack pointer.
@@ -90,6 +95,7 @@ impl Lowering {
             source_address: 0,
             source_bytes: Vec::new(),
             held: Scratch::default(),
+            by_window: false,
             looks_up_twice: false,
             anchored: false,
             wants_attention: false,
@@ -132,6 +138,7 @@ impl Lowering {
             self.code = code;
             return None;
         }
+        source.sites.mark(&mut code, source.address, source.gpa);
         let last = code[code.len() - 1];
         self.looked_at = (last.instruction.next_ip() - source.address) as usize;
         self.source_address = source.address;
@@ -235,6 +242,7 @@ impl Lowering {
         if decoded.vectors && decoded.way != Way::Interpret {
             self.check_vectors(decoded);
         }
+        self.by_window = self.mode.windows && !decoded.by_lookup;
         self.looks_up_twice = decoded.looks_up_twice();
         let keeps_scratch = decoded.way.keeps_scratch(self.mode);
         if !keeps_scratch {

@@ -32,8 +32,9 @@ pub(super) fn names_high_byte(instruction: &Instruction) -> bool {
 
 /// Whether code with windows reaches the memory operand of an instruction that is copied by its window. A fault would lose
 /// a register that AH and its like need for the address; CMPXCHG16B checks its alignment first.
-pub(super) fn by_window(instruction: &Instruction) -> bool {
-    instruction.mnemonic() != Mnemonic::Cmpxchg16b && !names_high_byte(instruction)
+pub(super) fn by_window(decoded: &Decoded) -> bool {
+    let instruction = &decoded.instruction;
+    !decoded.by_lookup && instruction.mnemonic() != Mnemonic::Cmpxchg16b && !names_high_byte(instruction)
 }
 
 impl Lowering {
@@ -66,7 +67,7 @@ impl Lowering {
         // The address goes where the instruction names no register.
         let (address, other) = if names(instruction, T0) { (T1, T0) } else { (T0, T1) };
         let named = names(instruction, other);
-        let operand = if self.mode.windows && by_window(instruction) {
+        let operand = if self.mode.windows && by_window(decoded) {
             self.settle_flags(decoded, other);
             self.windowed_operand(instruction, address, other, named)
         } else {

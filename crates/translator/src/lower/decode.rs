@@ -100,6 +100,8 @@ pub struct Decoded {
     pub reads: u16,
     /// General-purpose registers that it may change, as bits.
     pub writes: u16,
+    /// It reaches its memory operand by look-up even in code with windows ([`super::sites`]).
+    pub by_lookup: bool,
     /// It touches x87, MMX, XMM or YMM registers.
     pub vectors: bool,
     /// Status flags (iced's bits) that somebody may read before they are written, just before this instruction.
@@ -145,7 +147,17 @@ pub fn decode(bytes: &[u8], address: u64, mode: CodeMode, out: &mut Vec<Decoded>
         };
         let offset = (instruction.ip() & 0xfff) as u32;
         let (reads, writes) = registers(factory.info(&instruction));
-        out.push(Decoded { instruction, offset, way, reads, writes, vectors, live_before: 0, live_after: 0 });
+        out.push(Decoded {
+            instruction,
+            offset,
+            way,
+            reads,
+            writes,
+            by_lookup: false,
+            vectors,
+            live_before: 0,
+            live_after: 0,
+        });
         let shielded = out.len() > 1 && out[out.len() - 2].way == Way::System(System::SetInterruptFlag);
         if way.ends_block() || shielded {
             return;

@@ -20,8 +20,9 @@ pub fn analyse(block: &mut [Decoded], at_end: u32) {
 /// Status flags that an instruction reads.
 pub fn reads(instruction: &Instruction) -> u32 {
     match instruction.mnemonic() {
-        // These save RFLAGS as a whole.
-        Mnemonic::Pushf | Mnemonic::Pushfd | Mnemonic::Pushfq | Mnemonic::Syscall => STATUS,
+        // These save RFLAGS as a whole; the last ones may fault, and then their handler sees them.
+        Mnemonic::Pushf | Mnemonic::Pushfd | Mnemonic::Pushfq => STATUS,
+        Mnemonic::Syscall | Mnemonic::Iretq | Mnemonic::Popfq => STATUS,
         _ => instruction.rflags_read() & STATUS,
     }
 }

@@ -81,7 +81,7 @@ impl Lowering {
 
     /// Before a memory operand is reached: a look-up destroys the flags.
     pub(super) fn before_reach(&mut self, decoded: &Decoded) {
-        if !self.mode.windows {
+        if !self.by_window {
             self.spill_if_live(decoded);
         }
     }
@@ -89,7 +89,7 @@ impl Lowering {
     /// Turns the guest address in `address` into a host address that is good for `size` bytes; clobbers `index` and, if it
     /// has to look it up, the flags ([`Lowering::before_reach`]).
     pub(super) fn reach(&mut self, access: Access, size: u32, address: Reg, index: Reg) {
-        if self.mode.windows {
+        if self.by_window {
             self.window_of(index, address);
             self.asm.lea(address, Mem { base: Some(address), index: Some((index, 0)), disp: 0, gs: false });
         } else {

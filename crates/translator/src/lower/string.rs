@@ -83,7 +83,7 @@ impl Lowering {
     pub(super) fn string(&mut self, decoded: &Decoded, what: StringOperation) {
         self.look_for_direction(decoded);
         match what.repeated {
-            true if self.mode.windows => self.repeated_by_window(what),
+            true if self.by_window => self.repeated_by_window(what),
             true => self.repeated(what),
             false => self.single(what),
         }

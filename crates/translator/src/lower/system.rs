@@ -42,6 +42,8 @@ pub enum System {
     Call,
     /// SYSRETQ.
     Return,
+    /// IRETQ.
+    InterruptReturn,
     /// PAUSE.
     Pause,
     /// RDTSC.
@@ -70,6 +72,7 @@ impl System {
             Mnemonic::Swapgs if supervisor => Some(Self::SwapGs),
             Mnemonic::Syscall if mode.user && mode.syscall => Some(Self::Call),
             Mnemonic::Sysretq if supervisor && mode.syscall => Some(Self::Return),
+            Mnemonic::Iretq if supervisor && mode.windows => Some(Self::InterruptReturn),
             Mnemonic::Rdtsc if supervisor || mode.time_stamp => Some(Self::TimeStamp),
             Mnemonic::Rdfsbase if mode.bases => base_access(instruction, FS).map(Self::ReadBase),
             Mnemonic::Rdgsbase if mode.bases => base_access(instruction, GS).map(Self::ReadBase),
@@ -90,7 +93,7 @@ impl System {
 
     /// Whether nothing follows it in its block.
     pub fn ends_block(self) -> bool {
-        matches!(self, Self::Call | Self::Return)
+        matches!(self, Self::Call | Self::Return | Self::InterruptReturn)
     }
 }
 
@@ -118,13 +121,13 @@ const SPILLED: usize = offset_of!(Cpu, spilled_flags);
 const fn flat(attributes: u16) -> u64 {
     0xffff_ffff | (attributes as u64) << 32
 }
-const CODE_64: u16 = ATTR_P | ATTR_S | ATTR_CODE | ATTR_RW | ATTR_ACCESSED | ATTR_L | ATTR_G;
-const STACK: u16 = ATTR_P | ATTR_S | ATTR_RW | ATTR_ACCESSED | ATTR_DB | ATTR_G;
-const DPL_3: u16 = 3 << ATTR_DPL_SHIFT;
+pub(super) const CODE_64: u16 = ATTR_P | ATTR_S | ATTR_CODE | ATTR_RW | ATTR_ACCESSED | ATTR_L | ATTR_G;
+pub(super) const STACK: u16 = ATTR_P | ATTR_S | ATTR_RW | ATTR_ACCESSED | ATTR_DB | ATTR_G;
+pub(super) const DPL_3: u16 = 3 << ATTR_DPL_SHIFT;
 /// What [`Cpu::other_flags`] holds.
 const OTHER: u64 = flags::DEFINED & !(flags::STATUS | flags::IF | flags::DF | flags::FIXED);
 
-const fn segment(number: usize) -> usize {
+pub(super) const fn segment(number: usize) -> usize {
     offset_of!(Cpu, segments) + number * size_of::<Segment>()
 }
 
@@ -147,6 +150,7 @@ impl Lowering {
             }
             System::Call => self.system_call(decoded),
             System::Return => self.system_return(),
+            System::InterruptReturn => self.interrupt_return(),
             System::Pause => self.pause(decoded),
             System::TimeStamp => self.time_stamp(),
             System::ReadControl(field) | System::ReadBase(field) => {
@@ -195,7 +199,7 @@ impl Lowering {
     }
 
     /// An interrupt that waited for IF is looked for at the next head. Clobbers the flags.
-    fn call_for_attention(&mut self) {
+    pub(super) fn call_for_attention(&mut self) {
         self.asm.cmp_zero32(Mem::gs(offset_of!(Cpu, interrupt_waiting)));
         let none = self.asm.jcc(cond::E);
         self.asm.store_imm32(Mem::gs(offset_of!(Cpu, attention)), 1);
@@ -215,7 +219,7 @@ impl Lowering {
     }
 
     /// RFLAGS = T1, with the status flags put aside; clobbers T0, T1 and the flags.
-    fn scatter_flags(asm: &mut Asm) {
+    pub(super) fn scatter_flags(asm: &mut Asm) {
         for (field, mask) in [
             (offset_of!(Cpu, interrupt_flag), flags::IF),
             (offset_of!(Cpu, direction_flag), flags::DF),
@@ -264,7 +268,8 @@ impl Lowering {
         asm.raw(&[0x49, 0xc1, 0xea, 32]); // shr r10, 32
         asm.and_imm32(T0, 0xfffc);
         Self::load_flat(asm, CODE_64, STACK, 8);
-        asm.load(T0, Mem::gs(offset_of!(Cpu, lstar)));
+        self.renew_stack_window_for(Ring::Supervisor);
+        self.asm.load(T0, Mem::gs(offset_of!(Cpu, lstar)));
         self.flags = FlagPlace::Spilled;
         self.go_to(Ring::Supervisor);
     }
@@ -288,7 +293,7 @@ impl Lowering {
         asm.raw(&[0x41, 0x83, 0xca, 3]); // or r10d, 3
         Self::load_flat(asm, CODE_64 | DPL_3, STACK | DPL_3, -8);
         self.call_for_attention();
-        self.renew_stack_window();
+        self.renew_stack_window_for(Ring::User);
         self.asm.mov(T0, RCX as Reg);
         self.flags = FlagPlace::Spilled;
         self.go_to(Ring::User);
@@ -298,7 +303,7 @@ impl Lowering {
     }
 
     /// CS = the selector in T0, flat; SS = `distance` beyond it. Clobbers T0 and T1.
-    fn load_flat(asm: &mut Asm, code: u16, stack: u16, distance: i64) {
+    pub(super) fn load_flat(asm: &mut Asm, code: u16, stack: u16, distance: i64) {
         asm.raw(&[0x49, 0xc1, 0xe2, 48]); // shl r10, 48
         asm.mov_imm(T1, flat(code));
         asm.lea(T0, Mem { base: Some(T0), index: Some((T1, 0)), disp: 0, gs: false });

@@ -17,7 +17,8 @@ use super::scratch::Holds;
 use crate::cpu::Cpu;
 use crate::emit::asm::{Mem, Reg, T0, T1};
 use crate::emit::rewrite::Operand;
-use crate::mmu::view::WINDOW_OFFSET;
+use crate::mmu::table::Ring;
+use crate::mmu::view::window_offset;
 use crate::mmu::window::{self, WINDOW_SHIFT};
 use x86::Gva;
 use x86::reg::RSP;
@@ -29,9 +30,13 @@ const NEAR: i64 = 1 << 16;
 impl Lowering {
     /// `delta` = what is added to the linear address in `address` to make a host address.
     pub(super) fn window_of(&mut self, delta: Reg, address: Reg) {
+        self.window_for(self.ring(), delta, address);
+    }
+
+    fn window_for(&mut self, ring: Ring, delta: Reg, address: Reg) {
         self.asm.rorx(delta, address, WINDOW_SHIFT as u8);
         self.asm.op_reg(false, &[0x0f, 0xb6], delta, delta); // movzx
-        self.asm.load(delta, Mem::gs_index8(delta, WINDOW_OFFSET));
+        self.asm.load(delta, Mem::gs_index8(delta, window_offset(ring)));
     }
 
     /// The 8 bytes at a small distance from the stack pointer, by way of T0.
@@ -42,7 +47,12 @@ impl Lowering {
 
     /// RSP is somewhere else now; by way of T0.
     pub(super) fn renew_stack_window(&mut self) {
-        self.window_of(T0, RSP as Reg);
+        self.renew_stack_window_for(self.ring());
+    }
+
+    /// The same on the way to a ring.
+    pub(super) fn renew_stack_window_for(&mut self, ring: Ring) {
+        self.window_for(ring, T0, RSP as Reg);
         self.asm.store(Mem::gs(STACK_WINDOW), T0);
         self.clobber_both();
         self.set_holds(T0, Holds::Delta(RSP as Reg));
@@ -115,7 +125,7 @@ impl Lowering {
 
     /// An operand at a fixed address: its window is known.
     fn windowed_constant(&mut self, place: u64, address: Reg, other: Reg, named: bool) -> Operand {
-        let delta = Mem::gs(WINDOW_OFFSET + 8 * window::number(Gva(place)));
+        let delta = Mem::gs(window_offset(self.ring()) + 8 * window::number(Gva(place)));
         self.asm.load(address, delta);
         self.clobber(address);
         if let Ok(disp) = i32::try_from(place as i64) {
@@ -172,7 +182,7 @@ pub(super) fn is_anchored(code: &[Decoded]) -> bool {
         Way::CopyMemory { .. } => {
             let instruction = &decoded.instruction;
             let near = (instruction.memory_displacement64() as i64).abs() <= NEAR;
-            near && plain_base(instruction) == Some(RSP as Reg) && by_window(instruction)
+            near && plain_base(instruction) == Some(RSP as Reg) && by_window(decoded)
         }
         _ => false,
     })

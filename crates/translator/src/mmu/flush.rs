@@ -42,7 +42,7 @@ impl Filled {
     }
 
     /// The size of the large page that an address lies in, if it does; forgotten by this.
-    fn take_large(&mut self, address: Gva) -> Option<u32> {
+    pub(super) fn take_large(&mut self, address: Gva) -> Option<u32> {
         [22, 21, 30].into_iter().filter(|shift| self.large.remove(&(*shift, address.0 >> shift))).max()
     }
 
@@ -71,7 +71,7 @@ impl Kept {
 
 impl Mmu {
     /// Forgets everything, globals too (changes of CR0.PG or WP, CR4.PGE, PSE, PAE, SMEP, SMAP or PCIDE, EFER.NXE; INVPCID
-    /// type 2).
+    /// type 2). Before translated code runs again, [`Mmu::review_supervisor_windows`] has to follow.
     pub fn flush_all(&mut self) {
         self.counters.flushes += 1;
         self.clear_supervisor(true);
@@ -163,6 +163,7 @@ impl Mmu {
             let large = filled.take_large(address);
             filled.clear_page(&mut table, Ring::Supervisor, address, large);
         }
+        self.supervisor.hide_page(address);
         for view in 0..self.slots.len() {
             let slot = &mut self.slots[view];
             slot.kept.forget_page(address);
@@ -180,6 +181,7 @@ impl Mmu {
     pub fn protect_frame(&mut self, frame: u64) {
         let gpa = frame << PAGE_SHIFT;
         self.protect_windows(frame);
+        self.supervisor.protect(frame);
         let protect = |mut table: Table<'_>, filled: &Filled| {
             for index in filled.indices.iter().map(|index| usize::from(*index)) {
                 table.protect(index, gpa);

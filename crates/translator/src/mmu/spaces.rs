@@ -1,8 +1,12 @@
 //! Which address spaces have windows: those that run long without being flushed. A page in a window costs the host a
 //! mapping, some hundred times a look-up entry, so a process that forks or ends soon is better off without.
+use super::table::Ring;
+use super::walk::Translation;
+use super::window::regions::REGION_SHIFT;
 use super::window::{self, AddressSpace};
 use super::{Access, MappingChange, Mmu, Privilege};
 use crate::cpu::Cpu;
+use platform::GuestRam;
 use x86::Gva;
 
 /// When address spaces get windows.
@@ -45,14 +49,15 @@ impl Mmu {
         self.slots[self.current].heat.space.is_some()
     }
 
-    /// The delta of the window that an address lies in.
-    pub fn window_delta(&mut self, address: Gva) -> u64 {
-        self.views.windows(self.current)[window::number(address)]
+    /// The delta of the window that an address lies in, for code of a ring.
+    pub fn window_delta(&mut self, ring: Ring, address: Gva) -> u64 {
+        self.views.windows(self.current, ring)[window::number(address)]
     }
 
-    /// Pages that windows show now, of all address spaces.
+    /// Pages and large pages that windows show now, of all address spaces and of supervisor code.
     pub fn window_pages(&self) -> usize {
-        self.slots.iter().filter_map(|slot| slot.heat.space.as_ref()).map(AddressSpace::len).sum()
+        let spaces = self.slots.iter().filter_map(|slot| slot.heat.space.as_ref());
+        spaces.map(AddressSpace::len).sum::<usize>() + self.supervisor.len()
     }
 
     /// An interrupt found user code running, at these addresses of code and stack.
@@ -92,7 +97,7 @@ impl Mmu {
             return;
         }
         if let Some((number, delta)) = space.open(address) {
-            self.views.windows(current)[number] = delta;
+            self.views.windows(current, Ring::User)[number] = delta;
         } else {
             self.refuse_windows();
         }
@@ -109,21 +114,23 @@ impl Mmu {
         if self.slots[view].heat.space.take().is_none() {
             return;
         }
-        for (number, delta) in self.views.windows(view).iter_mut().enumerate() {
-            *delta = window::nowhere(number);
-        }
+        window::close_all(self.views.windows(view, Ring::User));
         self.slots[view].heat.ticks = 0;
         self.changes.push(MappingChange::Windows { view });
     }
 
-    /// The next accesses of the interpreter on behalf of user code open the windows that they need.
+    /// The next accesses of the interpreter open the windows that they need.
     pub fn learn_windows(&mut self, learn: bool) {
         self.learning = learn;
     }
 
     pub(super) fn learn_window(&mut self, address: Gva, privilege: Privilege) {
-        if self.learning && privilege == Privilege::User {
-            self.open_window(address);
+        match privilege {
+            Privilege::User if self.learning => self.open_window(address),
+            Privilege::Supervisor | Privilege::Implicit if self.learning => {
+                self.open_supervisor_window(address);
+            }
+            _ => {}
         }
     }
 
@@ -131,25 +138,25 @@ impl Mmu {
     /// fault is the guest's, or the page is a device's or holds translated code.
     pub fn serve_window_fault(&mut self, cpu: &Cpu, host: u64, write: bool) -> bool {
         let current = self.current;
-        let Some(space) = &self.slots[current].heat.space else { return false };
-        let Some(address) = space.guest_address(host) else { return false };
+        let space = self.slots[current].heat.space.as_ref();
+        let Some(address) = space.and_then(|space| space.guest_address(host)) else {
+            return self.serve_supervisor_fault(cpu, host, write);
+        };
         let access = if write { Access::Write } else { Access::Read };
         let Ok(translation) = self.walk(cpu, address, access, Privilege::User) else { return false };
-        let gpa = translation.gpa.frame_start();
-        let is_code = self.ram.watch().is_code(gpa.frame());
-        if write && is_code {
-            return false;
-        }
-        let writable = translation.writable && translation.dirty && !is_code;
         let slot = &mut self.slots[current];
         let Some(space) = &mut slot.heat.space else { return false };
-        if space.map(&self.ram, address, gpa, writable).is_none() {
-            self.refuse_windows();
-            return false;
+        match show(&self.ram, space, address, &translation, write) {
+            Ok(shown) => {
+                slot.user.note_size(address, translation.page_shift);
+                self.counters.window_faults += u64::from(shown);
+                shown
+            }
+            Err(Refused) => {
+                self.refuse_windows();
+                false
+            }
         }
-        slot.user.note_size(address, translation.page_shift);
-        self.counters.window_faults += 1;
-        true
     }
 
     /// A flush of an address space: its pages go, and its windows too unless it has used them for long.
@@ -186,4 +193,36 @@ impl Mmu {
             }
         }
     }
+}
+
+/// The host does not map what a window should show.
+pub(super) struct Refused;
+
+/// Shows a page, or the 2 MiB around it if they are part of a large one. Whether the access can be made now: one that
+/// writes to translated code cannot.
+pub(super) fn show(
+    ram: &GuestRam,
+    space: &mut AddressSpace,
+    address: Gva,
+    translation: &Translation,
+    write: bool,
+) -> Result<bool, Refused> {
+    let gpa = translation.gpa.frame_start();
+    let is_code = |frame| ram.watch().is_code(frame);
+    if write && is_code(gpa.frame()) {
+        return Ok(false);
+    }
+    let writable = translation.writable && translation.dirty;
+    if translation.page_shift >= REGION_SHIFT
+        && (write && space.fill_hole(address)
+            || space.map_large(ram, address, gpa, writable, is_code).is_some())
+    {
+        return Ok(true);
+    }
+    if ram.file_offset(gpa, x86::address::PAGE_SIZE).is_none() {
+        // A device.
+        return Ok(false);
+    }
+    space.map(ram, address, gpa, writable && !is_code(gpa.frame())).ok_or(Refused)?;
+    Ok(true)
 }

@@ -32,11 +32,13 @@ pub const fn lookup_offset(ring: Ring) -> usize {
 pub const fn jump_offset(ring: Ring) -> usize {
     lookup_offset(ring) + lookup_bytes(ring)
 }
+/// Offset in a view of the table of window deltas of a ring.
+pub const fn window_offset(ring: Ring) -> usize {
+    jump_offset(ring) + JUMP_BYTES
+}
 /// What all views have in common.
-const SHARED_BYTES: usize = STATE_BYTES + lookup_bytes(Ring::Supervisor) + JUMP_BYTES;
-/// Offset in a view of the table of window deltas.
-pub const WINDOW_OFFSET: usize = jump_offset(Ring::User) + JUMP_BYTES;
-const VIEW_BYTES: usize = WINDOW_OFFSET + PAGE;
+const SHARED_BYTES: usize = STATE_BYTES + lookup_bytes(Ring::Supervisor) + JUMP_BYTES + PAGE;
+const VIEW_BYTES: usize = window_offset(Ring::User) + PAGE;
 
 /// The views of one vCPU.
 pub struct Views {
@@ -93,10 +95,10 @@ impl Views {
             if placed == libc::MAP_FAILED {
                 return Err(std::io::Error::last_os_error());
             }
-            for (number, delta) in views.windows(view).iter_mut().enumerate() {
-                *delta = window::nowhere(number);
-            }
             for ring in RINGS {
+                for (number, delta) in views.windows(view, ring).iter_mut().enumerate() {
+                    *delta = window::nowhere(number);
+                }
                 for (index, entry) in views.entries(view, ring).iter_mut().enumerate() {
                     *entry = Lookup::empty(index % lookups(ring));
                 }
@@ -135,10 +137,10 @@ impl Views {
             )
         }
     }
-    /// The deltas of the windows of one view.
-    pub fn windows(&mut self, view: usize) -> &mut [u64; WINDOWS] {
+    /// The deltas of the windows of a ring, for user code of one view.
+    pub fn windows(&mut self, view: usize, ring: Ring) -> &mut [u64; WINDOWS] {
         // SAFETY: as for `lookups`.
-        unsafe { &mut *self.start(view).add(WINDOW_OFFSET).cast() }
+        unsafe { &mut *self.start(view).add(window_offset(ring)).cast() }
     }
     /// The jump table of a ring, for user code of one view.
     pub fn jumps(&mut self, view: usize, ring: Ring) -> &mut [Jump] {

@@ -6,7 +6,9 @@
 //! alone where a displacement is added. An address that is not canonical plus a delta is not canonical either, and
 //! where there is no window the delta is [`NOWHERE`]: such accesses fault on the host.
 #![expect(unsafe_code, reason = "maps guest RAM where translated code reaches it")]
-use std::collections::HashMap;
+pub mod regions;
+
+use std::collections::{HashMap, HashSet};
 use std::os::fd::AsRawFd;
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -22,8 +24,36 @@ pub const WINDOWS: usize = 256;
 /// Bytes on either side of a window in which nothing is ever mapped: a displacement of 32 bits and what the stack pointer
 /// may move between two accesses.
 pub const GUARD: u64 = 4 << 30;
-/// Windows that one address space may have. Programs have three: themselves, their libraries, their stack.
-const WINDOWS_PER_SPACE: usize = 4;
+
+/// Whose addresses a set of windows is for.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Half {
+    /// User code: the lower half of the canonical addresses.
+    #[default]
+    Lower,
+    /// Supervisor code: the upper half.
+    Upper,
+}
+
+impl Half {
+    /// Windows that there may be. Programs have three: themselves, their libraries, their stack. Kernels have their image,
+    /// the direct map of memory, the descriptors of pages, and what they map as they go; some straddle two.
+    const fn windows(self) -> usize {
+        match self {
+            Half::Lower => 4,
+            Half::Upper => 10,
+        }
+    }
+    /// Whether an address lies in it.
+    pub const fn has(self, address: Gva) -> bool {
+        let sign = address.0 as i64 >> 47;
+        match self {
+            Half::Lower => sign == 0,
+            Half::Upper => sign == -1,
+        }
+    }
+}
+
 /// Pages that all address spaces of the process may have mapped: each may cost the host two mappings, its own and the gap
 /// behind it, and a third of what the host allows is left for everything else. Linux allows 65530 by default.
 fn page_limit() -> usize {
@@ -39,6 +69,10 @@ fn page_limit() -> usize {
 /// paging, and neither in use nor near anything that is with five.
 pub const NOWHERE: u64 = 0x0000_c000_0000_0000;
 
+/// Windows that the process may have: the host has 128 TiB of address space for everything.
+const WINDOW_LIMIT: usize = 96;
+static RESERVATIONS: AtomicUsize = AtomicUsize::new(0);
+
 static MAPPED: AtomicUsize = AtomicUsize::new(0);
 
 /// The entry of the table of deltas that an address selects.
@@ -49,6 +83,13 @@ pub const fn number(address: Gva) -> usize {
 /// The delta of an entry without a window.
 pub const fn nowhere(number: usize) -> u64 {
     NOWHERE.wrapping_sub((number as u64) << WINDOW_SHIFT)
+}
+
+/// No entry of a table of deltas has a window any more.
+pub fn close_all(deltas: &mut [u64; WINDOWS]) {
+    for (number, delta) in deltas.iter_mut().enumerate() {
+        *delta = nowhere(number);
+    }
 }
 
 /// A page that is mapped.
@@ -62,6 +103,8 @@ struct Mapped {
 #[derive(Debug)]
 struct Window {
     number: usize,
+    /// The window's first guest address.
+    first: u64,
     /// Host address at which the window's first guest address appears.
     base: u64,
     /// Pages were mapped since it was last emptied.
@@ -71,39 +114,69 @@ struct Window {
 /// The windows of one address space.
 #[derive(Debug, Default)]
 pub struct AddressSpace {
+    half: Half,
     windows: Vec<Window>,
     /// Linear page numbers.
     pages: HashMap<u64, Mapped>,
     /// Linear page numbers by frame.
     frames: HashMap<u64, Vec<u64>>,
+    /// 2 MiB each, by number.
+    regions: HashMap<u64, Mapped>,
+    /// Numbers of regions by frame, both in units of 2 MiB.
+    region_frames: HashMap<u64, Vec<u64>>,
+    /// Pages of writable regions that hold translated code and must not be written.
+    holes: HashSet<u64>,
 }
 
 impl Drop for AddressSpace {
     fn drop(&mut self) {
-        MAPPED.fetch_sub(self.pages.len(), Ordering::Relaxed);
+        MAPPED.fetch_sub(self.mappings(), Ordering::Relaxed);
         for window in &self.windows {
             // SAFETY: the reservation was made by `open` with exactly this place and size, and no code runs in it.
             unsafe { libc::munmap((window.base - GUARD) as *mut libc::c_void, RESERVED) };
+            RESERVATIONS.fetch_sub(1, Ordering::Relaxed);
         }
     }
 }
 
 const RESERVED: usize = ((1 << WINDOW_SHIFT) + 2 * GUARD) as usize;
 
+/// A place for a window, if there is room for one.
+fn reserve() -> Option<u64> {
+    if RESERVATIONS.fetch_add(1, Ordering::Relaxed) < WINDOW_LIMIT
+        && let Some(place) = map_nothing(None, RESERVED)
+    {
+        return Some(place);
+    }
+    RESERVATIONS.fetch_sub(1, Ordering::Relaxed);
+    None
+}
+
 impl AddressSpace {
+    /// No windows yet, for addresses of one half.
+    pub fn new(half: Half) -> Self {
+        let mut space = Self::default();
+        space.half = half;
+        space
+    }
+
     /// The window that an address of the guest lies in gets its place, if it can have one. Its number and delta.
     pub fn open(&mut self, address: Gva) -> Option<(usize, u64)> {
         let number = number(address);
-        if address.0 >> 47 != 0 || self.windows.len() >= WINDOWS_PER_SPACE {
+        if !self.half.has(address) {
             return None;
         }
         if let Some(window) = self.windows.iter().find(|window| window.number == number) {
             return Some((number, window.delta()));
         }
+        if self.windows.len() >= self.half.windows() {
+            return None;
+        }
         // Asked for the first time, this reads a file: better here than in the handler of a fault.
         page_limit();
-        let reserved = map_nothing(None, RESERVED)?;
-        let window = Window { number, base: reserved + GUARD, used: false };
+        let reserved = reserve()?;
+        let first = (address.0 as i64 >> WINDOW_SHIFT << WINDOW_SHIFT) as u64;
+        let window = Window { number, first, base: reserved + GUARD, used: false };
         let delta = window.delta();
         self.windows.push(window);
         Some((number, delta))
@@ -122,24 +195,7 @@ impl AddressSpace {
             return None;
         }
         let file_offset = ram.file_offset(Gpa(gpa.0 & !PAGE_OFFSET), PAGE_SIZE)?;
-        let window = self.windows.iter_mut().find(|window| window.number == number(page))?;
-        let at = page.page_start().0.wrapping_add(window.delta());
-        let protection = libc::PROT_READ | if writable { libc::PROT_WRITE } else { 0 };
-        // SAFETY: the page lies inside the window's own reservation.
-        let placed = unsafe {
-            libc::mmap(
-                at as *mut libc::c_void,
-                PAGE_SIZE as usize,
-                protection,
-                libc::MAP_SHARED | libc::MAP_FIXED | libc::MAP_POPULATE,
-                ram.file().as_raw_fd(),
-                file_offset as libc::off_t,
-            )
-        };
-        if placed == libc::MAP_FAILED {
-            return None;
-        }
-        window.used = true;
+        self.place(ram, page.page_start(), PAGE_SIZE, file_offset, writable)?;
         let (number, frame) = (page.0 >> PAGE_SHIFT, gpa.frame());
         match self.pages.insert(number, Mapped { frame, writable }) {
             Some(before) if before.frame == frame => {}
@@ -153,6 +209,35 @@ impl AddressSpace {
             }
         }
         Some(())
+    }
+
+    /// Maps a part of guest RAM at its place in its window. What does not come to be used is not populated: that is one
+    /// page at most.
+    fn place(
+        &mut self,
+        ram: &GuestRam,
+        at: Gva,
+        length: u64,
+        file_offset: u64,
+        writable: bool,
+    ) -> Option<()> {
+        let window = self.windows.iter_mut().find(|window| window.number == number(at))?;
+        let host = at.0.wrapping_add(window.delta());
+        let protection = libc::PROT_READ | if writable { libc::PROT_WRITE } else { 0 };
+        let populate = if length == PAGE_SIZE { libc::MAP_POPULATE } else { 0 };
+        // SAFETY: a page or an aligned region lies inside the window's own reservation as a whole.
+        let placed = unsafe {
+            libc::mmap(
+                host as *mut libc::c_void,
+                length as usize,
+                protection,
+                libc::MAP_SHARED | libc::MAP_FIXED | populate,
+                ram.file().as_raw_fd(),
+                file_offset as libc::off_t,
+            )
+        };
+        window.used = true;
+        (placed != libc::MAP_FAILED).then_some(())
     }
 
     fn forget_frame(&mut self, frame: u64, page: u64) {
@@ -173,6 +258,7 @@ impl AddressSpace {
     /// Hides one page.
     pub fn unmap(&mut self, address: Gva) {
         let page = address.0 >> PAGE_SHIFT;
+        self.unmap_large(address);
         let Some(mapped) = self.pages.remove(&page) else { return };
         MAPPED.fetch_sub(1, Ordering::Relaxed);
         self.forget_frame(mapped.frame, page);
@@ -184,6 +270,7 @@ impl AddressSpace {
     /// Hides every page of a region that `shift` address bits span.
     pub fn unmap_region(&mut self, address: Gva, shift: u32) {
         let region = address.0 >> shift;
+        self.unmap_all_large(region, shift);
         let pages: Vec<u64> =
             self.pages.keys().copied().filter(|page| page >> (shift - PAGE_SHIFT) == region).collect();
         for page in pages {
@@ -193,42 +280,84 @@ impl AddressSpace {
 
     /// Takes the right to write from every page that shows a frame.
     pub fn protect(&mut self, frame: u64) {
+        self.protect_large(frame);
         let Some(pages) = self.frames.get(&frame).cloned() else { return };
         for page in pages {
             let Some(host) = self.host_page(page) else { continue };
             let Some(mapped) = self.pages.get_mut(&page) else { continue };
             if std::mem::replace(&mut mapped.writable, false) {
-                // SAFETY: the page was mapped by `map`, inside our own reservation.
-                unsafe { libc::mprotect(host as *mut libc::c_void, PAGE_SIZE as usize, libc::PROT_READ) };
+                protect_host(host, false);
             }
         }
     }
 
     /// Hides everything; the windows keep their places.
     pub fn clear(&mut self) {
-        MAPPED.fetch_sub(self.pages.len(), Ordering::Relaxed);
+        MAPPED.fetch_sub(self.mappings(), Ordering::Relaxed);
         self.pages.clear();
         self.frames.clear();
+        self.forget_large();
         for window in self.windows.iter_mut().filter(|window| window.used) {
             window.used = false;
             map_nothing(Some(window.base), 1 << WINDOW_SHIFT);
         }
     }
 
-    /// How many pages are mapped.
-    pub fn len(&self) -> usize {
-        self.pages.len()
+    /// Mappings that the host may have for it, in units of two.
+    fn mappings(&self) -> usize {
+        self.pages.len() + self.regions.len() + self.holes.len()
     }
-    /// Whether no page is mapped.
+    /// How many pages and regions are mapped.
+    pub fn len(&self) -> usize {
+        self.pages.len() + self.regions.len()
+    }
+    /// Whether nothing is mapped.
     pub fn is_empty(&self) -> bool {
-        self.pages.is_empty()
+        self.pages.is_empty() && self.regions.is_empty()
+    }
+
+    /// Looks again at all that is shown: keeps what `leads` says is still so, with the right to write only where it does
+    /// and no code is.
+    pub fn review(&mut self, mut leads: impl FnMut(Gva) -> Option<Shown>, is_code: impl Fn(u64) -> bool) {
+        let pages: Vec<_> = self.pages.iter().map(|(page, mapped)| (*page, *mapped)).collect();
+        for (page, mapped) in pages {
+            let address = Gva(page << PAGE_SHIFT);
+            let may_write = |now: Shown| now.writable && !is_code(mapped.frame);
+            let holds = |now: Shown| now.gpa.frame() == mapped.frame && (may_write(now) || !mapped.writable);
+            if !leads(address).is_some_and(holds) {
+                self.unmap(address);
+            }
+        }
+        self.review_large(leads, is_code);
     }
 }
 
 impl Window {
     fn delta(&self) -> u64 {
-        self.base.wrapping_sub((self.number as u64) << WINDOW_SHIFT)
+        self.base.wrapping_sub(self.first)
     }
+}
+
+/// Where a page leads now, as far as windows show it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Shown {
+    /// The guest-physical address of the page.
+    pub gpa: Gpa,
+    /// log2 of the bytes of the guest's page.
+    pub page_shift: u32,
+    /// It may be written without care.
+    pub writable: bool,
+}
+
+/// Changes the rights of a page of our own.
+///
+/// # Panics
+/// If the host refuses: translated code could be changed unseen.
+fn protect_host(host: u64, writable: bool) {
+    let protection = libc::PROT_READ | if writable { libc::PROT_WRITE } else { 0 };
+    // SAFETY: the pages were mapped by `place`, inside our own reservation.
+    let done = unsafe { libc::mprotect(host as *mut libc::c_void, PAGE_SIZE as usize, protection) };
+    assert!(done == 0 || writable, "the host refuses to protect a page of our own");
 }
 
 /// Reserves address space, at a place of our own or anywhere.
@@ -294,6 +423,9 @@ mod tests {
         let mut space = AddressSpace::default();
         assert_eq!(space.open(Gva(0xffff_8880_0000_0000)), None);
         assert_eq!(space.open(Gva(0x0001_0000_0000_0000)), None);
+        let mut upper = AddressSpace::new(Half::Upper);
+        assert_eq!(upper.open(Gva(0x40_0000)), None);
+        assert!(upper.open(Gva(0xffff_8880_0000_0000)).is_some());
         assert_eq!(nowhere(0x7f).wrapping_add(0x7f12_3456_789a), NOWHERE + 0x12_3456_789a);
     }
 }

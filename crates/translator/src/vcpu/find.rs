@@ -143,7 +143,8 @@ impl BtVcpu {
             length = length.min(narrow.room(rip));
         }
         let space = self.pinned.id(self.mmu.current_view());
-        let source = Source { address: rip, gpa, bytes: &bytes[..length], next_gpa, mode, space };
+        let source =
+            Source { address: rip, gpa, bytes: &bytes[..length], next_gpa, mode, space, sites: &self.sites };
         let lowered = self.lowering.lower(&source, self.buffer.next_address())?;
         self.buffer.append(lowered.code);
         let block = lowered.block;

@@ -29,6 +29,10 @@ impl BtVcpu {
                 MappingChange::NonGlobal { view } => self.follow_non_global(view),
                 MappingChange::All => self.follow_all(),
                 MappingChange::Switch => self.follow_supervisor_change(),
+                MappingChange::SupervisorWindows => {
+                    self.fetches.clear();
+                    self.jumps.clear_supervisor(&mut self.mmu);
+                }
                 // The same targets lead to other blocks now.
                 MappingChange::Windows { view } => {
                     self.fetches.clear();
@@ -133,6 +137,7 @@ impl BtVcpu {
 
     fn follow_all(&mut self) {
         self.fetches.clear();
+        self.mmu.review_supervisor_windows(crate::runtime::cpu_apart(&self.mmu));
         self.jumps.clear_all(&mut self.mmu);
         for view in 0..view::VIEWS {
             self.pinned.retire(view);

@@ -23,8 +23,9 @@ pub fn add(block: &Block, rip: u64) {
     let Some(file) = map.as_mut() else { return };
     let kind = match block.key.mode {
         mode if mode.narrow.is_some() => "narrow",
-        mode if mode.windows => "windows",
+        mode if mode.user && mode.windows => "windows",
         mode if mode.user => "user",
+        mode if mode.windows => "kernel-windows",
         _ => "kernel",
     };
     let (start, size) = (block.checked, block.end - block.checked);

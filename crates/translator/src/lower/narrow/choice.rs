@@ -51,12 +51,24 @@ pub fn choose(
 }
 
 fn system(instruction: &Instruction, mode: CodeMode) -> Option<System> {
-    match instruction.mnemonic() {
-        Mnemonic::Pushf | Mnemonic::Pushfd => Some(System::PushFlags),
-        // These are otherwise outside 64-bit mode.
-        Mnemonic::Syscall | Mnemonic::Sysret => None,
-        _ => System::of(instruction, mode),
+    use System::*;
+    if matches!(instruction.mnemonic(), Mnemonic::Pushf | Mnemonic::Pushfd) {
+        return Some(PushFlags);
     }
+    // The others are otherwise outside 64-bit mode.
+    let same = |system: &System| {
+        matches!(
+            system,
+            ClearInterruptFlag
+                | SetInterruptFlag
+                | ClearDirectionFlag
+                | SetDirectionFlag
+                | Pause
+                | TimeStamp
+                | ReadSegment(_)
+        )
+    };
+    System::of(instruction, mode).filter(same)
 }
 
 fn memory(instruction: &Instruction, factory: &mut InstructionInfoFactory) -> Way {

@@ -1,0 +1,65 @@
+//! Instructions that windows do not serve: they touch devices, translated code, or what supervisor code has no window for.
+//! Each time costs a fault of the host, a hundred times a look-up; so after a few of them they go by look-up for good.
+use std::collections::{HashMap, HashSet};
+
+use super::decode::Decoded;
+use x86::address::{PAGE_OFFSET, PAGE_SIZE};
+
+/// Faults after which an instruction goes by look-up.
+const FAULTS: u32 = 2;
+/// Instructions that are remembered at most, before all are forgotten.
+const SITES: usize = 1 << 14;
+
+/// Such instructions, by guest-physical address.
+#[derive(Debug, Default)]
+pub struct Sites {
+    faults: HashMap<u64, u32>,
+    by_lookup: HashSet<u64>,
+}
+
+impl Sites {
+    /// An access of this instruction could not be made by window, but was allowed. Whether it goes by look-up from now on.
+    pub fn note(&mut self, gpa: u64) -> bool {
+        if self.faults.len() >= SITES {
+            self.faults.clear();
+            self.by_lookup.clear();
+        }
+        let faults = self.faults.entry(gpa).or_default();
+        *faults += 1;
+        *faults >= FAULTS && self.by_lookup.insert(gpa)
+    }
+
+    /// Marks them in a block that begins at linear address `address`.
+    pub fn mark(&self, code: &mut [Decoded], address: u64, gpa: u64) {
+        if self.by_lookup.is_empty() {
+            return;
+        }
+        let room = PAGE_SIZE - (gpa & PAGE_OFFSET);
+        for decoded in code {
+            let distance = decoded.instruction.ip().wrapping_sub(address);
+            decoded.by_lookup = distance < room && self.by_lookup.contains(&(gpa + distance));
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::cache::blocks::CodeMode;
+    use crate::lower::decode::decode;
+
+    #[test]
+    fn an_instruction_that_faults_again_goes_by_look_up() {
+        // mov eax, [rdi]; mov ecx, [rsi]
+        let mut code = Vec::new();
+        decode(&[0x8b, 0x07, 0x8b, 0x0e], 0x7000, CodeMode::default(), &mut code);
+        let mut sites = Sites::default();
+        assert!(!sites.note(0x2002));
+        sites.mark(&mut code, 0x7000, 0x2000);
+        assert!(!code[1].by_lookup);
+        assert!(sites.note(0x2002));
+        assert!(!sites.note(0x2002));
+        sites.mark(&mut code, 0x7000, 0x2000);
+        assert_eq!([code[0].by_lookup, code[1].by_lookup], [false, true]);
+    }
+}

@@ -1,0 +1,33 @@
+//! Faults of code that reaches memory through windows, which nothing in a window can answer.
+use platform::CpuIo;
+
+use super::{BtVcpu, Next};
+use x86::address::PAGE_OFFSET;
+
+impl BtVcpu {
+    /// Whether the block that was left reaches memory through windows: then any fault may be the guest's own.
+    pub(super) fn left_by_window(&mut self) -> bool {
+        let resume = self.cpu().resume;
+        self.blocks.at(resume).is_some_and(|id| self.blocks.get(id).key.mode.windows)
+    }
+
+    /// The interpreter makes the access, or finds out which fault it is for the guest. It opens the windows that it misses;
+    /// an instruction that is allowed what windows do not show goes by look-up in future.
+    pub(super) fn interpret_beside_windows(&mut self, io: &dyn CpuIo) -> Next {
+        let rip = crate::narrow::linear_rip(self.cpu());
+        let (resume, exceptions) = (self.cpu().resume, self.statistics.exceptions);
+        let site =
+            self.blocks.at(resume).map(|id| self.blocks.get(id).key.gpa & !PAGE_OFFSET | rip & PAGE_OFFSET);
+        self.mmu.learn_windows(true);
+        let next = self.interpret(io);
+        self.mmu.learn_windows(false);
+        if self.statistics.exceptions == exceptions
+            && let Some(gpa) = site
+            && self.sites.note(gpa)
+        {
+            let dead = self.blocks.hit_by_write(gpa, 1);
+            self.kill_blocks(&dead);
+        }
+        next
+    }
+}
