@@ -64,6 +64,8 @@ struct Maker<'a> {
     factory: InstructionInfoFactory,
     /// CX counts a loop.
     counting: bool,
+    /// Loops, from the item that loads CX to the last.
+    loops: Vec<(usize, usize)>,
 }
 
 /// Makes a case.
@@ -102,6 +104,7 @@ pub fn make(rng: &mut SmallRng, world: World) -> Case {
         items: Vec::new(),
         factory: InstructionInfoFactory::new(),
         counting: false,
+        loops: Vec::new(),
     };
     maker.sequence();
     let code = maker.encode(start);
@@ -387,6 +390,7 @@ impl Maker<'_> {
         let opcode = 0xe0 + self.rng.random_range(0..3_u8);
         let target = Some(Target { item: start, inside: 0, at: 1, size: 1, relative: true });
         self.items.push(Item { bytes: vec![opcode, 0], target });
+        self.loops.push((start - 1, self.items.len() - 1));
     }
 
     /// A data segment register gets another selector.
@@ -430,6 +434,12 @@ impl Maker<'_> {
         }
     }
 
+    /// Where a jump from one item to another lands: not in a loop whose count was not loaded.
+    fn landing(&self, from: usize, to: usize) -> usize {
+        let enters = |(first, last): &&(usize, usize)| from < *first && (*first..=*last).contains(&to);
+        self.loops.iter().find(enters).map_or(to, |(first, _)| *first)
+    }
+
     /// Lays the items out; targets beyond the last lead to the end.
     fn encode(&self, start: u64) -> Vec<u8> {
         let mut starts = vec![0];
@@ -437,11 +447,11 @@ impl Maker<'_> {
             starts.push(starts[starts.len() - 1] + item.bytes.len());
         }
         let mut code = Vec::new();
-        for item in &self.items {
+        for (number, item) in self.items.iter().enumerate() {
             let at = code.len();
             code.extend_from_slice(&item.bytes);
             if let Some(target) = &item.target {
-                let to = starts[target.item.min(self.items.len())] + target.inside;
+                let to = starts[self.landing(number, target.item).min(self.items.len())] + target.inside;
                 let value =
                     if target.relative { (to as i64 - code.len() as i64) as u64 } else { start + to as u64 };
                 code[at + target.at..at + target.at + target.size]
