@@ -166,9 +166,8 @@ impl BtVcpu {
             narrow,
         };
         self.enter_mode(mode);
-        if narrow.is_some() {
-            self.jumps.enter_narrow(&mut self.mmu, mode);
-            return Some(mode);
+        if let Some(narrow) = narrow {
+            return Some(self.narrow_mode(mode, narrow));
         }
         let windows = if user {
             let (code, stack) = (Gva(self.cpu().rip), Gva(self.cpu().gpr[RSP]));
@@ -179,6 +178,19 @@ impl BtVcpu {
             self.mmu.has_supervisor_windows()
         };
         Some(CodeMode { windows, ..mode })
+    }
+
+    /// The mode of narrow code: flat user code may have windows.
+    fn narrow_mode(&mut self, mode: CodeMode, narrow: Narrow) -> CodeMode {
+        let mut windows = false;
+        if mode.user && narrow.has_flat_code() {
+            let (code, stack) = (Gva(self.cpu().rip), Gva(self.cpu().gpr[RSP] & narrow::LINEAR));
+            self.mmu.enter_user(code, stack);
+            windows = self.mmu.has_windows();
+        }
+        let mode = CodeMode { windows, ..mode };
+        self.jumps.enter_narrow(&mut self.mmu, mode);
+        mode
     }
 
     /// Jump tables tell rings apart, but no other assumption: they are emptied when one changes.

@@ -8,7 +8,9 @@ use crate::emit::asm::{Mem, Reg, T0, T1, cond};
 use crate::lower::block::Lowering;
 use crate::lower::decode::Decoded;
 use crate::lower::memory::number;
+use crate::lower::scratch::Holds;
 use crate::mmu::Access;
+use crate::mmu::view::window_offset;
 use crate::runtime::thunks::segment_base;
 use x86::segment::DS;
 
@@ -67,38 +69,87 @@ impl Lowering {
         }
     }
 
-    /// Turns the offset in `address` into a host address that is good for `size` bytes; clobbers `index` and the flags,
-    /// which are put aside if they are live.
-    pub(super) fn narrow_reach(
-        &mut self,
-        segment: usize,
-        access: Access,
-        size: u32,
-        address: Reg,
-        index: Reg,
-    ) {
-        let is_flat = self.mode.narrow.is_some_and(|narrow| narrow.is_flat(segment));
-        if !is_flat {
-            self.asm.lea(index, Mem::base(address, size as i32));
-            self.asm.cmp_mem(index, end(segment, access));
-            let from = self.asm.jcc(cond::A);
-            self.unusual(from);
-            self.asm.op_mem(0, false, &[0x03], address, Mem::gs(segment_base(segment))); // add, 32 bits
+    /// Before an access to a segment: whatever compares destroys the flags.
+    pub(super) fn before_narrow(&mut self, decoded: &Decoded, segment: usize) {
+        if !self.by_window || !self.is_flat(segment) {
+            self.spill_if_live(decoded);
         }
-        self.look_up(access, size, address, index);
+    }
+
+    fn is_flat(&self, segment: usize) -> bool {
+        self.mode.narrow.is_some_and(|narrow| narrow.is_flat(segment))
+    }
+
+    /// The host's operand for `size` bytes at the offset in T0; T1 is clobbered, or part of it. See
+    /// [`Lowering::before_narrow`].
+    pub(super) fn narrow_access(&mut self, segment: usize, access: Access, size: u32) -> Mem {
+        if !self.by_window {
+            self.narrow_look_up(segment, access, size);
+            return Mem::base(T0, 0);
+        }
+        self.narrow_linear(segment, access, size);
+        self.hold_low_window();
+        Mem { base: Some(T0), index: Some((T1, 0)), disp: 0, gs: false }
+    }
+
+    /// The same by T0 alone, with T1 free.
+    pub(super) fn narrow_slot(&mut self, segment: usize, access: Access, size: u32) -> Mem {
+        let place = self.narrow_access(segment, access, size);
+        if place.index.is_some() {
+            self.asm.lea(T0, place);
+        }
+        self.clobber_both();
+        Mem::base(T0, 0)
+    }
+
+    /// T0 = host address of the `size` bytes at the offset in T0, found by look-up. It will not fault.
+    pub(super) fn narrow_look_up(&mut self, segment: usize, access: Access, size: u32) {
+        self.clobber_both();
+        self.narrow_linear(segment, access, size);
+        self.look_up(access, size, T0, T1);
+    }
+
+    /// T0 = linear address of the offset in T0, if the segment allows the access. Clobbers T1 unless the segment is flat.
+    fn narrow_linear(&mut self, segment: usize, access: Access, size: u32) {
+        if self.is_flat(segment) {
+            return;
+        }
+        self.clobber(T1);
+        self.asm.lea(T1, Mem::base(T0, size as i32));
+        self.asm.cmp_mem(T1, end(segment, access));
+        let from = self.asm.jcc(cond::A);
+        self.unusual(from);
+        self.asm.op_mem(0, false, &[0x03], T0, Mem::gs(segment_base(segment))); // add, 32 bits
+    }
+
+    /// T1 = the delta of the lowest window, which has all linear addresses of narrow code.
+    pub(super) fn hold_low_window(&mut self) {
+        if self.holds(T1) != Holds::LowWindow {
+            self.asm.load(T1, Mem::gs(window_offset(self.ring())));
+            self.set_holds(T1, Holds::LowWindow);
+        }
+    }
+
+    /// The host's operand for an instruction's own memory operand, by way of T0 and T1.
+    pub(super) fn narrow_operand(&mut self, decoded: &Decoded, size: u32, access: Access) -> Mem {
+        let segment = segment_of(&decoded.instruction);
+        self.before_narrow(decoded, segment);
+        self.narrow_offset(&decoded.instruction, T0);
+        self.narrow_access(segment, access, size)
     }
 
     /// `address` = host address of an instruction's own memory operand.
-    pub(in crate::lower) fn narrow_operand(
+    pub(in crate::lower) fn narrow_operand_at(
         &mut self,
         decoded: &Decoded,
         size: u32,
         access: Access,
         address: Reg,
     ) {
-        self.spill_if_live(decoded);
-        self.narrow_offset(&decoded.instruction, address);
-        let index = if address == T0 { T1 } else { T0 };
-        self.narrow_reach(segment_of(&decoded.instruction), access, size, address, index);
+        let place = self.narrow_operand(decoded, size, access);
+        if place.index.is_some() || address != T0 {
+            self.asm.lea(address, place);
+        }
+        self.clobber_both();
     }
 }

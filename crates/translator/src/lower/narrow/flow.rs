@@ -12,7 +12,6 @@ use crate::mmu::Access;
 use crate::narrow::Narrow;
 use x86::reg::RCX;
 
-const SLOT: Mem = Mem::base(T0, 0);
 /// The bit of [`crate::narrow::TAG`].
 const TAG_BIT: u8 = crate::narrow::TAG.trailing_zeros() as u8;
 
@@ -51,33 +50,32 @@ impl Lowering {
         let instruction = &decoded.instruction;
         let size = operand_size(instruction);
         if instruction.op0_kind() == OpKind::Memory {
-            self.narrow_operand(decoded, size, Access::Read, T0);
-            self.asm.load_extended(size, T0, SLOT);
+            let place = self.narrow_operand(decoded, size, Access::Read);
+            self.asm.load_extended(size, T0, place);
         } else {
             self.asm.mov_extended(size, T0, number(instruction.op0_register()));
         }
     }
 
-    /// Stores the return address in the slot that T0 leads to, by way of T1, and moves the stack pointer.
-    fn push_narrow_return(&mut self, instruction: &Instruction, narrow: Narrow) {
+    /// Stores the return address at a place, if it is not built in by way of T1, and moves the stack pointer.
+    fn push_narrow_return(&mut self, instruction: &Instruction, narrow: Narrow, place: Mem) {
         let (next, size) = (instruction.next_ip(), operand_size(instruction));
         if self.is_pinned() {
-            self.asm.store_imm_sized(size, SLOT, narrow.offset_of(next));
+            self.asm.store_imm_sized(size, place, narrow.offset_of(next));
         } else {
-            // Such code is flat.
+            // Such code is flat, and has no windows.
             let offset = self.offset_of(next) as i32;
             self.asm.load(T1, Mem::gs(offset_of!(Cpu, code_page)));
             self.asm.lea32(T1, Mem::base(T1, offset));
-            self.asm.store_sized(size, SLOT, T1);
+            self.asm.store_sized(size, place, T1);
         }
         self.move_narrow_stack(narrow, -(size as i32));
     }
 
     pub(super) fn narrow_call(&mut self, decoded: &Decoded, narrow: Narrow) {
         let instruction = &decoded.instruction;
-        let size = operand_size(instruction);
-        self.narrow_stack(decoded, narrow, -(size as i32), size, Access::Write);
-        self.push_narrow_return(instruction, narrow);
+        let place = self.narrow_push_place(decoded, narrow, operand_size(instruction));
+        self.push_narrow_return(instruction, narrow, place);
         // What was live before the push and is not put aside is dead for the target too.
         self.direct_exit(narrow.branch_target(instruction));
     }
@@ -95,7 +93,7 @@ impl Lowering {
         let size = operand_size(&decoded.instruction);
         self.load_narrow_target(decoded);
         self.asm.store(target, T0);
-        self.narrow_stack(decoded, narrow, -(size as i32), size, Access::Write);
+        let place = self.narrow_push_slot(decoded, narrow, size, size);
         self.spill_for_table();
         self.asm.store(slot, T0);
         self.asm.load(T0, target);
@@ -104,7 +102,7 @@ impl Lowering {
         self.asm.store(target, T0);
         self.asm.store(found, T1);
         self.asm.load(T0, slot);
-        self.push_narrow_return(&decoded.instruction, narrow);
+        self.push_narrow_return(&decoded.instruction, narrow, place);
         self.asm.load(T0, target);
         self.asm.load(T1, found);
         self.enter_target(self.ring());
@@ -114,8 +112,8 @@ impl Lowering {
         let instruction = &decoded.instruction;
         let size = operand_size(instruction);
         let extra = if instruction.op_count() == 1 { instruction.immediate16() } else { 0 };
-        self.narrow_stack(decoded, narrow, 0, size, Access::Read);
-        self.asm.load_extended(size, T0, SLOT);
+        let place = self.narrow_pop_place(decoded, narrow, size);
+        self.asm.load_extended(size, T0, place);
         self.spill_for_table();
         self.narrow_target(narrow);
         self.find_target(self.ring(), Some(self.start));

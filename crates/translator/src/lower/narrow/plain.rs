@@ -1,7 +1,8 @@
 //! Instructions of narrow code that run as they are but for their encoding and their memory operand.
-use iced_x86::{Instruction, Mnemonic};
+use iced_x86::{Instruction, Mnemonic, Register};
 
 use super::address::segment_of;
+use crate::cache::blocks::FlagPlace;
 use crate::emit::asm::{T0, T1};
 use crate::emit::long_form;
 use crate::emit::rewrite::Operand;
@@ -13,19 +14,48 @@ use crate::mmu::Access;
 
 impl Lowering {
     pub(super) fn narrow_copy(&mut self, decoded: &Decoded) {
-        self.settle_flags(decoded, T1);
+        self.settle_flags(decoded, T0);
         self.encode_long(&decoded.instruction, None);
     }
 
     pub(super) fn narrow_copy_memory(&mut self, decoded: &Decoded, size: u32, access: Access) {
         let instruction = &decoded.instruction;
-        self.narrow_operand(decoded, size, access, T0);
+        if names_high_byte(instruction) {
+            // A fault would lose the register that takes the address.
+            self.by_window = false;
+        }
+        if let Some(operand) = self.fixed_operand(instruction) {
+            self.settle_flags(decoded, T0);
+            return self.encode_long(instruction, Some(operand));
+        }
+        let place = self.narrow_operand(decoded, size, access);
+        // What the flags go through is not part of the operand.
+        let index = place.index.map(|(index, _)| index);
+        if index.is_some() && self.flags == FlagPlace::Spilled {
+            self.asm.lea(T0, place);
+            self.clobber(T1);
+        }
+        let index = index.filter(|_| self.flags == FlagPlace::Eflags);
         self.settle_flags(decoded, T1);
         if names_high_byte(instruction) {
             self.copy_with_low_base(instruction, T0);
         } else {
-            self.encode_long(instruction, Some(Operand::at(T0)));
+            self.encode_long(instruction, Some(Operand { base: T0, index, disp: 0 }));
         }
+    }
+
+    /// An operand at a fixed address in the lowest window.
+    fn fixed_operand(&mut self, instruction: &Instruction) -> Option<Operand> {
+        let segment = segment_of(instruction);
+        let fixed =
+            instruction.memory_base() == Register::None && instruction.memory_index() == Register::None;
+        let flat = self.mode.narrow.is_some_and(|narrow| narrow.is_flat(segment));
+        if !(self.by_window && fixed && flat) {
+            return None;
+        }
+        let disp = i32::try_from(instruction.memory_displacement64()).ok()?;
+        self.hold_low_window();
+        Some(Operand { base: T1, index: None, disp })
     }
 
     /// The instruction itself in 64-bit mode.
@@ -54,6 +84,7 @@ impl Lowering {
         let access = if instruction.mnemonic() == Mnemonic::Bt { Access::Read } else { Access::Write };
         // The bit offset is cut by a shift.
         self.spill_if_live(decoded);
+        self.clobber_both();
         self.asm.mov(T1, number(source));
         if size == 2 {
             self.asm.raw(&[0x4d, 0x0f, 0xbf, 0xdb]); // movsx r11, r11w
@@ -61,7 +92,7 @@ impl Lowering {
         let shift = (size * 8).trailing_zeros() as u8;
         self.asm.raw(&[0x41, 0xc1, 0xfb, shift]); // sar r11d, shift
         self.narrow_offset_plus(instruction, T0, T1, size.trailing_zeros() as u8);
-        self.narrow_reach(segment_of(instruction), access, size, T0, T1);
+        self.narrow_slot(segment_of(instruction), access, size);
         self.settle_flags(decoded, T1);
         self.asm.mov(T1, number(source));
         self.emit_bit_operation(instruction, size);

@@ -16,7 +16,6 @@ use x86::segment::SS;
 
 const POINTER: Reg = RSP as Reg;
 const VALUE: Mem = Mem::gs(offset_of!(Cpu, spill));
-const SLOT: Mem = Mem::base(T0, 0);
 
 /// Where an event or instruction finds the visible part of a segment register.
 fn selector(segment: Register) -> Mem {
@@ -32,16 +31,9 @@ impl Narrow {
 }
 
 impl Lowering {
-    /// T0 = host address of `size` bytes at a small distance from the stack pointer.
-    pub(super) fn narrow_stack(
-        &mut self,
-        decoded: &Decoded,
-        narrow: Narrow,
-        distance: i32,
-        size: u32,
-        access: Access,
-    ) {
-        self.spill_if_live(decoded);
+    /// T0 = offset of what lies at a small distance from the stack pointer, which is about to be accessed.
+    fn stack_offset(&mut self, decoded: &Decoded, narrow: Narrow, distance: i32) {
+        self.before_narrow(decoded, SS);
         if distance == 0 {
             self.asm.mov_extended(narrow.stack_size(), T0, POINTER);
         } else {
@@ -50,7 +42,30 @@ impl Lowering {
                 self.asm.mov_extended(2, T0, T0);
             }
         }
-        self.narrow_reach(SS, access, size, T0, T1);
+    }
+
+    /// The host's operand for `size` bytes to push, by way of T0 and T1.
+    pub(super) fn narrow_push_place(&mut self, decoded: &Decoded, narrow: Narrow, size: u32) -> Mem {
+        self.stack_offset(decoded, narrow, -(size as i32));
+        self.narrow_access(SS, Access::Write, size)
+    }
+
+    /// The same by way of T0 alone, for `written` of `size` bytes.
+    pub(super) fn narrow_push_slot(
+        &mut self,
+        decoded: &Decoded,
+        narrow: Narrow,
+        size: u32,
+        written: u32,
+    ) -> Mem {
+        self.stack_offset(decoded, narrow, -(size as i32));
+        self.narrow_slot(SS, Access::Write, written)
+    }
+
+    /// The host's operand for `size` bytes to pop, by way of T0 and T1.
+    pub(super) fn narrow_pop_place(&mut self, decoded: &Decoded, narrow: Narrow, size: u32) -> Mem {
+        self.stack_offset(decoded, narrow, 0);
+        self.narrow_access(SS, Access::Read, size)
     }
 
     /// The stack pointer moves.
@@ -60,44 +75,47 @@ impl Lowering {
 
     pub(super) fn narrow_push(&mut self, decoded: &Decoded, narrow: Narrow) {
         let instruction = &decoded.instruction;
-        let bytes = instruction.stack_pointer_increment();
-        let size = bytes.unsigned_abs();
-        let kind = instruction.op0_kind();
-        if kind == OpKind::Memory {
-            self.narrow_operand(decoded, size, Access::Read, T0);
-            self.asm.load_extended(size, T0, SLOT);
-            self.asm.store(VALUE, T0);
-        }
-        let segment = kind == OpKind::Register && instruction.op0_register().is_segment_register();
-        // Of a segment register 16 bits are written, the rest of the slot stays (SDM 2B, PUSH).
-        let written = if segment { 2 } else { size };
-        self.narrow_stack(decoded, narrow, bytes, written, Access::Write);
-        match kind {
+        let size = instruction.stack_pointer_increment().unsigned_abs();
+        let register = match instruction.op0_kind() {
             OpKind::Memory => {
+                let place = self.narrow_operand(decoded, size, Access::Read);
+                self.asm.load_extended(size, T0, place);
+                self.asm.store(VALUE, T0);
+                let slot = self.narrow_push_slot(decoded, narrow, size, size);
                 self.asm.load(T1, VALUE);
-                self.asm.store_sized(size, SLOT, T1);
+                self.asm.store_sized(size, slot, T1);
+                return self.move_narrow_stack(narrow, -(size as i32));
             }
-            OpKind::Register if segment => {
-                self.asm.load_extended(2, T1, selector(instruction.op0_register()));
-                self.asm.store_sized(2, SLOT, T1);
+            OpKind::Register => instruction.op0_register(),
+            _ => {
+                let place = self.narrow_push_place(decoded, narrow, size);
+                self.asm.store_imm_sized(size, place, instruction.immediate(0) as u32);
+                return self.move_narrow_stack(narrow, -(size as i32));
             }
-            OpKind::Register => self.asm.store_sized(size, SLOT, number(instruction.op0_register())),
-            _ => self.asm.store_imm_sized(size, SLOT, instruction.immediate(0) as u32),
+        };
+        if register.is_segment_register() {
+            // 16 bits are written, the rest of the slot stays (SDM 2B, PUSH).
+            let slot = self.narrow_push_slot(decoded, narrow, size, 2);
+            self.asm.load_extended(2, T1, selector(register));
+            self.asm.store_sized(2, slot, T1);
+        } else {
+            let place = self.narrow_push_place(decoded, narrow, size);
+            self.asm.store_sized(size, place, number(register));
         }
-        self.move_narrow_stack(narrow, bytes);
+        self.move_narrow_stack(narrow, -(size as i32));
     }
 
     pub(super) fn narrow_pop(&mut self, decoded: &Decoded, narrow: Narrow) {
         let register = number(decoded.instruction.op0_register());
         let bytes = decoded.instruction.stack_pointer_increment();
         let size = bytes.unsigned_abs();
-        self.narrow_stack(decoded, narrow, 0, size, Access::Read);
+        let place = self.narrow_pop_place(decoded, narrow, size);
         if register == POINTER {
-            self.asm.load_extended(size, T1, SLOT);
+            self.asm.load_extended(size, T0, place);
             self.move_narrow_stack(narrow, bytes);
-            self.asm.mov_sized(size, POINTER, T1);
+            self.asm.mov_sized(size, POINTER, T0);
         } else {
-            self.asm.load_sized(size, register, SLOT);
+            self.asm.load_sized(size, register, place);
             self.move_narrow_stack(narrow, bytes);
         }
     }
@@ -105,20 +123,21 @@ impl Lowering {
     pub(super) fn narrow_leave(&mut self, decoded: &Decoded, narrow: Narrow) {
         let frame = RBP as Reg;
         let size = if decoded.instruction.code() == Code::Leavew { 2 } else { 4 };
-        self.spill_if_live(decoded);
+        self.before_narrow(decoded, SS);
         self.asm.mov_extended(narrow.stack_size(), T0, frame);
-        self.narrow_reach(SS, Access::Read, size, T0, T1);
-        self.asm.load_extended(size, T1, SLOT);
+        let place = self.narrow_access(SS, Access::Read, size);
+        self.asm.load_extended(size, T0, place);
         self.asm.lea_sized(narrow.stack_size(), POINTER, Mem::base(frame, size as i32));
-        self.asm.mov_sized(size, frame, T1);
+        self.asm.mov_sized(size, frame, T0);
     }
 
-    /// PUSHF: RFLAGS is in T1, less than what is pushed.
+    /// PUSHF. The status flags are put aside.
     pub(in crate::lower) fn push_narrow_flags(&mut self, decoded: &Decoded, narrow: Narrow) {
         let bytes = decoded.instruction.stack_pointer_increment();
-        self.narrow_stack(decoded, narrow, bytes, bytes.unsigned_abs(), Access::Write);
+        let size = bytes.unsigned_abs();
+        let slot = self.narrow_push_slot(decoded, narrow, size, size);
         Self::gather_flags(&mut self.asm);
-        self.asm.store_sized(bytes.unsigned_abs(), SLOT, T1);
+        self.asm.store_sized(size, slot, T1);
         self.move_narrow_stack(narrow, bytes);
     }
 }

@@ -49,7 +49,7 @@ impl Lowering {
     /// T0 = host address of the element that a pointer leads to.
     fn narrow_element(&mut self, size: u32, pointer: usize, segment: usize, access: Access, bytes: u32) {
         self.asm.mov_extended(size, T0, pointer as Reg);
-        self.narrow_reach(segment, access, bytes, T0, T1);
+        self.narrow_look_up(segment, access, bytes);
     }
 
     fn narrow_single(&mut self, instruction: &Instruction, what: StringOperation) {
