@@ -10,6 +10,8 @@ mod flow;
 mod plain;
 mod stack;
 mod string;
+#[cfg(test)]
+mod tests;
 
 pub(super) use choice::choose;
 
