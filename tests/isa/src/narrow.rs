@@ -4,6 +4,7 @@
 //! Instructions are random bytes, as far as a decoder calls them valid, with operands steered into memory that is there.
 //! What ends a sequence is an exception or a HLT; then all registers and all memory must agree.
 
+mod bare;
 mod compare;
 mod instruction;
 mod machine;
@@ -48,18 +49,27 @@ pub fn run(
     };
     let machines = kinds.iter().map(|kind| Machine::new(*kind, world)).collect::<Result<Vec<_>, _>>();
     let mut machines = machines.context("no machines")?;
+    let mut bare = match world {
+        // Where it cannot serve, engines are compared with each other.
+        World::Linux => bare::Bare::new().inspect_err(|missing| eprintln!("{missing}")).ok(),
+        _ => None,
+    };
     let mut report = Report::default();
     while report.cases < count {
         let batch = report.cases / BATCH;
         let mut rng = SmallRng::seed_from_u64(seed.wrapping_mul(0x1_0000_0001).wrapping_add(batch));
         let image = setup::image(&mut rng);
         machines.iter_mut().for_each(|machine| machine.install(&image));
+        if let Some(bare) = &mut bare {
+            bare.install(&image);
+        }
         for _ in 0..BATCH.min(count - report.cases) {
             let case = sequence::make(&mut rng, world);
             report.cases += 1;
             let ends: Vec<_> = machines.iter_mut().map(|machine| machine.run(&case)).collect();
             report.completed += u64::from(ends[0].completed(&case));
-            if let Some(text) = compare::difference(&case, &machines, &ends) {
+            let beside = bare.as_mut().map(|bare| bare.differences(&case, &machines[0], &ends[0]));
+            if let Some(text) = compare::difference(&case, &machines, &ends, beside.unwrap_or_default()) {
                 report.divergences.push(format!("seed {seed}, batch {batch}: {text}"));
                 if report.divergences.len() >= most {
                     return Ok(report);

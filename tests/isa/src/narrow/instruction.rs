@@ -13,11 +13,14 @@ pub struct Drawn {
     pub displacement: Option<(usize, usize)>,
 }
 
-/// Draws one.
-pub fn draw(rng: &mut SmallRng, bits: u32) -> Drawn {
+/// Draws one; for the bare CPU, one that shows nothing of the host.
+pub fn draw(rng: &mut SmallRng, bits: u32, for_bare_cpu: bool) -> Drawn {
     loop {
         let bytes = random_bytes(rng);
-        if let Some(drawn) = decode(bits, &bytes).filter(|drawn| is_allowed(&drawn.instruction)) {
+        if let Some(drawn) = decode(bits, &bytes).filter(|drawn| {
+            let instruction = &drawn.instruction;
+            is_allowed(instruction) && (!for_bare_cpu || hides_host(instruction))
+        }) {
             return drawn;
         }
     }
@@ -112,4 +115,28 @@ fn is_allowed(instruction: &Instruction) -> bool {
         && !shows_host_or_ends
         && !privileged
         && !matches!(instruction.encoding(), EncodingKind::EVEX | EncodingKind::XOP | EncodingKind::D3NOW)
+}
+
+/// Whether it exists in the guest's CPU model, and means the same in another process.
+fn hides_host(instruction: &Instruction) -> bool {
+    use Mnemonic as M;
+    let shows = matches!(
+        instruction.mnemonic(),
+        M::Sgdt
+            | M::Sidt
+            | M::Sldt
+            | M::Str
+            | M::Smsw
+            | M::Lar
+            | M::Lsl
+            | M::Verr
+            | M::Verw
+            | M::Fxsave
+            | M::Fnsave
+            | M::Fnstenv
+            | M::Cli
+    );
+    // With a mask of zero they may fault or not (SDM 2B, MASKMOVDQU).
+    let open = matches!(instruction.mnemonic(), M::Maskmovq | M::Maskmovdqu | M::Vmaskmovdqu);
+    !open && !shows && crate::generate::catalogue::cpuid_known(instruction.code())
 }

@@ -173,6 +173,13 @@ impl Machine {
         u64::from(u16::from_le_bytes(bytes))
     }
 
+    /// The stack pointer in the frame of an exception of user code under a 64-bit kernel.
+    pub fn saved_stack(&self, frame: &Frame) -> u64 {
+        let mut bytes = [0; 8];
+        self.ram.read(Gpa(frame.flags_at.0 + 8), &mut bytes);
+        u64::from_le_bytes(bytes)
+    }
+
     /// Makes flags in an exception's frame zero.
     pub fn clear_saved_flags(&self, frame: &Frame, which: u64) {
         let kept = self.saved_flags(frame) & !which;

@@ -5,7 +5,7 @@ use rand::rngs::SmallRng;
 use x86::segment::{CS, Segment};
 
 use super::instruction::{Drawn, decode, draw};
-use super::setup::{CODE, DATA, END, SELECTORS, STACK, World};
+use super::setup::{CODE, DATA, END, LINUX_SELECTORS, SELECTORS, STACK, World};
 use crate::row::parse::flag_effects;
 use crate::state::Vectors;
 
@@ -168,7 +168,7 @@ impl Maker<'_> {
 
     fn plain(&mut self) {
         for _ in 0..20 {
-            let mut drawn = draw(self.rng, self.bits);
+            let mut drawn = draw(self.rng, self.bits, self.world == World::Linux);
             if self.is_unwanted(&drawn) {
                 continue;
             }
@@ -397,6 +397,7 @@ impl Maker<'_> {
     fn load_segment(&mut self) {
         let number = [0, 3, 4, 5][self.rng.random_range(0..4)];
         let selector = match self.world {
+            World::Linux => u32::from(LINUX_SELECTORS[self.rng.random_range(0..LINUX_SELECTORS.len())]),
             World::Real => (DATA >> 4) as u32 + self.rng.random_range(0..0x400),
             _ => u32::from(SELECTORS[self.rng.random_range(0..SELECTORS.len())]),
         };

@@ -3,11 +3,12 @@ use platform::GuestRam;
 use rand::rngs::SmallRng;
 use rand::{Rng, RngExt};
 use x86::control::*;
-use x86::paging::{PTE_A, PTE_D, PTE_P, PTE_U, PTE_W};
+use x86::paging::{PTE_A, PTE_D, PTE_NX, PTE_P, PTE_U, PTE_W};
 use x86::segment::{CS, DS, ES, FS, GS, SS, Segment};
 use x86::state::TableRegister;
 use x86::{CpuState, Gpa, flags};
 
+use crate::bare::narrow::Pages;
 use crate::state::Vectors;
 
 /// Guest RAM.
@@ -35,26 +36,29 @@ pub const END: u64 = 0x5_0000;
 /// Bytes from [`CODE`] to [`END`].
 pub const IMAGE_BYTES: usize = (END - CODE) as usize;
 
-/// Code segments of protected mode that lie at [`CODE`], as offset of their limit.
-const GDT_ENTRIES: [u64; 14] = [
+/// Descriptors.
+const GDT_ENTRIES: [u64; 15] = [
     0,
     0x00cf_9b00_0000_ffff, // 08: flat code
     0x00cf_9300_0000_ffff, // 10: flat data
-    0x00cf_fb00_0000_ffff, // 18: flat user code
-    0x00cf_f300_0000_ffff, // 20: flat user data
-    0,                     // 28: TSS
-    0,                     // 30: its upper half
-    0x00af_9b00_0000_ffff, // 38: 64-bit code
-    0x0000_f303_0000_ffff, // 40: data, 64 KiB
-    0x0040_f303_0000_3fff, // 48: data, 16 KiB
-    0x0040_f103_4000_8fff, // 50: read-only data
-    0x0040_f703_0000_1fff, // 58: data that expands down
-    0x00cf_f303_0000_ffff, // 60: data with a base and no limit
-    0x0040_fb03_0000_ffff, // 68: code
+    0x00af_9b00_0000_ffff, // 18: 64-bit code
+    0x00cf_fb00_0000_ffff, // 20: flat user code, as Linux has it
+    0x00cf_f300_0000_ffff, // 28: flat user data, likewise
+    0x00af_fb00_0000_ffff, // 30: 64-bit user code, likewise
+    0,                     // 38: TSS
+    0,                     // 40: its upper half
+    0x0000_f303_0000_ffff, // 48: data, 64 KiB
+    0x0040_f303_0000_3fff, // 50: data, 16 KiB
+    0x0040_f103_4000_8fff, // 58: read-only data
+    0x0040_f703_0000_1fff, // 60: data that expands down
+    0x00cf_f303_0000_ffff, // 68: data with a base and no limit
+    0x0040_fb03_0000_ffff, // 70: code
 ];
 
 /// Selectors of data segments that user and supervisor code may load.
-pub const SELECTORS: [u16; 8] = [0x23, 0x43, 0x4b, 0x53, 0x5b, 0x63, 0x6b, 0x03];
+pub const SELECTORS: [u16; 8] = [0x2b, 0x4b, 0x53, 0x5b, 0x63, 0x6b, 0x73, 0x03];
+/// Those that Linux has, too.
+pub const LINUX_SELECTORS: [u16; 5] = [0x2b, 0x23, 0x33, 0, 3];
 
 /// A mode, and the segments of it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
@@ -71,6 +75,8 @@ pub enum World {
     Paged32,
     /// Flat 32-bit user code under a 64-bit kernel.
     Compatibility,
+    /// The same with segments as Linux has them, on the bare CPU too.
+    Linux,
     /// 16-bit user code under a 64-bit kernel.
     Compatibility16,
 }
@@ -78,11 +84,11 @@ pub enum World {
 impl World {
     /// Whether code runs in ring 3.
     pub fn is_user(self) -> bool {
-        matches!(self, Self::Paged32 | Self::Compatibility | Self::Compatibility16)
+        matches!(self, Self::Paged32 | Self::Compatibility | Self::Linux | Self::Compatibility16)
     }
     /// Whether the kernel is a 64-bit one.
     pub fn is_long(self) -> bool {
-        matches!(self, Self::Compatibility | Self::Compatibility16)
+        matches!(self, Self::Compatibility | Self::Linux | Self::Compatibility16)
     }
     /// Bits of code.
     pub fn bits(self) -> u32 {
@@ -90,7 +96,7 @@ impl World {
     }
     /// Whether offsets are linear addresses.
     pub fn is_flat(self) -> bool {
-        matches!(self, Self::Flat32 | Self::Paged32 | Self::Compatibility)
+        matches!(self, Self::Flat32 | Self::Paged32 | Self::Compatibility | Self::Linux)
     }
 
     /// The segments that code starts with.
@@ -102,6 +108,13 @@ impl World {
                 segments[number] = Segment::real_mode((base >> 4) as u16 + skew);
             }
             segments[CS].attributes |= x86::segment::ATTR_CODE;
+            return segments;
+        }
+        if self == Self::Linux {
+            let load =
+                |selector: u16| Segment::from_descriptor(selector, GDT_ENTRIES[usize::from(selector >> 3)]);
+            segments[CS] = load(0x23);
+            [ES, SS, DS].into_iter().for_each(|number| segments[number] = load(0x2b));
             return segments;
         }
         let dpl = if self.is_user() { 3 << 5 } else { 0 };
@@ -126,12 +139,12 @@ impl World {
         segments[SS] = load(stack);
         for number in [DS, ES, FS, GS] {
             let plain = number != FS && number != GS && rng.random_ratio(2, 3);
-            let choice = GDT_ENTRIES[8 + rng.random_range(0..6)];
+            let choice = GDT_ENTRIES[9 + rng.random_range(0..6)];
             segments[number] = match plain {
                 true if self.is_flat() => load(flat),
                 true => load(0x0000_9303_0000_ffff),
                 false if rng.random_ratio(1, 20) => Segment::default(),
-                false => Segment::from_descriptor(0x43, choice),
+                false => Segment::from_descriptor(0x4b, choice),
             };
         }
         segments
@@ -144,6 +157,7 @@ impl World {
             xcr0: XCR0_X87 | XCR0_SSE | XCR0_AVX,
             cr0: CR0_ET | CR0_MP | CR0_NE,
             xsave: Vectors::default().0.to_vec(),
+            ldtr: Segment::default(),
             gdtr: TableRegister { base: GDT, limit: (GDT_ENTRIES.len() * 8 - 1) as u16 },
             ..CpuState::default()
         };
@@ -153,7 +167,7 @@ impl World {
         }
         state.cr0 |= CR0_PE;
         state.idtr = TableRegister { base: IDT, limit: if self.is_long() { 0x1ff } else { 0xff } };
-        state.tr = Segment { base: TSS, limit: 0x67, attributes: 0x8b, selector: 0x28 };
+        state.tr = Segment { base: TSS, limit: 0x67, attributes: 0x8b, selector: 0x38 };
         if self.is_user() {
             state.cr0 |= CR0_PG | CR0_WP;
             state.cr3 = DIRECTORY;
@@ -175,7 +189,7 @@ impl World {
                 ram.write(Gpa(4 * vector), &((HALTS << 12) | (16 * vector)).to_le_bytes()[..4]);
             } else if self.is_long() {
                 let kind = if vector == 3 || vector == 4 { 0xee } else { 0x8e };
-                words(ram, IDT + 16 * vector, &[halt | 0x38 << 16 | kind << 40, 0]);
+                words(ram, IDT + 16 * vector, &[halt | 0x18 << 16 | kind << 40, 0]);
             } else {
                 let kind = if vector == 3 || vector == 4 { 0xee } else { 0x8e };
                 words(ram, IDT + 8 * vector, &[halt | 0x08 << 16 | kind << 40]);
@@ -201,6 +215,8 @@ impl World {
                 CODE..END => PTE_U | PTE_W,
                 _ => PTE_W,
             };
+            let data = self == Self::Linux && address >= DATA;
+            let rights = rights | if data { PTE_NX } else { 0 };
             let entry = address | rights | PTE_P | PTE_A | if page % 2 == 0 { PTE_D } else { 0 };
             if self.is_long() {
                 words(ram, TABLE + 8 * page, &[entry]);
@@ -218,8 +234,22 @@ impl World {
     /// RFLAGS at the start.
     pub fn rflags(self, rng: &mut SmallRng) -> u64 {
         let direction = if rng.random_ratio(1, 12) { flags::DF } else { 0 };
-        flags::FIXED | rng.random::<u64>() & flags::STATUS | direction
+        let interrupts = if self == Self::Linux { flags::IF } else { 0 };
+        flags::FIXED | interrupts | rng.random::<u64>() & flags::STATUS | direction
     }
+}
+
+/// The pages of user code, for the bare CPU.
+pub fn pages() -> [Pages; 4] {
+    let pages =
+        |base, end: u64| Pages { base, bytes: (end - base) as usize, code: base == CODE, writable: true };
+    let read_only = DATA + 0x8000;
+    [
+        pages(CODE, DATA),
+        pages(DATA, read_only),
+        Pages { writable: false, ..pages(read_only, read_only + 0x1000) },
+        pages(read_only + 0x1000, END),
+    ]
 }
 
 fn words(ram: &GuestRam, at: u64, words: &[u64]) {

@@ -45,6 +45,8 @@ pub fn choose(
     }
     match instruction.mnemonic() {
         Mnemonic::Lea => Way::Lea,
+        // The host would clear the upper eight registers too.
+        Mnemonic::Vzeroupper | Mnemonic::Vzeroall => Way::Interpret,
         _ if may_copy(instruction) && long_form::exists(instruction) => memory(instruction, factory),
         _ => Way::Interpret,
     }
