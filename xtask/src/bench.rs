@@ -1,27 +1,34 @@
 //! `cargo xtask bench`: the same kernel, initrd and workloads under QEMU TCG, under gasang, and on the bare host, in
-//! turns, in one run. Numbers are compared as ratios, by medians; nothing here passes or fails.
+//! turns, in one run. Numbers are compared as ratios, by medians; no number passes or fails, but a wrong result does.
+mod checks;
 mod guest;
 mod native;
+mod parallel;
 mod report;
+mod set;
 mod workload;
 
 use std::path::PathBuf;
 use std::process::Command;
 
-use anyhow::Context;
+use anyhow::{Context, ensure};
 use clap::Args;
-use manager::images::{COMMAND_LINE, Images, Kernel};
+use manager::images::{COMMAND_LINE, Images, Kernel, Qemu};
+use serde::Serialize;
 
 use crate::{guests, project};
 use guest::Run;
+use native::Host;
+use parallel::Parallel;
 use report::Report;
+use set::Set;
 use workload::Workload;
-
-/// Guest memory; more than the workloads need.
-const MEMORY_MIB: u32 = 512;
 
 #[derive(Args, Debug)]
 pub struct Bench {
+    /// What to measure
+    #[arg(long, value_enum, default_value = "busybox")]
+    set: Set,
     /// Runs of each contender
     #[arg(short = 'n', long, default_value_t = 3)]
     runs: u32,
@@ -34,85 +41,103 @@ pub struct Bench {
     /// Only gasang and the host, without QEMU
     #[arg(long)]
     no_tcg: bool,
-    /// Replace the table in README.md
+    /// Replace the set's table in README.md
     #[arg(long)]
     write_readme: bool,
-    /// Where to write the numbers
-    #[arg(long, default_value = "benches/results/latest.json")]
-    json: PathBuf,
+    /// Where to write the numbers [default: benches/results/latest-SET.json]
+    #[arg(long)]
+    json: Option<PathBuf>,
 }
 
 /// What the contenders share.
 struct Files {
+    memory_mib: u32,
     kernel: PathBuf,
     initrd: PathBuf,
-    busybox: PathBuf,
+    host: Host,
     gasang: PathBuf,
-    qemu: Option<manager::images::Qemu>,
+    qemu: Option<Qemu>,
 }
 
 impl Bench {
     /// Measures, prints, writes.
     pub fn execute(self) -> anyhow::Result<()> {
-        let text = std::fs::read_to_string(project::root().join("benches/guest-workloads.sh"))?;
+        let script = self.set.script();
+        let text = std::fs::read_to_string(project::root().join(script));
+        let text = text.with_context(|| format!("cannot read {script}"))?;
         let workload = Workload::new(&text, self.scale, &self.rows)?;
         let files = guests::with_images(|images| self.files(images, &workload))?;
+        let faults = if self.set == Set::Parallel {
+            let parallel = Parallel::measure(&self, &files)?;
+            self.publish(&parallel.table(), &parallel)?;
+            parallel.faults()
+        } else {
+            let report = self.measure(&files, &workload)?;
+            self.publish(&report.table(), &report.summary())?;
+            report.faults()
+        };
+        ensure!(faults.is_empty(), "{} wrong results:\n  {}", faults.len(), faults.join("\n  "));
+        Ok(())
+    }
+
+    fn measure(&self, files: &Files, workload: &Workload) -> anyhow::Result<Report> {
         let mut report = Report::new(self.runs, self.scale);
         for round in 1..=self.runs {
             eprintln!("round {round} of {}", self.runs);
             if let Some(qemu) = &files.qemu {
                 eprintln!("  QEMU TCG …");
-                report.tcg.push(guest::measure(&mut tcg(&files, qemu)).context("under QEMU TCG")?);
+                report.tcg.push(guest::measure(&mut tcg(files, qemu)).context("under QEMU TCG")?);
             }
             eprintln!("  gasang …");
-            report.gasang.push(guest::measure(&mut gasang(&files)).context("under gasang")?);
+            report.gasang.push(guest::measure(&mut gasang(files, 1)).context("under gasang")?);
             eprintln!("  the host …");
-            report.native.push(native::measure(&files.busybox, &workload).context("on the host")?);
+            report.native.extend(files.host.measure(workload).context("on the host")?);
         }
-        println!("{}", report.table());
-        let json = project::root().join(&self.json);
-        manager::cache::replace(&json, (serde_json::to_string_pretty(&report.summary())? + "\n").as_bytes())?;
+        Ok(report)
+    }
+
+    fn publish(&self, table: &str, numbers: &impl Serialize) -> anyhow::Result<()> {
+        println!("{table}");
+        let default = || format!("benches/results/latest-{}.json", self.set.name()).into();
+        let json = project::root().join(self.json.clone().unwrap_or_else(default));
+        manager::cache::replace(&json, (serde_json::to_string_pretty(numbers)? + "\n").as_bytes())?;
         eprintln!("numbers are in {}", json.display());
-        if self.write_readme { report::write_readme(&report.table()) } else { Ok(()) }
+        if self.write_readme { report::write_readme(self.set.name(), table) } else { Ok(()) }
     }
 
     fn files(&self, images: &Images, workload: &Workload) -> anyhow::Result<Files> {
+        let (initrd, host) = self.set.prepare(images, workload.text())?;
+        let compared = !self.no_tcg && self.set != Set::Parallel;
         Ok(Files {
+            memory_mib: self.set.memory_mib(),
             kernel: images.kernel(Kernel::Cloud61)?,
-            initrd: images.initramfs(&workload.guest_script())?,
-            busybox: images.busybox()?,
-            qemu: if self.no_tcg { None } else { Some(images.qemu()?) },
+            initrd,
+            host,
+            qemu: if compared { Some(images.qemu()?) } else { None },
             gasang: project::build_gasang()?,
         })
     }
 }
 
-fn gasang(files: &Files) -> Command {
+fn gasang(files: &Files, cpus: u32) -> Command {
     let mut command = Command::new(&files.gasang);
-    command.arg("run").arg("--memory").arg(format!("{MEMORY_MIB}M"));
+    command.arg("run").arg("--memory").arg(format!("{}M", files.memory_mib));
+    command.arg("--cpus").arg(cpus.to_string());
     command.arg("--kernel").arg(&files.kernel).arg("--initrd").arg(&files.initrd);
     command.args(["--append", COMMAND_LINE]);
     command
 }
 
-fn tcg(files: &Files, qemu: &manager::images::Qemu) -> Command {
+fn tcg(files: &Files, qemu: &Qemu) -> Command {
     let mut command = Command::new(qemu.program());
     command.env("LD_LIBRARY_PATH", qemu.libraries());
     for directory in qemu.firmware() {
         command.arg("-L").arg(directory);
     }
     command.args(["-accel", "tcg", "-cpu", "max", "-machine", "q35", "-smp", "1", "-m"]);
-    command.arg(MEMORY_MIB.to_string());
-    command.args([
-        "-nodefaults",
-        "-display",
-        "none",
-        "-serial",
-        "stdio",
-        "-no-reboot",
-        "-append",
-        COMMAND_LINE,
-    ]);
+    command.arg(files.memory_mib.to_string());
+    command.args(["-nodefaults", "-display", "none", "-serial", "stdio", "-no-reboot"]);
+    command.args(["-append", COMMAND_LINE]);
     command.arg("-kernel").arg(&files.kernel).arg("-initrd").arg(&files.initrd);
     command
 }

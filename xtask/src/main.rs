@@ -1,4 +1,4 @@
-//! The project's own tasks: `cargo xtask demo`, `test`, `prepush`, `bench`, and the checks one by one.
+//! The project's own tasks: `cargo xtask demo`, `test`, `prepush`, `bench`, `soak`, and the checks one by one.
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
@@ -10,8 +10,10 @@ mod docpaths;
 mod floors;
 mod guests;
 mod prepush;
+mod programs;
 mod project;
 mod sizes;
+mod soak;
 mod steps;
 mod test;
 
@@ -32,6 +34,8 @@ enum Task {
     Prepush(prepush::Prepush),
     /// Compare with QEMU TCG and with the bare host, in one run
     Bench(bench::Bench),
+    /// An hour of mixed work in a guest, checked for wrong results, complaints and growth
+    Soak(soak::Soak),
     /// Check that crates depend only on lower floors of ARCHITECTURE.md
     Floors,
     /// Check the sizes of files and functions
@@ -48,6 +52,7 @@ fn main() -> ExitCode {
         Task::Test(test) => test.execute(),
         Task::Prepush(prepush) => prepush.execute(),
         Task::Bench(bench) => bench.execute(),
+        Task::Soak(soak) => soak.execute(),
         Task::Floors => floors::check(),
         Task::Sizes => sizes::check(),
         Task::Docpaths => docpaths::check(),

@@ -43,7 +43,7 @@ fn workspace_tests() -> anyhow::Result<()> {
 const SEQUENCES: &str = "1000000";
 
 /// The same of each kind of code that is not 64-bit.
-const NARROW_SEQUENCES: &str = "30000";
+const LEGACY_SEQUENCES: &str = "30000";
 
 fn isa(steps: &mut Steps) {
     steps.step("instruction rows", || isa_tests(&["rows"]));
@@ -52,7 +52,7 @@ fn isa(steps: &mut Steps) {
         isa_tests(&["random", "--count", SEQUENCES, "--jobs", &jobs])
     });
     steps.step("random sequences of 16-bit and 32-bit code", || {
-        isa_tests(&["narrow", "--count", NARROW_SEQUENCES])
+        isa_tests(&["legacy", "--count", LEGACY_SEQUENCES])
     });
 }
 

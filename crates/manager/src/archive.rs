@@ -216,14 +216,38 @@ impl Archive {
 
     /// Unpacks a package and everything that it needs and this host does not have, below `into`, which exists.
     pub fn unpack_with_dependencies(&self, package: &str, into: &Path) -> Result<(), ArchiveError> {
-        self.with_lists(package, || {
+        self.download_with_dependencies(&[package], &[])?;
+        self.unpack_all(&self.directory.join("archives"), into)
+    }
+
+    /// Unpacks packages and everything that they need, down to the C library, below `into`, which exists: what they
+    /// need to run where nothing of this host is at hand.
+    pub fn unpack_closure(&self, packages: &[&str], into: &Path) -> Result<(), ArchiveError> {
+        let scratch = self.scratch()?;
+        let (status, archives) = (scratch.path().join("status"), scratch.path().join("archives"));
+        fs::write(&status, b"").map_err(CacheError::io("write", &status))?;
+        fs::create_dir_all(archives.join("partial")).map_err(CacheError::io("create", &archives))?;
+        let nothing_installed = format!("Dir::State::status={}", status.display());
+        let place = format!("Dir::Cache::archives={}", archives.display());
+        self.download_with_dependencies(packages, &[&nothing_installed, &place])?;
+        self.unpack_all(&archives, into)
+    }
+
+    /// Downloads packages and what they need, with further settings of apt.
+    fn download_with_dependencies(&self, packages: &[&str], settings: &[&str]) -> Result<(), ArchiveError> {
+        self.with_lists(&packages.join(" "), || {
             let mut command = self.apt("apt-get");
+            command.args(settings.iter().flat_map(|setting| ["-o", setting]));
             // Nothing is installed, so the package database needs no lock, and this no root.
             command.args(["-o", "Debug::NoLocking=1", "--quiet", "--yes", "--no-install-recommends"]);
-            self.run("apt-get", command.args(["install", "--download-only", package]))
-        })?;
-        let archives = self.directory.join("archives");
-        for entry in fs::read_dir(&archives).map_err(CacheError::io("read", &archives))?.flatten() {
+            self.run("apt-get", command.args(["install", "--download-only"]).args(packages))
+        })
+        .map(drop)
+    }
+
+    /// Unpacks every package in a directory.
+    fn unpack_all(&self, archives: &Path, into: &Path) -> Result<(), ArchiveError> {
+        for entry in fs::read_dir(archives).map_err(CacheError::io("read", archives))?.flatten() {
             if entry.path().extension().is_some_and(|extension| extension == "deb") {
                 self.run("dpkg", Command::new("dpkg").arg("-x").arg(entry.path()).arg(into))?;
             }

@@ -110,6 +110,11 @@ pub fn replace(path: &Path, contents: &[u8]) -> Result<(), CacheError> {
     write().map_err(CacheError::io("write", path))
 }
 
+/// FNV-1a of some bytes.
+pub(crate) fn checksum(bytes: &[u8]) -> u64 {
+    Stamp::of(bytes).checksum
+}
+
 fn stamp_path(path: &Path) -> PathBuf {
     let mut name = path.as_os_str().to_owned();
     name.push(".stamp");

@@ -1,9 +1,10 @@
-//! Guests that gasang can make by itself: stock Debian kernels, and an initramfs with busybox.
+//! Guests that gasang can make by itself: stock Debian kernels, and an initramfs with busybox or with Debian packages.
 //!
 //! Everything lives in one [`Cache`]; whatever is missing or damaged is made again from the archive.
 
 mod initramfs;
 mod kernel;
+mod packages;
 mod qemu;
 
 use std::path::{Path, PathBuf};
@@ -12,6 +13,7 @@ use crate::archive::{Archive, ArchiveError, Suite};
 use crate::cache::{Cache, CacheError, CacheLock};
 pub use initramfs::{INIT_MARKER, Script};
 pub use kernel::Kernel;
+pub use packages::PackageSet;
 pub use qemu::Qemu;
 
 /// The kernel command line of the guests made here, before what the user appends: the console is the first serial port.

@@ -20,10 +20,15 @@ const LINEAR_BITS: u32 = 48;
 const LAST_BASIC: u32 = 0x1f;
 /// The highest extended leaf.
 const LAST_EXTENDED: u32 = 0x8000_0008;
-/// Family 6, model 143, stepping 8.
-const SIGNATURE: u32 = 0x0008_06f8;
+/// Family 6, model 255, which is no CPU's: programs that choose code by a known model (GCC's `target_clones` with
+/// `arch=`) run it without asking whether this CPU has that model's features. For the unknown one they ask.
+const SIGNATURE: u32 = 0x000f_06f0;
 /// Leaf 8000_0001H, EDX: SYSCALL.
 const SYSCALL: u32 = 1 << 11;
+/// The last part of leaf 7, which has EDX, BHI_CTRL: SPEC_CTRL has BHI_DIS_S. Linux does not believe BHI_NO under a
+/// hypervisor; without this control it would clear the branch history by a long loop at each system call.
+const LAST_OF_LEAF_7: u32 = 2;
+const BHI_CTRL: u32 = 1 << 4;
 const VENDOR: &[u8; 12] = b"GenuineIntel";
 const HYPERVISOR: &[u8; 12] = b"gasangBT\0\0\0\0";
 const BRAND: &[u8; 48] = b"gasang virtual CPU\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0";
@@ -53,10 +58,6 @@ pub const ARCH_CAPABILITIES: u64 = 1
     | 1 << 26
     | 1 << 27
     | 1 << 62;
-
-/// CPUID leaf 7, subleaf 2, EDX: SPEC_CTRL has BHI_DIS_S. Without it Linux clears the branch history at each system call, by
-/// loops of some 150 instructions; those cannot reach the host's history anyway, whose branches are other ones.
-const BHI_CTRL: u32 = 1 << 4;
 
 /// Feature words of a CPU.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -134,12 +135,12 @@ impl CpuidModel {
             // ARAT: the local APIC's timer never stops.
             6 => Registers { eax: 1 << 2, ..Registers::default() },
             7 if index == 0 => Registers {
-                eax: 2,
+                eax: LAST_OF_LEAF_7,
                 ebx: self.words.leaf7_ebx,
                 ecx: self.words.leaf7_ecx,
                 edx: self.words.leaf7_edx,
             },
-            7 if index == 2 => Registers { edx: BHI_CTRL, ..Registers::default() },
+            7 if index == LAST_OF_LEAF_7 => Registers { edx: BHI_CTRL, ..Registers::default() },
             0xb | 0x1f => topology::level(index, self.cpu_index, self.cpu_count),
             0xd => self.leaf_d(index, cpu),
             0x15 => self.leaf_15(),

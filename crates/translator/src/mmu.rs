@@ -87,6 +87,7 @@ pub struct Mmu {
     changes: Vec<MappingChange>,
     policy: WindowPolicy,
     supervisor: Supervisor,
+    written: Written,
     learning: bool,
     counters: Counters,
 }
@@ -109,6 +110,10 @@ struct Kept {
     entries: Vec<(u16, Lookup)>,
     large: HashSet<(u32, u64)>,
 }
+
+/// Frames that some look-up entry may have the right to write to, a bit each.
+#[derive(Default)]
+struct Written(Vec<u64>);
 
 /// What is in a look-up table.
 #[derive(Default)]
@@ -154,6 +159,7 @@ impl Mmu {
             changes: Vec::new(),
             policy,
             supervisor: Supervisor::default(),
+            written: Written::default(),
             learning: false,
             counters: Counters::default(),
         };
@@ -196,6 +202,24 @@ impl Mmu {
     /// What is known of the page of an address.
     fn entry(&mut self, ring: Ring, address: Gva) -> Option<Lookup> {
         self.views.lookups(self.current, ring).find(table::index(ring, address), address).copied()
+    }
+}
+
+impl Written {
+    fn note(&mut self, frame: u64) {
+        let word = (frame / 64) as usize;
+        if word >= self.0.len() {
+            self.0.resize(word + 1, 0);
+        }
+        self.0[word] |= 1 << (frame % 64);
+    }
+    /// Whether a frame was noted; it is forgotten.
+    fn take(&mut self, frame: u64) -> bool {
+        let Some(word) = self.0.get_mut((frame / 64) as usize) else { return false };
+        let bit = 1 << (frame % 64);
+        let there = *word & bit != 0;
+        *word &= !bit;
+        there
     }
 }
 

@@ -24,12 +24,12 @@ use crate::cache::code::CodeBuffer;
 use crate::cpu::Cpu;
 use crate::cpuid::CpuidModel;
 use crate::interp::{Env, Interpreter, InterruptKind, Step};
+use crate::legacy::{self, Legacy};
 use crate::lower::block::Lowering;
 use crate::lower::sites::Sites;
 use crate::mmu::access::Filled;
 use crate::mmu::table::Ring;
 use crate::mmu::{Access, Mmu};
-use crate::narrow::{self, Narrow};
 use crate::runtime::attention::AttentionHandle;
 use crate::runtime::fault::{self, FaultGuard};
 use crate::runtime::thunks::{EXITS, Exit, Thunks};
@@ -152,7 +152,7 @@ impl BtVcpu {
         if stepping || breakpoints || checks_alignment || shielded {
             return None;
         }
-        let narrow = Narrow::enter(cpu);
+        let legacy = Legacy::enter(cpu);
         let vectors = cpu.cr0 & (CR0_EM | CR0_TS) == 0
             && cpu.cr4 & (CR4_OSFXSR | CR4_OSXSAVE) == CR4_OSFXSR | CR4_OSXSAVE
             && cpu.xcr0 & 7 == 7;
@@ -163,11 +163,11 @@ impl BtVcpu {
             syscall: cpu.efer & EFER_SCE != 0,
             time_stamp: cpu.cr4 & CR4_TSD == 0,
             bases: cpu.cr4 & CR4_FSGSBASE != 0,
-            narrow,
+            legacy,
         };
         self.enter_mode(mode);
-        if let Some(narrow) = narrow {
-            return Some(self.narrow_mode(mode, narrow));
+        if let Some(legacy) = legacy {
+            return Some(self.legacy_mode(mode, legacy));
         }
         let windows = if user {
             let (code, stack) = (Gva(self.cpu().rip), Gva(self.cpu().gpr[RSP]));
@@ -180,22 +180,22 @@ impl BtVcpu {
         Some(CodeMode { windows, ..mode })
     }
 
-    /// The mode of narrow code: flat user code may have windows.
-    fn narrow_mode(&mut self, mode: CodeMode, narrow: Narrow) -> CodeMode {
+    /// The mode of legacy code: flat user code may have windows.
+    fn legacy_mode(&mut self, mode: CodeMode, legacy: Legacy) -> CodeMode {
         let mut windows = false;
-        if mode.user && narrow.has_flat_code() {
-            let (code, stack) = (Gva(self.cpu().rip), Gva(self.cpu().gpr[RSP] & narrow::LINEAR));
+        if mode.user && legacy.has_flat_code() {
+            let (code, stack) = (Gva(self.cpu().rip), Gva(self.cpu().gpr[RSP] & legacy::LINEAR));
             self.mmu.enter_user(code, stack);
             windows = self.mmu.has_windows();
         }
         let mode = CodeMode { windows, ..mode };
-        self.jumps.enter_narrow(&mut self.mmu, mode);
+        self.jumps.enter_legacy(&mut self.mmu, mode);
         mode
     }
 
     /// Jump tables tell rings apart, but no other assumption: they are emptied when one changes.
     fn enter_mode(&mut self, mode: CodeMode) {
-        let assumptions = CodeMode { user: false, narrow: None, ..mode };
+        let assumptions = CodeMode { user: false, legacy: None, ..mode };
         if std::mem::replace(&mut self.assumptions, assumptions) != assumptions {
             self.jumps.forget(&mut self.mmu);
         }
@@ -331,7 +331,7 @@ impl BtVcpu {
         let delta = self.mmu.window_delta(ring, stack);
         let cpu = self.cpu();
         cpu.vectors_loaded = u32::from(vectors);
-        cpu.code_page = narrow::table_target(cpu) & !PAGE_OFFSET;
+        cpu.code_page = legacy::table_target(cpu) & !PAGE_OFFSET;
         cpu.stack_window = delta;
         crate::runtime::run(&self.thunks, &mut self.mmu, code);
         self.statistics.enter(Phase::Runtime);
@@ -367,7 +367,7 @@ impl BtVcpu {
         let Some(id) = self.blocks.at(resume) else { return };
         let page = self.page_of(id);
         let mark = self.blocks.mark_at(id, resume);
-        narrow::set_linear_rip(self.cpu(), page.wrapping_add(i64::from(mark.guest) as u64));
+        legacy::set_linear_rip(self.cpu(), page.wrapping_add(i64::from(mark.guest) as u64));
     }
 
     /// Flags and registers of an instruction that was interrupted by a host exception, wherever they are.

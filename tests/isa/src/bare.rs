@@ -5,7 +5,7 @@
 #![expect(unsafe_code, reason = "maps pages at fixed addresses and runs foreign code in them")]
 
 mod enter;
-pub mod narrow;
+pub mod legacy;
 mod signals;
 
 use std::sync::{Mutex, MutexGuard};

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, bail};
 use clap::{Parser, Subcommand, ValueEnum};
 use isa_tests::engine::Entry;
-use isa_tests::narrow::{self, World};
+use isa_tests::legacy::{self, World};
 use isa_tests::oracle::Oracle;
 use isa_tests::random::{self, Plan};
 use isa_tests::row::{self, run};
@@ -47,7 +47,7 @@ enum Verb {
         stats: bool,
     },
     /// Run random sequences of code that is not 64-bit.
-    Narrow {
+    Legacy {
         /// Of which kind; all of them by default.
         #[arg(long)]
         world: Option<World>,
@@ -78,7 +78,7 @@ fn main() -> anyhow::Result<ExitCode> {
                 Plan { count, seed, limit: seconds.map(Duration::from_secs), max_divergences: divergences };
             if jobs > 1 { share(&plan, jobs)? } else { random_run(&plan, stats)? }
         }
-        Verb::Narrow { world, count, seed, divergences } => narrow_run(world, count, seed, divergences)?,
+        Verb::Legacy { world, count, seed, divergences } => legacy_run(world, count, seed, divergences)?,
         Verb::Encodings => encodings()?,
         Verb::Record { file } => record(&file)?,
     };
@@ -151,13 +151,13 @@ fn random_run(plan: &Plan, stats: bool) -> anyhow::Result<bool> {
     Ok(report.divergences.is_empty())
 }
 
-fn narrow_run(world: Option<World>, count: u64, seed: u64, divergences: usize) -> anyhow::Result<bool> {
+fn legacy_run(world: Option<World>, count: u64, seed: u64, divergences: usize) -> anyhow::Result<bool> {
     let worlds = world.map_or_else(|| World::value_variants().to_vec(), |world| vec![world]);
     let mut agreed = true;
     for world in worlds {
         let start = Instant::now();
         let mut shown = start;
-        let report = narrow::run(world, count, seed, divergences, |report| {
+        let report = legacy::run(world, count, seed, divergences, |report| {
             if shown.elapsed() >= Duration::from_secs(10) {
                 shown = Instant::now();
                 eprintln!("{} sequences", report.cases);

@@ -10,13 +10,15 @@ use anyhow::{Context, ensure};
 use manager::images::INIT_MARKER;
 use serde::Serialize;
 
-use super::workload;
-
 /// What one run gave.
 #[derive(Clone, Debug, Default, Serialize)]
 pub struct Run {
     /// Seconds of each row, by the guest's clock.
     pub seconds: BTreeMap<String, f64>,
+    /// Digest of what each row computed, for rows that have one.
+    pub checks: BTreeMap<String, String>,
+    /// Rows that failed, and how.
+    pub failures: Vec<String>,
     /// CPU seconds (user and system) of the process until `/init` spoke.
     pub boot_cpu_s: f64,
     /// Wall seconds until `/init` spoke.
@@ -25,6 +27,20 @@ pub struct Run {
     pub total_cpu_s: f64,
     /// Most memory that was resident, in MiB.
     pub peak_mib: f64,
+}
+
+impl Run {
+    /// Takes in a line of a script: `BENCH name seconds`, `CHECK name digest`, or `FAILED name with …`.
+    pub fn read(&mut self, line: &str) {
+        let (kind, rest) = line.trim().split_once(' ').unwrap_or_default();
+        let (name, value) = rest.split_once(' ').unwrap_or_default();
+        match kind {
+            "BENCH" => self.seconds.extend(value.parse().ok().map(|seconds| (name.to_owned(), seconds))),
+            "CHECK" => self.checks.extend([(name.to_owned(), value.to_owned())]),
+            "FAILED" => self.failures.push(rest.to_owned()),
+            _ => {}
+        }
+    }
 }
 
 /// Runs a contender to its end and reads what its guest says.
@@ -40,7 +56,10 @@ pub fn measure(command: &mut Command) -> anyhow::Result<Run> {
             run.boot_wall_s = start.elapsed().as_secs_f64();
             run.boot_cpu_s = cpu_seconds(child.id()).context("cannot read its CPU time")?;
         }
-        run.seconds.extend(workload::result(&line));
+        run.read(&line);
+        if line.starts_with("BENCH ") || line.starts_with("FAILED ") {
+            eprintln!("    {line}");
+        }
         tail.push(line);
     }
     let usage = finish(&child)?;
@@ -74,4 +93,20 @@ fn finish(child: &Child) -> anyhow::Result<libc::rusage> {
     ensure!(pid > 0, "cannot wait for it: {}", std::io::Error::last_os_error());
     // SAFETY: wait4 succeeded and has filled it in.
     Ok(unsafe { usage.assume_init() })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn results_are_read() {
+        let mut run = Run::default();
+        ["BENCH gzip 1.25\r", "bench gzip 2", "BENCH gzip", "CHECK gzip 0af\r", "FAILED xz with 1: why"]
+            .into_iter()
+            .for_each(|line| run.read(line));
+        assert_eq!(run.seconds, [("gzip".to_owned(), 1.25)].into());
+        assert_eq!(run.checks, [("gzip".to_owned(), "0af".to_owned())].into());
+        assert_eq!(run.failures, ["xz with 1: why"]);
+    }
 }

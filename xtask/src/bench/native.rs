@@ -1,32 +1,55 @@
-//! The workloads on the bare host, with the same busybox.
-use std::os::unix::fs::symlink;
-use std::path::Path;
+//! The workloads on the bare host, with the same programs.
+mod busybox;
+mod chroot;
+
+use std::path::PathBuf;
 use std::process::Command;
 
-use anyhow::Context;
+use anyhow::ensure;
 
 use super::guest::Run;
-use super::workload::{Workload, result};
+use super::workload::Workload;
 
-/// Runs them.
-pub fn measure(busybox: &Path, workload: &Workload) -> anyhow::Result<Run> {
-    let directory = tempfile::tempdir()?;
-    let program = directory.path().join("busybox");
-    std::fs::copy(busybox, &program).context("cannot copy busybox")?;
-    make_executable(&program)?;
-    let applets = Command::new(&program).arg("--list").output().context("cannot run busybox")?;
-    for applet in String::from_utf8_lossy(&applets.stdout).lines().filter(|applet| *applet != "busybox") {
-        symlink(&program, directory.path().join(applet))?;
-    }
-    let script = directory.path().join("workloads");
-    std::fs::write(&script, workload.host_script(&program.to_string_lossy()))?;
-    let mut command = Command::new(directory.path().join("sh"));
-    let output = command.arg(&script).env("PATH", directory.path()).output()?;
-    let seconds = String::from_utf8_lossy(&output.stdout).lines().filter_map(result).collect();
-    Ok(Run { seconds, ..Run::default() })
+/// Where the host runs them.
+pub enum Host {
+    /// With this busybox.
+    Busybox(PathBuf),
+    /// In the root directory that the guest has.
+    Root(PathBuf),
+    /// Nowhere.
+    Unable,
 }
 
-fn make_executable(path: &Path) -> anyhow::Result<()> {
-    use std::os::unix::fs::PermissionsExt;
-    Ok(std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o755))?)
+impl Host {
+    /// In a root directory, if the host lets this user enter one; says so if not.
+    pub fn root(root: PathBuf) -> Self {
+        match chroot::probe(&root) {
+            Ok(()) => Host::Root(root),
+            Err(error) => {
+                eprintln!(
+                    "NOT compared with the host, which does not let this user enter another root: {error:#}"
+                );
+                Host::Unable
+            }
+        }
+    }
+
+    /// Runs them; `None` if the host cannot.
+    pub fn measure(&self, workload: &Workload) -> anyhow::Result<Option<Run>> {
+        match self {
+            Host::Busybox(program) => busybox::measure(program, workload).map(Some),
+            Host::Root(root) => chroot::measure(root, workload).map(Some),
+            Host::Unable => Ok(None),
+        }
+    }
+}
+
+/// What a script prints, read to its end.
+fn read(command: &mut Command) -> anyhow::Result<Run> {
+    let output = command.output()?;
+    let why = || format!("{}: {}", output.status, String::from_utf8_lossy(&output.stderr).trim());
+    ensure!(output.status.success(), "the script ended with {}", why());
+    let mut run = Run::default();
+    String::from_utf8_lossy(&output.stdout).lines().for_each(|line| run.read(line));
+    Ok(run)
 }

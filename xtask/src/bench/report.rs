@@ -6,12 +6,8 @@ use anyhow::Context;
 use serde::Serialize;
 
 use super::guest::Run;
-use super::{median, row_median};
+use super::{checks, median, row_median};
 use crate::project;
-
-/// The table in the README lies between these.
-const BEGIN: &str = "<!-- bench:begin -->";
-const END: &str = "<!-- bench:end -->";
 
 /// All runs of all contenders.
 pub struct Report {
@@ -67,6 +63,11 @@ impl Report {
     /// Without runs yet.
     pub fn new(rounds: u32, scale: u32) -> Self {
         Self { scale, rounds, tcg: Vec::new(), gasang: Vec::new(), native: Vec::new() }
+    }
+
+    /// Rows that failed, or differ.
+    pub fn faults(&self) -> Vec<String> {
+        checks::faults(&[("QEMU TCG", &self.tcg), ("gasang", &self.gasang), ("the host", &self.native)])
     }
 
     fn rows(&self) -> Vec<Row> {
@@ -159,18 +160,20 @@ fn cell(value: Option<f64>) -> String {
     value.map_or_else(|| "–".to_owned(), |value| format!("{value:.2}"))
 }
 
-/// Puts the table into the README.
-pub fn write_readme(table: &str) -> anyhow::Result<()> {
+/// Puts a set's table into the README, between the marks that bear its name.
+pub fn write_readme(name: &str, table: &str) -> anyhow::Result<()> {
     let path = project::root().join("README.md");
     let text = std::fs::read_to_string(&path).context("cannot read README.md")?;
-    let text = replaced(&text, table).context("README.md has no place for the table")?;
+    let text = replaced(&text, name, table)
+        .with_context(|| format!("README.md has no place for the table: no <!-- {name}:begin --> and end"))?;
     Ok(manager::cache::replace(&path, text.as_bytes())?)
 }
 
-fn replaced(text: &str, table: &str) -> Option<String> {
-    let (before, rest) = text.split_once(BEGIN)?;
-    let (_, after) = rest.split_once(END)?;
-    Some(format!("{before}{BEGIN}\n{table}{END}{after}"))
+fn replaced(text: &str, name: &str, table: &str) -> Option<String> {
+    let (begin, end) = (format!("<!-- {name}:begin -->"), format!("<!-- {name}:end -->"));
+    let (before, rest) = text.split_once(&begin)?;
+    let (_, after) = rest.split_once(&end)?;
+    Some(format!("{before}{begin}\n{table}{end}{after}"))
 }
 
 #[cfg(test)]
@@ -194,8 +197,8 @@ mod tests {
 
     #[test]
     fn the_readmes_table_is_replaced() {
-        let text = format!("a\n{BEGIN}\nold\n{END}\nb\n");
-        assert_eq!(replaced(&text, "new\n"), Some(format!("a\n{BEGIN}\nnew\n{END}\nb\n")));
-        assert_eq!(replaced("none", "new"), None);
+        let text = |table: &str| format!("a\n<!-- x:begin -->\n{table}\n<!-- x:end -->\nb\n");
+        assert_eq!(replaced(&text("old"), "x", "new\n"), Some(text("new")));
+        assert_eq!(replaced("none", "x", "new"), None);
     }
 }

@@ -1,6 +1,5 @@
 //! The workload script, cut to the rows that are wanted.
 use anyhow::ensure;
-use manager::images::Script;
 
 /// A script that prints `BENCH name seconds` lines.
 pub struct Workload {
@@ -25,30 +24,21 @@ impl Workload {
         Ok(Self { text: lines.join("\n") + "\n", scale })
     }
 
-    /// As the guest's script.
-    pub fn guest_script(&self) -> Script {
-        Script::of("bench", format!("SCALE={}\n{}", self.scale, self.text))
+    /// The script as it is in the guest.
+    pub fn text(&self) -> String {
+        format!("SCALE={}\n{}", self.scale, self.text)
     }
 
     /// As the host's script, with the same busybox at a path of the host.
     pub fn host_script(&self, busybox: &str) -> String {
-        format!(
-            "SCALE={}\n{}",
-            self.scale,
-            self.text.replace("box=/bin/busybox;", &format!("box='{busybox}';"))
-        )
+        self.text().replace("box=/bin/busybox;", &format!("box='{busybox}';"))
     }
 }
 
 /// The name of the row on a line of the script.
 fn row(line: &str) -> Option<&str> {
-    line.strip_prefix("bench ")?.split_whitespace().next()
-}
-
-/// Reads a line of results.
-pub fn result(line: &str) -> Option<(String, f64)> {
-    let mut words = line.trim().strip_prefix("BENCH ")?.split_whitespace();
-    Some((words.next()?.to_owned(), words.next()?.parse().ok()?))
+    let words = line.strip_prefix("bench ").or_else(|| line.strip_prefix("rate "))?;
+    words.split_whitespace().next()
 }
 
 #[cfg(test)]
@@ -62,11 +52,5 @@ mod tests {
         let workload = Workload::new(TEXT, 2, &["two".to_owned()]).unwrap();
         assert_eq!(workload.host_script("/b"), "SCALE=2\nbox='/b'; x\nbench two \"b\"\n");
         assert!(Workload::new(TEXT, 1, &["three".to_owned()]).is_err());
-    }
-
-    #[test]
-    fn results_are_read() {
-        assert_eq!(result("BENCH gzip 1.25\r"), Some(("gzip".to_owned(), 1.25)));
-        assert_eq!(result("bench gzip 1.25"), None);
     }
 }

@@ -2,7 +2,7 @@
 use std::collections::HashMap;
 use std::hash::{BuildHasherDefault, Hasher};
 
-use crate::narrow::Narrow;
+use crate::legacy::Legacy;
 
 /// Number of a block since the last time everything was thrown away.
 pub type BlockId = u32;
@@ -23,13 +23,13 @@ pub struct CodeMode {
     /// x87, SSE and AVX instructions do not fault (CR0.EM, CR0.TS, CR4.OSFXSR, CR4.OSXSAVE, XCR0).
     pub vectors: bool,
     /// It is not 64-bit code.
-    pub narrow: Option<Narrow>,
+    pub legacy: Option<Legacy>,
 }
 
 impl CodeMode {
     /// Whether code is translated for one place in one address space, rather than for wherever its frame is mapped.
     pub fn is_pinned(self) -> bool {
-        !self.user || self.windows || self.narrow.is_some_and(|narrow| !narrow.has_flat_code())
+        !self.user || self.windows || self.legacy.is_some_and(|legacy| !legacy.has_flat_code())
     }
     /// Whether it is pinned in the user part of one address space.
     pub fn is_of_space(self) -> bool {
@@ -61,8 +61,8 @@ impl std::hash::Hash for Key {
         let mode = mode.iter().fold(0, |bits, flag| bits << 1 | u64::from(*flag));
         let space = u64::from(self.space).rotate_left(40);
         state.write_u64(self.gpa ^ self.page.rotate_left(20) ^ mode << 58 ^ space);
-        if let Some(narrow) = self.mode.narrow {
-            state.write_u64(u64::from(narrow.base) << 32 ^ u64::from(narrow.limit));
+        if let Some(legacy) = self.mode.legacy {
+            state.write_u64(u64::from(legacy.base) << 32 ^ u64::from(legacy.limit));
         }
     }
 }
@@ -86,7 +86,8 @@ impl Hasher for WordHasher {
     }
 }
 
-type WordMap<K, V> = HashMap<K, V, BuildHasherDefault<WordHasher>>;
+/// A map whose keys need no protection from collisions: those would cost the guest its own time.
+pub type WordMap<K, V> = HashMap<K, V, BuildHasherDefault<WordHasher>>;
 
 /// A direct jump out of a block.
 #[derive(Clone, Copy, Debug)]
@@ -360,7 +361,7 @@ mod tests {
         time_stamp: true,
         bases: false,
         windows: false,
-        narrow: None,
+        legacy: None,
     };
 
     fn mark(host: u32, guest: i32) -> Mark {

@@ -47,7 +47,7 @@ pub fn encode(instruction: &Instruction, operand: Option<Operand>, out: &mut Vec
     if let Some(operand) = operand {
         long.set_memory_base(wide(operand.base));
         long.set_memory_index(operand.index.map_or(Register::None, wide));
-        long.set_memory_index_scale(1);
+        long.set_memory_index_scale(1 << operand.scale);
         long.set_memory_displacement64(operand.disp as u64);
         long.set_memory_displ_size(u32::from(operand.disp != 0));
     }

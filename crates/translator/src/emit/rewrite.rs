@@ -32,8 +32,10 @@ enum Encoding {
 pub struct Operand {
     /// Base register.
     pub base: Reg,
-    /// Index register (never RSP), not scaled.
+    /// Index register (never RSP).
     pub index: Option<Reg>,
+    /// log2 of the index's scale.
+    pub scale: u8,
     /// Displacement.
     pub disp: i32,
 }
@@ -41,7 +43,7 @@ pub struct Operand {
 impl Operand {
     /// `[base]`.
     pub const fn at(base: Reg) -> Self {
-        Self { base, index: None, disp: 0 }
+        Self { base, index: None, scale: 0, disp: 0 }
     }
 
     /// ModRM, SIB and displacement, with `reg` (at its place in ModRM) as the other operand.
@@ -53,7 +55,7 @@ impl Operand {
         };
         if self.index.is_some() || self.base & 7 == 4 {
             let index = self.index.map_or(4, |index| index & 7);
-            out.extend_from_slice(&[mode | reg | 4, index << 3 | self.base & 7]);
+            out.extend_from_slice(&[mode | reg | 4, self.scale << 6 | index << 3 | self.base & 7]);
         } else {
             out.push(mode | reg | self.base & 7);
         }
@@ -104,7 +106,7 @@ pub fn is_same(original: &Instruction, operand: Operand, bytes: &[u8]) -> bool {
     is_same_but_for_address(original, &now, bytes)
         && is(now.memory_base(), operand.base)
         && match operand.index {
-            Some(index) => is(now.memory_index(), index) && now.memory_index_scale() == 1,
+            Some(index) => is(now.memory_index(), index) && now.memory_index_scale() == 1 << operand.scale,
             None => now.memory_index() == Register::None,
         }
         && now.memory_displacement64() == operand.disp as u64
@@ -235,13 +237,18 @@ mod tests {
 
     #[test]
     fn operands_may_have_an_index_and_a_displacement() {
-        let by = |base, disp| Operand { base, index: Some(10), disp };
+        let by = |base, disp| Operand { base, index: Some(10), scale: 0, disp };
         assert_eq!(moved(&[0x48, 0x8b, 0x44, 0x24, 0x08], by(4, 8)), "mov rax,[rsp+r10+8]");
         assert_eq!(moved(&[0x8b, 0x45, 0x00], by(5, 0)), "mov eax,[rbp+r10]");
         assert_eq!(moved(&[0x41, 0x89, 0x4d, 0x00], by(13, -0x200)), "mov [r13+r10-200h],ecx");
         assert_eq!(moved(&[0xc5, 0xfa, 0x6f, 0x07], by(7, 0x40)), "vmovdqu xmm0,[rdi+r10+40h]");
         assert_eq!(moved(&[0x66, 0x81, 0x07, 0x34, 0x12], by(8, 1)), "add word [r8+r10+1],1234h");
-        assert_eq!(moved(&[0x48, 0x01, 0x07], Operand { base: 12, index: None, disp: 0 }), "add [r12],rax");
+        let scaled = Operand { base: 11, index: Some(9), scale: 3, disp: 16 };
+        assert_eq!(moved(&[0x48, 0x8b, 0x07], scaled), "mov rax,[r11+r9*8+10h]");
+        assert_eq!(
+            moved(&[0x48, 0x01, 0x07], Operand { base: 12, index: None, scale: 0, disp: 0 }),
+            "add [r12],rax"
+        );
     }
 
     #[test]

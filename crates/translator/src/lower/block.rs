@@ -4,6 +4,7 @@ use std::mem::offset_of;
 use super::cold::Cold;
 use super::decode::{Decoded, MAX_INSTRUCTIONS, STATUS, Way, decode};
 use super::liveness;
+use super::narrow::Narrow;
 use super::scratch::Scratch;
 use super::sites::Sites;
 use super::system::System;
@@ -50,6 +51,7 @@ pub struct Lowering {
     pub(super) source_address: u64,
     pub(super) source_bytes: Vec<u8>,
     pub(super) held: Scratch,
+    pub(super) narrow: Narrow,
     /// The running instruction reaches its memory operand by window.
     pub(super) by_window: bool,
     /// The running instruction has two memory operands.
@@ -95,6 +97,7 @@ impl Lowering {
             source_address: 0,
             source_bytes: Vec::new(),
             held: Scratch::default(),
+            narrow: Narrow::default(),
             by_window: false,
             looks_up_twice: false,
             anchored: false,
@@ -151,7 +154,7 @@ impl Lowering {
         let mut rest = &code[..];
         self.anchored = super::window::is_anchored(rest);
         while let Some(first) = rest.first() {
-            let alone = self.mode.windows || self.mode.narrow.is_some();
+            let alone = self.mode.windows || self.mode.legacy.is_some();
             let together = if alone { 1 } else { super::stack::run_length(rest) };
             match together {
                 1 => self.lower_instruction(first),
@@ -181,6 +184,7 @@ impl Lowering {
         self.flags = FlagPlace::Eflags;
         self.vectors_checked = false;
         self.clobber_both();
+        self.narrow = Narrow::default();
         self.wants_attention = false;
         self.mode = source.mode;
         self.page = source.address & !PAGE_OFFSET;
@@ -249,7 +253,7 @@ impl Lowering {
             self.clobber_both();
         }
         match decoded.way {
-            _ if self.mode.narrow.is_some() => self.lower_narrow(decoded),
+            _ if self.mode.legacy.is_some() => self.lower_legacy(decoded),
             Way::Nothing => {}
             Way::Copy => self.copy(decoded),
             Way::CopyMemory { size, access } => self.copy_memory(decoded, size, access),
@@ -268,6 +272,7 @@ impl Lowering {
             Way::String(what) => self.string(decoded, what),
             Way::CountedJump | Way::Interpret => self.interpret(),
         }
+        self.narrow.follow(decoded);
         if keeps_scratch {
             self.forget_deltas(decoded);
         } else {
@@ -371,6 +376,10 @@ impl Lowering {
 
     /// The flags that are live after the last instruction, as far as the code that follows can be seen.
     fn live_at_end(&mut self, last: &Decoded, source: &Source<'_>) -> u32 {
+        if source.mode.windows {
+            // Hardly anything destroys them: not worth a look.
+            return STATUS;
+        }
         let target = match last.way {
             Way::Jump | Way::Call => self.branch_target(&last.instruction),
             way if !way.ends_block() => last.instruction.next_ip(),

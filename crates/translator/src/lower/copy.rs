@@ -97,7 +97,7 @@ impl Lowering {
         let spill = Mem::gs(offset_of!(Cpu, spill));
         self.asm.store(spill, base);
         self.asm.mov(base, address);
-        if self.mode.narrow.is_some() {
+        if self.mode.legacy.is_some() {
             self.encode_long(instruction, Some(Operand::at(base)));
         } else {
             self.rewrite(instruction, Operand::at(base));

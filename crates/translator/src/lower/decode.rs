@@ -7,8 +7,8 @@ use iced_x86::{
 use super::string::StringOperation;
 use super::system::System;
 use crate::cache::blocks::CodeMode;
+use crate::legacy::Legacy;
 use crate::mmu::Access;
-use crate::narrow::Narrow;
 
 /// The most guest instructions in a block.
 pub const MAX_INSTRUCTIONS: usize = 64;
@@ -39,9 +39,9 @@ pub enum Way {
     Leave,
     /// JMP to a fixed place.
     Jump,
-    /// Jcc.
+    /// Jcc and JRCXZ.
     JumpIf,
-    /// LOOP and its like, and JCXZ, in narrow code.
+    /// LOOP and its like, and JCXZ, in legacy code.
     CountedJump,
     /// CALL of a fixed place.
     Call,
@@ -129,7 +129,7 @@ pub const STATUS: u32 = 0x3f;
 /// in `bytes` as a whole.
 pub fn decode(bytes: &[u8], address: u64, mode: CodeMode, out: &mut Vec<Decoded>) {
     out.clear();
-    let bits = mode.narrow.map_or(64, Narrow::bits);
+    let bits = mode.legacy.map_or(64, Legacy::bits);
     let mut decoder = Decoder::with_ip(bits, bytes, address, DecoderOptions::NONE);
     let mut factory = InstructionInfoFactory::new();
     let mut instruction = Instruction::default();
@@ -139,14 +139,16 @@ pub fn decode(bytes: &[u8], address: u64, mode: CodeMode, out: &mut Vec<Decoded>
             return;
         }
         let vectors = uses_vectors(&instruction);
-        let way = match (mode.narrow, System::of(&instruction, mode)) {
-            (Some(narrow), _) => super::narrow::choose(&instruction, mode, narrow, vectors, &mut factory),
+        let system = System::of(&instruction, mode);
+        let info = factory.info(&instruction);
+        let way = match (mode.legacy, system) {
+            (Some(legacy), _) => super::legacy::choose(&instruction, mode, legacy, vectors, info),
             (None, Some(system)) => Way::System(system),
             (None, None) if vectors && !mode.vectors => Way::Interpret,
-            (None, None) => way_of(&instruction, &mut factory),
+            (None, None) => way_of(&instruction, info),
         };
         let offset = (instruction.ip() & 0xfff) as u32;
-        let (reads, writes) = registers(factory.info(&instruction));
+        let (reads, writes) = registers(info);
         out.push(Decoded {
             instruction,
             offset,
@@ -183,7 +185,7 @@ fn registers(info: &InstructionInfo) -> (u16, u16) {
     (reads, writes)
 }
 
-fn way_of(instruction: &Instruction, factory: &mut InstructionInfoFactory) -> Way {
+fn way_of(instruction: &Instruction, info: &InstructionInfo) -> Way {
     if instruction.is_invalid() || instruction.is_privileged() {
         return Way::Interpret;
     }
@@ -206,11 +208,10 @@ fn way_of(instruction: &Instruction, factory: &mut InstructionInfoFactory) -> Wa
     if !may_copy(instruction) {
         return Way::Interpret;
     }
-    memory(instruction, factory)
+    memory(instruction, info)
 }
 
-fn memory(instruction: &Instruction, factory: &mut InstructionInfoFactory) -> Way {
-    let info = factory.info(instruction);
+fn memory(instruction: &Instruction, info: &InstructionInfo) -> Way {
     let access = match info.used_memory() {
         [] => return Way::Copy,
         [only] => only.access(),
@@ -253,6 +254,7 @@ fn flow(instruction: &Instruction) -> Way {
         Code::Call_rel32_64 => Way::Call,
         Code::Jmp_rm64 => Way::JumpIndirect,
         Code::Call_rm64 => Way::CallIndirect,
+        Code::Jrcxz_rel8_64 => Way::JumpIf,
         Code::Retnq | Code::Retnq_imm16 => Way::Return,
         _ if instruction.is_jcc_short_or_near() && instruction.op0_kind() == OpKind::NearBranch64 => {
             Way::JumpIf

@@ -1,7 +1,7 @@
 //! Jumps, calls and returns.
 use std::mem::offset_of;
 
-use iced_x86::OpKind;
+use iced_x86::{Code, OpKind};
 
 use super::block::Lowering;
 use super::cold::Cold;
@@ -76,8 +76,11 @@ impl Lowering {
     pub(super) fn jump_if(&mut self, decoded: &Decoded) {
         let instruction = &decoded.instruction;
         self.restore_flags();
-        let condition = instruction.condition_code() as u8;
-        let from = self.asm.jcc(encode_condition(condition));
+        let from = if instruction.code() == Code::Jrcxz_rel8_64 {
+            self.jump_if_rcx_is_zero()
+        } else {
+            self.asm.jcc(encode_condition(instruction.condition_code() as u8))
+        };
         let target = self.branch_target(instruction);
         self.branch(from, target);
     }
@@ -90,6 +93,12 @@ impl Lowering {
         } else {
             self.cold.push(Cold::Far { from, target: offset });
         }
+    }
+
+    /// JRCXZ, which reaches 127 bytes only: to a jump that reaches all.
+    fn jump_if_rcx_is_zero(&mut self) -> Offset {
+        self.asm.raw(&[0xe3, 2, 0xeb, 5]); // jrcxz +2; jmp +5
+        self.asm.jmp()
     }
 
     pub(super) fn call(&mut self, decoded: &Decoded) {

@@ -55,9 +55,9 @@ impl Lowering {
         self.asm.store(CODE_SELECTOR, T1);
         self.asm.op_mem(0x66, false, &[0x3b], T1, selector(CS)); // cmp r11w, …
         let outer = self.asm.jcc(cond::NE);
-        self.to_same_privilege();
+        self.return_to_same_privilege();
         self.asm.bind(outer);
-        self.to_user();
+        self.return_to_user();
     }
 
     /// What has to be usual whatever is on the stack.
@@ -113,7 +113,7 @@ impl Lowering {
     }
 
     /// The selector in T1 is that of CS: neither segment changes.
-    fn to_same_privilege(&mut self) {
+    fn return_to_same_privilege(&mut self) {
         self.check_descriptor(CODE_DESCRIPTOR);
         self.clobber_both();
         self.windowed_stack(0);
@@ -132,7 +132,7 @@ impl Lowering {
     }
 
     /// The selector in T1 is another one than that of CS.
-    fn to_user(&mut self) {
+    fn return_to_user(&mut self) {
         self.asm.raw(&[0x41, 0x83, 0xf3, 3]); // xor r11d, 3
         self.asm.op_reg(false, &[0xf7], 0, T1); // test r11d, 3
         self.asm.raw(&3_u32.to_le_bytes());

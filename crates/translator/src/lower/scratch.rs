@@ -19,7 +19,7 @@ pub enum Holds {
     Guest,
     /// The delta of the window that this register of the guest lies in, or has left by less than the guard.
     Delta(Reg),
-    /// The delta of the lowest window, in narrow code.
+    /// The delta of the lowest window, in legacy code.
     LowWindow,
 }
 

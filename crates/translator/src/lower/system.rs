@@ -241,8 +241,8 @@ impl Lowering {
 
     fn push_flags(&mut self, decoded: &Decoded) {
         self.spill_for_table();
-        if let Some(narrow) = self.mode.narrow {
-            return self.push_narrow_flags(decoded, narrow);
+        if let Some(legacy) = self.mode.legacy {
+            return self.push_legacy_flags(decoded, legacy);
         }
         let slot = self.reach_push(decoded);
         Self::gather_flags(&mut self.asm);

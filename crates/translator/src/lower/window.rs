@@ -13,6 +13,7 @@ use super::block::Lowering;
 use super::copy::by_window;
 use super::decode::{Decoded, Way};
 use super::memory::number;
+use super::narrow::Element;
 use super::scratch::Holds;
 use crate::cpu::Cpu;
 use crate::emit::asm::{Mem, Reg, T0, T1};
@@ -111,16 +112,34 @@ impl Lowering {
             let delta = self.place_for_delta(base, address, other, named);
             self.hold_delta(delta, base);
             let disp = instruction.memory_displacement64() as i32;
-            return Operand { base, index: Some(delta), disp };
+            return Operand { base, index: Some(delta), scale: 0, disp };
+        }
+        if let Some(parts) = self.narrow.pointer_and_index(instruction) {
+            return self.windowed_element(parts, address, other, named);
         }
         self.effective_address(instruction, address);
         self.window_of(other, address);
         self.clobber_both();
         if !named {
-            return Operand { base: address, index: Some(other), disp: 0 };
+            return Operand { base: address, index: Some(other), scale: 0, disp: 0 };
         }
         self.asm.lea(address, Mem { base: Some(address), index: Some((other, 0)), disp: 0, gs: false });
         Operand::at(address)
+    }
+
+    /// An operand at a pointer and an index that cannot lead beyond the guard: the pointer selects the window.
+    fn windowed_element(&mut self, parts: Element, address: Reg, other: Reg, named: bool) -> Operand {
+        let Element { pointer, index, scale, disp } = parts;
+        let delta = self.place_for_delta(pointer, address, other, named);
+        self.hold_delta(delta, pointer);
+        let host = match delta {
+            _ if named => address,
+            delta if delta == address => other,
+            _ => address,
+        };
+        self.clobber(host);
+        self.asm.lea(host, Mem { base: Some(pointer), index: Some((delta, 0)), disp: 0, gs: false });
+        Operand { base: host, index: Some(index), scale, disp }
     }
 
     /// An operand at a fixed address: its window is known.
@@ -129,12 +148,12 @@ impl Lowering {
         self.asm.load(address, delta);
         self.clobber(address);
         if let Ok(disp) = i32::try_from(place as i64) {
-            return Operand { base: address, index: None, disp };
+            return Operand { base: address, index: None, scale: 0, disp };
         }
         self.asm.mov_imm(other, place);
         self.clobber(other);
         if !named {
-            return Operand { base: address, index: Some(other), disp: 0 };
+            return Operand { base: address, index: Some(other), scale: 0, disp: 0 };
         }
         self.asm.lea(address, Mem { base: Some(address), index: Some((other, 0)), disp: 0, gs: false });
         Operand::at(address)

@@ -70,6 +70,9 @@ impl Mmu {
         let index = super::table::index(ring, address);
         let tag = address.page_start().0;
         let writable = translation.writable && translation.dirty && !self.ram.watch().is_code(page.frame());
+        if writable {
+            self.written.note(page.frame());
+        }
         let entry = Lookup {
             read: tag,
             write: if writable { tag } else { empty_tag(index) },

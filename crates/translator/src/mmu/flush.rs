@@ -12,7 +12,7 @@ fn pcid_of(cpu: &Cpu) -> u16 {
 }
 
 /// Entries that [`Filled`] remembers before it looks for repetitions.
-const INDICES: usize = 1 << 15;
+const INDICES: usize = 1 << 13;
 
 impl Filled {
     /// An entry was filled.
@@ -182,6 +182,9 @@ impl Mmu {
         let gpa = frame << PAGE_SHIFT;
         self.protect_windows(frame);
         self.supervisor.protect(frame);
+        if !self.written.take(frame) {
+            return;
+        }
         let protect = |mut table: Table<'_>, filled: &Filled| {
             for index in filled.indices.iter().map(|index| usize::from(*index)) {
                 table.protect(index, gpa);

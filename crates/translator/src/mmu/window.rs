@@ -21,9 +21,9 @@ use x86::{Gpa, Gva};
 pub const WINDOW_SHIFT: u32 = 40;
 /// Entries of the table of deltas.
 pub const WINDOWS: usize = 256;
-/// Bytes on either side of a window in which nothing is ever mapped: a displacement of 32 bits and what the stack pointer
-/// may move between two accesses.
-pub const GUARD: u64 = 4 << 30;
+/// Bytes on either side of a window in which nothing is ever mapped: a displacement of 32 bits, an index of 32 bits times
+/// eight, and what the stack pointer may move between two accesses.
+pub const GUARD: u64 = 64 << 30;
 
 /// Whose addresses a set of windows is for.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

@@ -6,12 +6,16 @@ use x86::{Exception, Gva};
 use super::statistics::Phase;
 use super::{BtVcpu, Next, perf_map};
 use crate::cache::blocks::{Block, BlockId, CodeMode};
+use crate::legacy;
 use crate::lower::block::{Lowering, Source};
+use crate::lower::decode::MAX_INSTRUCTIONS;
 use crate::mmu::{Access, Privilege};
-use crate::narrow;
 
 /// Room that a block may need at most.
 const BLOCK_ROOM: usize = 64 << 10;
+/// Bytes that a block is made from at most: [`MAX_INSTRUCTIONS`] of 15 bytes.
+const LONGEST: usize = 1024;
+const _: () = assert!(MAX_INSTRUCTIONS * 15 <= LONGEST);
 /// How often a block is tried to be made whose bytes change meanwhile.
 const TRIES: u32 = 3;
 
@@ -68,11 +72,11 @@ impl BtVcpu {
 
     /// The block at CS:RIP, translated now if need be; `None` where the interpreter has to serve.
     pub(super) fn find(&mut self, mode: CodeMode, io: &dyn CpuIo) -> Result<Option<BlockId>, Exception> {
-        let rip = narrow::linear_rip(self.cpu());
-        if mode.narrow.is_none() && !Gva(rip).is_canonical() {
+        let rip = legacy::linear_rip(self.cpu());
+        if mode.legacy.is_none() && !Gva(rip).is_canonical() {
             return Err(Exception::general_protection(0));
         }
-        if mode.narrow.is_some_and(|narrow| narrow.room(rip) == 0) {
+        if mode.legacy.is_some_and(|legacy| legacy.room(rip) == 0) {
             return Ok(None);
         }
         let page = rip & !PAGE_OFFSET;
@@ -121,14 +125,14 @@ impl BtVcpu {
     /// Makes a block; `None` if there is none, or if its bytes changed meanwhile.
     fn try_translate(&mut self, rip: u64, gpa: u64, mode: CodeMode) -> Option<Block> {
         let room = (PAGE_SIZE - (gpa & PAGE_OFFSET)) as usize;
-        let mut bytes = [0_u8; PAGE_SIZE as usize + 16];
-        self.mmu.ram().read(x86::Gpa(gpa), &mut bytes[..room])?;
-        let mut length = room;
+        let mut bytes = [0_u8; LONGEST + 16];
+        let mut length = room.min(LONGEST);
+        self.mmu.ram().read(x86::Gpa(gpa), &mut bytes[..length])?;
         let next_page = (rip & !PAGE_OFFSET).wrapping_add(PAGE_SIZE);
         // What begins at the end of linear memory goes on nowhere.
-        let is_last = mode.narrow.is_some() && next_page > narrow::LINEAR;
+        let is_last = mode.legacy.is_some() && next_page > legacy::LINEAR;
         let next_gpa = match room {
-            0..=1024 if !is_last => self.fetch_page(next_page, mode).ok(),
+            0..=LONGEST if !is_last => self.fetch_page(next_page, mode).ok(),
             _ => None,
         };
         if let Some(next) = next_gpa
@@ -139,8 +143,8 @@ impl BtVcpu {
         if self.buffer.room() < BLOCK_ROOM {
             return None;
         }
-        if let Some(narrow) = mode.narrow {
-            length = length.min(narrow.room(rip));
+        if let Some(legacy) = mode.legacy {
+            length = length.min(legacy.room(rip));
         }
         let space = self.pinned.id(self.mmu.current_view());
         let source =
@@ -158,7 +162,7 @@ impl BtVcpu {
         let Some(index) = self.blocks.link_at(from, place) else { return self.lost(place) };
         let target = self.blocks.get(from).links[usize::from(index)].target;
         let page = self.page_of(from);
-        narrow::set_linear_rip(self.cpu(), page.wrapping_add(target as u64));
+        legacy::set_linear_rip(self.cpu(), page.wrapping_add(target as u64));
         let mode = self.blocks.get(from).key.mode;
         let epoch = self.statistics.epoch;
         match self.find(mode, io) {
@@ -178,11 +182,11 @@ impl BtVcpu {
     /// A jump through the table that found nothing: fills the table.
     pub(super) fn follow_jump(&mut self, io: &dyn CpuIo) -> Next {
         let target = self.cpu().rip;
-        narrow::set_linear_rip(self.cpu(), target);
+        legacy::set_linear_rip(self.cpu(), target);
         let Some(mode) = self.code_mode() else { return Next::Interpret };
         match self.find(mode, io) {
             Ok(Some(id)) => {
-                let target = narrow::table_target(self.cpu());
+                let target = legacy::table_target(self.cpu());
                 self.enter_target(id, target);
                 Next::Enter { code: self.blocks.get(id).body, vectors: false }
             }
@@ -200,12 +204,12 @@ impl BtVcpu {
             (cpu.resume, cpu.rip, cpu.exit_argument)
         };
         let Some(mode) = self.code_mode() else { return Next::Interpret };
-        if mode.narrow.is_none() && !Gva(target).is_canonical() {
+        if mode.legacy.is_none() && !Gva(target).is_canonical() {
             return Next::Interpret;
         }
         let epoch = self.statistics.epoch;
-        narrow::set_linear_rip(self.cpu(), target);
-        let target = narrow::table_target(self.cpu());
+        legacy::set_linear_rip(self.cpu(), target);
+        let target = legacy::table_target(self.cpu());
         let found = self.find(mode, io);
         self.cpu().rip = rip;
         match found {
@@ -222,15 +226,15 @@ impl BtVcpu {
     fn enter_target(&mut self, id: BlockId, target: u64) {
         let block = self.blocks.get(id);
         let (mode, frame, code) = (block.key.mode, block.key.gpa & !PAGE_OFFSET, block.checked);
-        if mode.narrow.is_some() {
+        if mode.legacy.is_some() {
             // The tables may have been emptied since it was found.
-            self.jumps.enter_narrow(&mut self.mmu, mode);
+            self.jumps.enter_legacy(&mut self.mmu, mode);
         }
         // A block across the end of its page depends on the next one, too.
         if mode.is_pinned() || block.sources.len() > 1 {
             self.jumps.fill(&mut self.mmu, mode.user, target, code);
         } else {
-            self.jumps.fill_known(&mut self.mmu, mode.narrow, target, frame, code);
+            self.jumps.fill_known(&mut self.mmu, mode.legacy, target, frame, code);
         }
     }
 

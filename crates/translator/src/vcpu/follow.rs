@@ -116,7 +116,7 @@ impl BtVcpu {
         self.fetches.clear();
         let pages = self.pinned.pages(view);
         // Beside pinned code there may be some that is not: without windows, in a segment or not.
-        if pages.is_empty() || self.jumps.has_narrow(view) {
+        if pages.is_empty() || self.jumps.has_legacy(view) {
             self.jumps.clear_user(&mut self.mmu, view);
         }
         if !pages.is_empty() {

@@ -1,10 +1,11 @@
 //! Keeping jump tables and the mappings of linked supervisor code true.
-use std::collections::{HashMap, HashSet};
+use std::collections::HashSet;
+use std::hash::BuildHasherDefault;
 
-use crate::cache::blocks::CodeMode;
+use crate::cache::blocks::{CodeMode, WordHasher, WordMap};
+use crate::legacy::{Legacy, TAG};
 use crate::mmu::table::{JUMPS, Jump, Ring, empty_target, jump_index};
 use crate::mmu::{Mmu, view};
-use crate::narrow::{Narrow, TAG};
 use x86::address::{PAGE_OFFSET, PAGE_SHIFT};
 
 /// What is known beside the tables themselves.
@@ -15,13 +16,15 @@ pub struct JumpTables {
     user_tables: Vec<Targets>,
     /// Targets of position-independent code by linear page, frame and kind: when an address space comes to run a page again
     /// after a flush, or another one has the same frame at the same place, they need not be found one by one.
-    known: HashMap<(u64, u64, Option<Narrow>), Vec<Jump>>,
+    known: WordMap<(u64, u64, Option<Legacy>), Vec<Jump>>,
     /// Linear pages of supervisor code that was translated: the frame, and whether the mapping is global.
-    supervisor: HashMap<u64, (u64, bool)>,
+    supervisor: WordMap<u64, (u64, bool)>,
     non_global: usize,
-    /// What narrow targets in supervisor code's table, and in user code's by view, assume.
-    narrow: [Option<CodeMode>; 1 + view::VIEWS],
+    /// What legacy targets in supervisor code's table, and in user code's by view, assume.
+    legacy: [Option<CodeMode>; 1 + view::VIEWS],
 }
+
+type WordSet<K> = HashSet<K, BuildHasherDefault<WordHasher>>;
 
 /// What is in one jump table.
 #[derive(Default)]
@@ -29,9 +32,9 @@ struct Targets {
     /// Pairs of entries in use; may repeat.
     filled: Vec<u16>,
     /// Linear pages (cut to 16 bits) that targets lie in, or lay in once.
-    pages: HashSet<u16>,
+    pages: WordSet<u16>,
     /// Pages whose known targets were entered since the table was emptied.
-    recalled: HashSet<u64>,
+    recalled: WordSet<u64>,
 }
 
 /// Targets that are known of one page at most.
@@ -86,10 +89,10 @@ impl JumpTables {
         Self {
             supervisor_table: Targets::default(),
             user_tables,
-            known: HashMap::new(),
-            supervisor: HashMap::new(),
+            known: WordMap::default(),
+            supervisor: WordMap::default(),
             non_global: 0,
-            narrow: [None; 1 + view::VIEWS],
+            legacy: [None; 1 + view::VIEWS],
         }
     }
 
@@ -100,25 +103,25 @@ impl JumpTables {
         self.non_global = 0;
     }
 
-    /// Narrow code of a mode is about to run. The tables tell it from 64-bit code, but not from narrow code of another
+    /// Legacy code of a mode is about to run. The tables tell it from 64-bit code, but not from legacy code of another
     /// mode: that of its ring is emptied when this one differs from the last.
-    pub(super) fn enter_narrow(&mut self, mmu: &mut Mmu, mode: CodeMode) {
+    pub(super) fn enter_legacy(&mut self, mmu: &mut Mmu, mode: CodeMode) {
         let view = mmu.current_view();
         let slot = if mode.user { 1 + view } else { 0 };
-        if self.narrow[slot] == Some(mode) {
+        if self.legacy[slot] == Some(mode) {
             return;
         }
-        match (self.narrow[slot].is_some(), mode.user) {
+        match (self.legacy[slot].is_some(), mode.user) {
             (false, _) => {}
             (true, false) => self.clear_supervisor(mmu),
             (true, true) => self.clear_user(mmu, view),
         }
-        self.narrow[slot] = Some(mode);
+        self.legacy[slot] = Some(mode);
     }
 
-    /// Whether there may be narrow targets in the table of user code in one view.
-    pub(super) fn has_narrow(&self, view: usize) -> bool {
-        self.narrow[1 + view].is_some()
+    /// Whether there may be legacy targets in the table of user code in one view.
+    pub(super) fn has_legacy(&self, view: usize) -> bool {
+        self.legacy[1 + view].is_some()
     }
 
     /// Enters a jump target of the running address space.
@@ -135,7 +138,7 @@ impl JumpTables {
     pub(super) fn fill_known(
         &mut self,
         mmu: &mut Mmu,
-        narrow: Option<Narrow>,
+        legacy: Option<Legacy>,
         target: u64,
         frame: u64,
         code: u64,
@@ -144,7 +147,7 @@ impl JumpTables {
         if self.known.len() >= KNOWN_PAGES {
             self.known.clear();
         }
-        let known = self.known.entry((page, frame, narrow)).or_default();
+        let known = self.known.entry((page, frame, legacy)).or_default();
         let room = known.len() < KNOWN;
         match known.iter_mut().find(|jump| jump.target == target) {
             Some(jump) => jump.code = code,
@@ -194,13 +197,13 @@ impl JumpTables {
 
     /// Empties the table of user code in one view.
     pub(super) fn clear_user(&mut self, mmu: &mut Mmu, view: usize) {
-        self.narrow[1 + view] = None;
+        self.legacy[1 + view] = None;
         self.user_tables[view].clear(mmu.views_mut().jumps(view, Ring::User));
     }
 
     /// Empties the table of supervisor code.
     pub(super) fn clear_supervisor(&mut self, mmu: &mut Mmu) {
-        self.narrow[0] = None;
+        self.legacy[0] = None;
         self.supervisor_table.clear(mmu.views_mut().jumps(0, Ring::Supervisor));
     }
 

@@ -67,6 +67,15 @@ fn registers_of_addresses_take_canonical_ones_only() {
 }
 
 #[test]
+fn branch_history_has_a_control() {
+    const BHI_DIS_S: u64 = 1 << 10;
+    let mut machine = Machine::long(&[0x0f, 0xa2]);
+    assert!(cpuid(&mut machine, 7)[0] >= 2, "software looks up to the last part only");
+    assert!(write(&mut machine, msr::SPEC_CTRL, BHI_DIS_S));
+    assert_eq!(read(&mut machine, msr::SPEC_CTRL), Some(BHI_DIS_S));
+}
+
+#[test]
 fn reserved_bits_and_values_are_refused() {
     let mut machine = Machine::long(&[]);
     for (number, value) in [

@@ -116,6 +116,19 @@ fn xrstor_initializes_what_the_image_lacks() {
 }
 
 #[test]
+fn zero_upper_halves_are_loaded_as_the_initial_state() {
+    const LDMXCSR: [u8; 3] = [0x0f, 0xae, 0x17];
+    for (upper, in_use) in [(0, 3), (1, 7)] {
+        let mut machine = with_area(&LDMXCSR);
+        machine.cpu.xsave.0[576..].fill(0);
+        machine.cpu.xsave.0[831] = upper;
+        machine.put(DATA, &[0x80, 0x1f, 0, 0]);
+        machine.steps(1);
+        assert_eq!(machine.cpu.xsave.0[512], in_use, "the host's XRSTOR reads this");
+    }
+}
+
+#[test]
 fn xsave_faults_before_it_writes_and_wants_64_byte_areas() {
     let mut machine = with_area(&[0x0f, 0xae, 0x27]);
     machine.map_small(DATA + 0x1000, 0);

@@ -2,24 +2,24 @@
 use iced_x86::{Decoder, DecoderOptions, Formatter, NasmFormatter};
 
 use crate::cache::blocks::CodeMode;
+use crate::legacy::Legacy;
 use crate::lower::block::{Lowering, Source};
 use crate::lower::decode::{Way, decode};
 use crate::lower::sites::Sites;
-use crate::narrow::Narrow;
 use crate::runtime::thunks::{EXITS, Thunks};
 
-const FLAT: Narrow =
-    Narrow { code_32: true, stack_32: true, protected: true, flat: 0b1101, base: 0, limit: u32::MAX };
-const REAL: Narrow =
-    Narrow { code_32: false, stack_32: false, protected: false, flat: 0, base: 0xf_0000, limit: 0xffff };
+const FLAT: Legacy =
+    Legacy { code_32: true, stack_32: true, protected: true, flat: 0b1101, base: 0, limit: u32::MAX };
+const REAL: Legacy =
+    Legacy { code_32: false, stack_32: false, protected: false, flat: 0, base: 0xf_0000, limit: 0xffff };
 
-fn mode(narrow: Narrow, user: bool, windows: bool) -> CodeMode {
-    CodeMode { user, windows, vectors: true, narrow: Some(narrow), ..CodeMode::default() }
+fn mode(legacy: Legacy, user: bool, windows: bool) -> CodeMode {
+    CodeMode { user, windows, vectors: true, legacy: Some(legacy), ..CodeMode::default() }
 }
 
-fn ways(narrow: Narrow, bytes: &[u8]) -> Vec<Way> {
+fn ways(legacy: Legacy, bytes: &[u8]) -> Vec<Way> {
     let mut code = Vec::new();
-    decode(bytes, u64::from(narrow.base) + 0x1000, mode(narrow, false, false), &mut code);
+    decode(bytes, u64::from(legacy.base) + 0x1000, mode(legacy, false, false), &mut code);
     code.iter().map(|decoded| decoded.way).collect()
 }
 
@@ -27,7 +27,7 @@ fn ways(narrow: Narrow, bytes: &[u8]) -> Vec<Way> {
 fn listing(mode: CodeMode, bytes: &[u8], instructions: usize) -> Vec<String> {
     let thunks = Thunks { enter: 0, exits: [0; EXITS.len()], misses: [[0; 2]; 2], load_vectors: 0 };
     let mut lowering = Lowering::new(thunks);
-    let base = mode.narrow.map_or(0, |narrow| u64::from(narrow.base));
+    let base = mode.legacy.map_or(0, |legacy| u64::from(legacy.base));
     let sites = Sites::default();
     let source =
         Source { address: base + 0x1000, gpa: 0x1000, bytes, next_gpa: None, mode, space: 1, sites: &sites };

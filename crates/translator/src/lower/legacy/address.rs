@@ -1,4 +1,4 @@
-//! Addresses of narrow code: an offset, its segment, and then the look-up.
+//! Addresses of legacy code: an offset, its segment, and then the look-up.
 use std::mem::offset_of;
 
 use iced_x86::{Instruction, Register};
@@ -37,7 +37,7 @@ pub(super) fn segment_of(instruction: &Instruction) -> usize {
 
 impl Lowering {
     /// `to` = the offset of a memory operand, cut to its size and zero-extended.
-    pub(super) fn narrow_offset(&mut self, instruction: &Instruction, to: Reg) {
+    pub(super) fn legacy_offset(&mut self, instruction: &Instruction, to: Reg) {
         let size = address_size(instruction);
         let named = |register: Register| (register != Register::None).then(|| number(register));
         let (base, index) = (named(instruction.memory_base()), named(instruction.memory_index()));
@@ -61,8 +61,8 @@ impl Lowering {
     }
 
     /// The same with something added to it, from `addend` times a power of two.
-    pub(super) fn narrow_offset_plus(&mut self, instruction: &Instruction, to: Reg, addend: Reg, scale: u8) {
-        self.narrow_offset(instruction, to);
+    pub(super) fn legacy_offset_plus(&mut self, instruction: &Instruction, to: Reg, addend: Reg, scale: u8) {
+        self.legacy_offset(instruction, to);
         self.asm.lea32(to, Mem { base: Some(to), index: Some((addend, scale)), disp: 0, gs: false });
         if address_size(instruction) == 2 {
             self.asm.mov_extended(2, to, to);
@@ -70,31 +70,31 @@ impl Lowering {
     }
 
     /// Before an access to a segment: whatever compares destroys the flags.
-    pub(super) fn before_narrow(&mut self, decoded: &Decoded, segment: usize) {
+    pub(super) fn before_legacy(&mut self, decoded: &Decoded, segment: usize) {
         if !self.by_window || !self.is_flat(segment) {
             self.spill_if_live(decoded);
         }
     }
 
     fn is_flat(&self, segment: usize) -> bool {
-        self.mode.narrow.is_some_and(|narrow| narrow.is_flat(segment))
+        self.mode.legacy.is_some_and(|legacy| legacy.is_flat(segment))
     }
 
     /// The host's operand for `size` bytes at the offset in T0; T1 is clobbered, or part of it. See
-    /// [`Lowering::before_narrow`].
-    pub(super) fn narrow_access(&mut self, segment: usize, access: Access, size: u32) -> Mem {
+    /// [`Lowering::before_legacy`].
+    pub(super) fn legacy_access(&mut self, segment: usize, access: Access, size: u32) -> Mem {
         if !self.by_window {
-            self.narrow_look_up(segment, access, size);
+            self.legacy_look_up(segment, access, size);
             return Mem::base(T0, 0);
         }
-        self.narrow_linear(segment, access, size);
+        self.legacy_linear(segment, access, size);
         self.hold_low_window();
         Mem { base: Some(T0), index: Some((T1, 0)), disp: 0, gs: false }
     }
 
     /// The same by T0 alone, with T1 free.
-    pub(super) fn narrow_slot(&mut self, segment: usize, access: Access, size: u32) -> Mem {
-        let place = self.narrow_access(segment, access, size);
+    pub(super) fn legacy_slot(&mut self, segment: usize, access: Access, size: u32) -> Mem {
+        let place = self.legacy_access(segment, access, size);
         if place.index.is_some() {
             self.asm.lea(T0, place);
         }
@@ -103,14 +103,14 @@ impl Lowering {
     }
 
     /// T0 = host address of the `size` bytes at the offset in T0, found by look-up. It will not fault.
-    pub(super) fn narrow_look_up(&mut self, segment: usize, access: Access, size: u32) {
+    pub(super) fn legacy_look_up(&mut self, segment: usize, access: Access, size: u32) {
         self.clobber_both();
-        self.narrow_linear(segment, access, size);
+        self.legacy_linear(segment, access, size);
         self.look_up(access, size, T0, T1);
     }
 
     /// T0 = linear address of the offset in T0, if the segment allows the access. Clobbers T1 unless the segment is flat.
-    fn narrow_linear(&mut self, segment: usize, access: Access, size: u32) {
+    fn legacy_linear(&mut self, segment: usize, access: Access, size: u32) {
         if self.is_flat(segment) {
             return;
         }
@@ -122,7 +122,7 @@ impl Lowering {
         self.asm.op_mem(0, false, &[0x03], T0, Mem::gs(segment_base(segment))); // add, 32 bits
     }
 
-    /// T1 = the delta of the lowest window, which has all linear addresses of narrow code.
+    /// T1 = the delta of the lowest window, which has all linear addresses of legacy code.
     pub(super) fn hold_low_window(&mut self) {
         if self.holds(T1) != Holds::LowWindow {
             self.asm.load(T1, Mem::gs(window_offset(self.ring())));
@@ -131,22 +131,22 @@ impl Lowering {
     }
 
     /// The host's operand for an instruction's own memory operand, by way of T0 and T1.
-    pub(super) fn narrow_operand(&mut self, decoded: &Decoded, size: u32, access: Access) -> Mem {
+    pub(super) fn legacy_operand(&mut self, decoded: &Decoded, size: u32, access: Access) -> Mem {
         let segment = segment_of(&decoded.instruction);
-        self.before_narrow(decoded, segment);
-        self.narrow_offset(&decoded.instruction, T0);
-        self.narrow_access(segment, access, size)
+        self.before_legacy(decoded, segment);
+        self.legacy_offset(&decoded.instruction, T0);
+        self.legacy_access(segment, access, size)
     }
 
     /// `address` = host address of an instruction's own memory operand.
-    pub(in crate::lower) fn narrow_operand_at(
+    pub(in crate::lower) fn legacy_operand_at(
         &mut self,
         decoded: &Decoded,
         size: u32,
         access: Access,
         address: Reg,
     ) {
-        let place = self.narrow_operand(decoded, size, access);
+        let place = self.legacy_operand(decoded, size, access);
         if place.index.is_some() || address != T0 {
             self.asm.lea(address, place);
         }

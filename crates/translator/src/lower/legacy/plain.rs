@@ -1,4 +1,4 @@
-//! Instructions of narrow code that run as they are but for their encoding and their memory operand.
+//! Instructions of legacy code that run as they are but for their encoding and their memory operand.
 use iced_x86::{Instruction, Mnemonic, Register};
 
 use super::address::segment_of;
@@ -13,12 +13,12 @@ use crate::lower::memory::number;
 use crate::mmu::Access;
 
 impl Lowering {
-    pub(super) fn narrow_copy(&mut self, decoded: &Decoded) {
+    pub(super) fn legacy_copy(&mut self, decoded: &Decoded) {
         self.settle_flags(decoded, T0);
         self.encode_long(&decoded.instruction, None);
     }
 
-    pub(super) fn narrow_copy_memory(&mut self, decoded: &Decoded, size: u32, access: Access) {
+    pub(super) fn legacy_copy_memory(&mut self, decoded: &Decoded, size: u32, access: Access) {
         let instruction = &decoded.instruction;
         if names_high_byte(instruction) {
             // A fault would lose the register that takes the address.
@@ -28,7 +28,7 @@ impl Lowering {
             self.settle_flags(decoded, T0);
             return self.encode_long(instruction, Some(operand));
         }
-        let place = self.narrow_operand(decoded, size, access);
+        let place = self.legacy_operand(decoded, size, access);
         // What the flags go through is not part of the operand.
         let index = place.index.map(|(index, _)| index);
         if index.is_some() && self.flags == FlagPlace::Spilled {
@@ -40,7 +40,7 @@ impl Lowering {
         if names_high_byte(instruction) {
             self.copy_with_low_base(instruction, T0);
         } else {
-            self.encode_long(instruction, Some(Operand { base: T0, index, disp: 0 }));
+            self.encode_long(instruction, Some(Operand { base: T0, index, scale: 0, disp: 0 }));
         }
     }
 
@@ -49,13 +49,13 @@ impl Lowering {
         let segment = segment_of(instruction);
         let fixed =
             instruction.memory_base() == Register::None && instruction.memory_index() == Register::None;
-        let flat = self.mode.narrow.is_some_and(|narrow| narrow.is_flat(segment));
+        let flat = self.mode.legacy.is_some_and(|legacy| legacy.is_flat(segment));
         if !(self.by_window && fixed && flat) {
             return None;
         }
         let disp = i32::try_from(instruction.memory_displacement64()).ok()?;
         self.hold_low_window();
-        Some(Operand { base: T1, index: None, disp })
+        Some(Operand { base: T1, index: None, scale: 0, disp })
     }
 
     /// The instruction itself in 64-bit mode.
@@ -70,14 +70,14 @@ impl Lowering {
         self.scratch = out;
     }
 
-    pub(super) fn narrow_lea(&mut self, decoded: &Decoded) {
+    pub(super) fn legacy_lea(&mut self, decoded: &Decoded) {
         let instruction = &decoded.instruction;
         let to = instruction.op0_register();
-        self.narrow_offset(instruction, T0);
+        self.legacy_offset(instruction, T0);
         self.asm.mov_sized(to.size() as u32, number(to), T0);
     }
 
-    pub(super) fn narrow_bit_string(&mut self, decoded: &Decoded) {
+    pub(super) fn legacy_bit_string(&mut self, decoded: &Decoded) {
         let instruction = &decoded.instruction;
         let source = instruction.op1_register();
         let size = source.size() as u32;
@@ -91,8 +91,8 @@ impl Lowering {
         }
         let shift = (size * 8).trailing_zeros() as u8;
         self.asm.raw(&[0x41, 0xc1, 0xfb, shift]); // sar r11d, shift
-        self.narrow_offset_plus(instruction, T0, T1, size.trailing_zeros() as u8);
-        self.narrow_slot(segment_of(instruction), access, size);
+        self.legacy_offset_plus(instruction, T0, T1, size.trailing_zeros() as u8);
+        self.legacy_slot(segment_of(instruction), access, size);
         self.settle_flags(decoded, T1);
         self.asm.mov(T1, number(source));
         self.emit_bit_operation(instruction, size);

@@ -8,7 +8,7 @@ use super::machine::{Machine, Outcome};
 use super::sequence::Case;
 use super::setup::{CODE, IMAGE_BYTES, pages};
 use crate::bare::BareError;
-use crate::bare::narrow::BareCpu32;
+use crate::bare::legacy::BareCpu32;
 use crate::state::{Ending, UserState, Vectors};
 
 const PAGE: usize = 4096;

@@ -1,23 +1,21 @@
-//! Which way an instruction of narrow code goes.
-use iced_x86::{
-    Code, EncodingKind, FlowControl, Instruction, InstructionInfoFactory, Mnemonic, OpAccess, OpKind,
-};
+//! Which way an instruction of legacy code goes.
+use iced_x86::{Code, EncodingKind, FlowControl, Instruction, InstructionInfo, Mnemonic, OpAccess, OpKind};
 
 use crate::cache::blocks::CodeMode;
 use crate::emit::long_form;
+use crate::legacy::Legacy;
 use crate::lower::decode::{Way, is_bit_string, is_nothing, may_copy};
 use crate::lower::string::StringOperation;
 use crate::lower::system::System;
 use crate::mmu::Access;
-use crate::narrow::Narrow;
 
 /// The way of an instruction.
 pub fn choose(
     instruction: &Instruction,
     mode: CodeMode,
-    narrow: Narrow,
+    legacy: Legacy,
     vectors: bool,
-    factory: &mut InstructionInfoFactory,
+    info: &InstructionInfo,
 ) -> Way {
     if let Some(system) = system(instruction, mode) {
         return Way::System(system);
@@ -26,16 +24,16 @@ pub fn choose(
     if instruction.is_invalid()
         || instruction.is_privileged()
         || (vectors && !mode.vectors)
-        || (is_vex && !narrow.protected)
+        || (is_vex && !legacy.protected)
     {
         return Way::Interpret;
     }
     if instruction.is_string_instruction() {
-        return StringOperation::narrow(instruction, narrow).map_or(Way::Interpret, Way::String);
+        return StringOperation::legacy(instruction, legacy).map_or(Way::Interpret, Way::String);
     }
     match instruction.flow_control() {
         FlowControl::Next => {}
-        _ => return flow(instruction, narrow),
+        _ => return flow(instruction, legacy),
     }
     if is_nothing(instruction) {
         return Way::Nothing;
@@ -47,7 +45,7 @@ pub fn choose(
         Mnemonic::Lea => Way::Lea,
         // The host would clear the upper eight registers too.
         Mnemonic::Vzeroupper | Mnemonic::Vzeroall => Way::Interpret,
-        _ if may_copy(instruction) && long_form::exists(instruction) => memory(instruction, factory),
+        _ if may_copy(instruction) && long_form::exists(instruction) => memory(instruction, info),
         _ => Way::Interpret,
     }
 }
@@ -73,8 +71,8 @@ fn system(instruction: &Instruction, mode: CodeMode) -> Option<System> {
     System::of(instruction, mode).filter(same)
 }
 
-fn memory(instruction: &Instruction, factory: &mut InstructionInfoFactory) -> Way {
-    let access = match factory.info(instruction).used_memory() {
+fn memory(instruction: &Instruction, info: &InstructionInfo) -> Way {
+    let access = match info.used_memory() {
         [] => return Way::Copy,
         [only] => only.access(),
         _ => return Way::Interpret,
@@ -92,9 +90,9 @@ fn memory(instruction: &Instruction, factory: &mut InstructionInfoFactory) -> Wa
     if is_bit_string(instruction.code()) { Way::BitString } else { Way::CopyMemory { size, access } }
 }
 
-fn flow(instruction: &Instruction, narrow: Narrow) -> Way {
+fn flow(instruction: &Instruction, legacy: Legacy) -> Way {
     let direct = matches!(instruction.op0_kind(), OpKind::NearBranch16 | OpKind::NearBranch32);
-    if direct && narrow.leaves_segment(instruction) {
+    if direct && legacy.leaves_segment(instruction) {
         return Way::Interpret;
     }
     match instruction.code() {

@@ -1,19 +1,19 @@
-//! Jumps, calls, returns and loops of narrow code. Targets are offsets in CS, which is short where its limit is.
+//! Jumps, calls, returns and loops of legacy code. Targets are offsets in CS, which is short where its limit is.
 use std::mem::offset_of;
 
 use iced_x86::{Code, Instruction, Mnemonic, OpKind};
 
 use crate::cpu::Cpu;
 use crate::emit::asm::{Mem, Reg, T0, T1, cond};
+use crate::legacy::Legacy;
 use crate::lower::block::Lowering;
 use crate::lower::decode::Decoded;
 use crate::lower::memory::number;
 use crate::mmu::Access;
-use crate::narrow::Narrow;
 use x86::reg::RCX;
 
-/// The bit of [`crate::narrow::TAG`].
-const TAG_BIT: u8 = crate::narrow::TAG.trailing_zeros() as u8;
+/// The bit of [`crate::legacy::TAG`].
+const TAG_BIT: u8 = crate::legacy::TAG.trailing_zeros() as u8;
 
 /// Bytes of the operand of a near jump, call or return.
 fn operand_size(instruction: &Instruction) -> u32 {
@@ -26,31 +26,31 @@ fn operand_size(instruction: &Instruction) -> u32 {
 impl Lowering {
     /// Where a direct jump leads, as a linear address.
     pub(in crate::lower) fn branch_target(&self, instruction: &Instruction) -> u64 {
-        match self.mode.narrow {
+        match self.mode.legacy {
             None => instruction.near_branch_target(),
-            Some(narrow) => narrow.branch_target(instruction),
+            Some(legacy) => legacy.branch_target(instruction),
         }
     }
 
     /// Turns the offset in T0 into a target as jump tables have it. Destroys the flags, which are put aside.
-    fn narrow_target(&mut self, narrow: Narrow) {
-        if narrow.limit != u32::MAX {
-            self.asm.cmp_imm32(T0, narrow.limit);
+    fn legacy_target(&mut self, legacy: Legacy) {
+        if legacy.limit != u32::MAX {
+            self.asm.cmp_imm32(T0, legacy.limit);
             let beyond = self.asm.jcc(cond::A);
             self.unusual(beyond);
         }
-        if narrow.base != 0 {
-            self.asm.lea32(T0, Mem::base(T0, narrow.base as i32));
+        if legacy.base != 0 {
+            self.asm.lea32(T0, Mem::base(T0, legacy.base as i32));
         }
         self.asm.set_bit(T0, TAG_BIT);
     }
 
     /// T0 = the offset that an indirect jump or call leads to.
-    fn load_narrow_target(&mut self, decoded: &Decoded) {
+    fn load_legacy_target(&mut self, decoded: &Decoded) {
         let instruction = &decoded.instruction;
         let size = operand_size(instruction);
         if instruction.op0_kind() == OpKind::Memory {
-            let place = self.narrow_operand(decoded, size, Access::Read);
+            let place = self.legacy_operand(decoded, size, Access::Read);
             self.asm.load_extended(size, T0, place);
         } else {
             self.asm.mov_extended(size, T0, number(instruction.op0_register()));
@@ -58,10 +58,10 @@ impl Lowering {
     }
 
     /// Stores the return address at a place, if it is not built in by way of T1, and moves the stack pointer.
-    fn push_narrow_return(&mut self, instruction: &Instruction, narrow: Narrow, place: Mem) {
+    fn push_legacy_return(&mut self, instruction: &Instruction, legacy: Legacy, place: Mem) {
         let (next, size) = (instruction.next_ip(), operand_size(instruction));
         if self.is_pinned() {
-            self.asm.store_imm_sized(size, place, narrow.offset_of(next));
+            self.asm.store_imm_sized(size, place, legacy.offset_of(next));
         } else {
             // Such code is flat, and has no windows.
             let offset = self.offset_of(next) as i32;
@@ -69,55 +69,55 @@ impl Lowering {
             self.asm.lea32(T1, Mem::base(T1, offset));
             self.asm.store_sized(size, place, T1);
         }
-        self.move_narrow_stack(narrow, -(size as i32));
+        self.move_legacy_stack(legacy, -(size as i32));
     }
 
-    pub(super) fn narrow_call(&mut self, decoded: &Decoded, narrow: Narrow) {
+    pub(super) fn legacy_call(&mut self, decoded: &Decoded, legacy: Legacy) {
         let instruction = &decoded.instruction;
-        let place = self.narrow_push_place(decoded, narrow, operand_size(instruction));
-        self.push_narrow_return(instruction, narrow, place);
+        let place = self.legacy_push_place(decoded, legacy, operand_size(instruction));
+        self.push_legacy_return(instruction, legacy, place);
         // What was live before the push and is not put aside is dead for the target too.
-        self.direct_exit(narrow.branch_target(instruction));
+        self.direct_exit(legacy.branch_target(instruction));
     }
 
-    pub(super) fn narrow_jump_indirect(&mut self, decoded: &Decoded, narrow: Narrow) {
-        self.load_narrow_target(decoded);
+    pub(super) fn legacy_jump_indirect(&mut self, decoded: &Decoded, legacy: Legacy) {
+        self.load_legacy_target(decoded);
         self.spill_for_table();
-        self.narrow_target(narrow);
+        self.legacy_target(legacy);
         self.find_target(self.ring(), Some(self.start));
         self.enter_target(self.ring());
     }
 
-    pub(super) fn narrow_call_indirect(&mut self, decoded: &Decoded, narrow: Narrow) {
+    pub(super) fn legacy_call_indirect(&mut self, decoded: &Decoded, legacy: Legacy) {
         let [target, slot, found] = [0, 8, 16].map(|at| Mem::gs(offset_of!(Cpu, spill) + at));
         let size = operand_size(&decoded.instruction);
-        self.load_narrow_target(decoded);
+        self.load_legacy_target(decoded);
         self.asm.store(target, T0);
-        let place = self.narrow_push_slot(decoded, narrow, size, size);
+        let place = self.legacy_push_slot(decoded, legacy, size, size);
         self.spill_for_table();
         self.asm.store(slot, T0);
         self.asm.load(T0, target);
-        self.narrow_target(narrow);
+        self.legacy_target(legacy);
         self.find_target(self.ring(), Some(self.start));
         self.asm.store(target, T0);
         self.asm.store(found, T1);
         self.asm.load(T0, slot);
-        self.push_narrow_return(&decoded.instruction, narrow, place);
+        self.push_legacy_return(&decoded.instruction, legacy, place);
         self.asm.load(T0, target);
         self.asm.load(T1, found);
         self.enter_target(self.ring());
     }
 
-    pub(super) fn narrow_return(&mut self, decoded: &Decoded, narrow: Narrow) {
+    pub(super) fn legacy_return(&mut self, decoded: &Decoded, legacy: Legacy) {
         let instruction = &decoded.instruction;
         let size = operand_size(instruction);
         let extra = if instruction.op_count() == 1 { instruction.immediate16() } else { 0 };
-        let place = self.narrow_pop_place(decoded, narrow, size);
+        let place = self.legacy_pop_place(decoded, legacy, size);
         self.asm.load_extended(size, T0, place);
         self.spill_for_table();
-        self.narrow_target(narrow);
+        self.legacy_target(legacy);
         self.find_target(self.ring(), Some(self.start));
-        self.move_narrow_stack(narrow, size as i32 + i32::from(extra));
+        self.move_legacy_stack(legacy, size as i32 + i32::from(extra));
         self.enter_target(self.ring());
     }
 

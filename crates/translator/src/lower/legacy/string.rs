@@ -1,13 +1,13 @@
-//! MOVS, STOS and LODS in narrow code: one step in line; a repetition, where segments are flat and addresses have 32 bits,
+//! MOVS, STOS and LODS in legacy code: one step in line; a repetition, where segments are flat and addresses have 32 bits,
 //! as one host instruction if it stays inside one page at either end.
 use iced_x86::{Instruction, OpKind};
 
 use crate::emit::asm::{Mem, Reg, T0, T1, cond};
+use crate::legacy::Legacy;
 use crate::lower::block::Lowering;
 use crate::lower::decode::Decoded;
 use crate::lower::string::{DESTINATION, END, Kind, StringOperation, element_of};
 use crate::mmu::Access;
-use crate::narrow::Narrow;
 use x86::address::PAGE_SIZE;
 use x86::reg::{RAX, RCX, RDI, RSI};
 use x86::segment::ES;
@@ -15,12 +15,12 @@ use x86::segment::ES;
 use super::address::segment_of;
 
 impl StringOperation {
-    /// The string operation of narrow code that is translated, if it is one.
-    pub(super) fn narrow(instruction: &Instruction, narrow: Narrow) -> Option<Self> {
+    /// The string operation of legacy code that is translated, if it is one.
+    pub(super) fn legacy(instruction: &Instruction, legacy: Legacy) -> Option<Self> {
         let (kind, shift) = element_of(instruction)?;
         let repeated = instruction.has_rep_prefix() || instruction.has_repne_prefix();
-        let source_is_flat = kind == Kind::Store || narrow.is_flat(segment_of(instruction));
-        let flat = address_size(instruction) == 4 && narrow.is_flat(ES) && source_is_flat;
+        let source_is_flat = kind == Kind::Store || legacy.is_flat(segment_of(instruction));
+        let flat = address_size(instruction) == 4 && legacy.is_flat(ES) && source_is_flat;
         let known = !repeated || (flat && kind != Kind::Load);
         known.then_some(Self { kind, shift, repeated })
     }
@@ -37,39 +37,39 @@ const fn end(pointer: usize, shift: u8) -> Mem {
 }
 
 impl Lowering {
-    pub(super) fn narrow_string(&mut self, decoded: &Decoded, what: StringOperation) {
+    pub(super) fn legacy_string(&mut self, decoded: &Decoded, what: StringOperation) {
         self.look_for_direction(decoded);
         if what.repeated {
-            self.narrow_repeated(what)
+            self.legacy_repeated(what)
         } else {
-            self.narrow_single(&decoded.instruction, what)
+            self.legacy_single(&decoded.instruction, what)
         }
     }
 
     /// T0 = host address of the element that a pointer leads to.
-    fn narrow_element(&mut self, size: u32, pointer: usize, segment: usize, access: Access, bytes: u32) {
+    fn legacy_element(&mut self, size: u32, pointer: usize, segment: usize, access: Access, bytes: u32) {
         self.asm.mov_extended(size, T0, pointer as Reg);
-        self.narrow_look_up(segment, access, bytes);
+        self.legacy_look_up(segment, access, bytes);
     }
 
-    fn narrow_single(&mut self, instruction: &Instruction, what: StringOperation) {
+    fn legacy_single(&mut self, instruction: &Instruction, what: StringOperation) {
         let (size, bytes) = (address_size(instruction), 1_u32 << what.shift);
         let source = segment_of(instruction);
         match what.kind {
             Kind::Move => {
-                self.narrow_element(size, RDI, ES, Access::Write, bytes);
+                self.legacy_element(size, RDI, ES, Access::Write, bytes);
                 self.asm.store(Mem::gs(DESTINATION), T0);
-                self.narrow_element(size, RSI, source, Access::Read, bytes);
+                self.legacy_element(size, RSI, source, Access::Read, bytes);
                 self.load_element(T1, what.shift);
                 self.asm.load(T0, Mem::gs(DESTINATION));
                 self.store_element(T1, what.shift);
             }
             Kind::Store => {
-                self.narrow_element(size, RDI, ES, Access::Write, bytes);
+                self.legacy_element(size, RDI, ES, Access::Write, bytes);
                 self.store_element(RAX as Reg, what.shift);
             }
             Kind::Load => {
-                self.narrow_element(size, RSI, source, Access::Read, bytes);
+                self.legacy_element(size, RSI, source, Access::Read, bytes);
                 self.load_element(RAX as Reg, what.shift);
             }
         }
@@ -81,7 +81,7 @@ impl Lowering {
         }
     }
 
-    fn narrow_repeated(&mut self, what: StringOperation) {
+    fn legacy_repeated(&mut self, what: StringOperation) {
         let moves = what.kind == Kind::Move;
         let pointers: &[usize] = if moves { &[RDI, RSI] } else { &[RDI] };
         // All of RCX: whatever is in its upper half counts as long.

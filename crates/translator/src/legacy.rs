@@ -1,5 +1,5 @@
 //! Code that is not 64-bit: how linear addresses and segments come in. See
-//! `docs/decisions/0007-narrow-code.md`.
+//! `docs/decisions/0007-legacy-code.md`.
 //!
 //! Translated code, blocks and tables go by linear addresses; only [`Cpu::rip`] is an offset in CS.
 use iced_x86::{Instruction, OpKind};
@@ -10,7 +10,7 @@ use crate::cpu::{Cpu, Mode};
 
 /// What code with 16-bit and 32-bit addresses may assume; part of a block's identity.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub struct Narrow {
+pub struct Legacy {
     /// Operands and addresses have 32 bits by default, else 16 (CS.D).
     pub code_32: bool,
     /// The stack pointer has 32 bits, else 16 (SS.B).
@@ -25,13 +25,13 @@ pub struct Narrow {
     pub limit: u32,
 }
 
-/// In the targets of jump tables and in [`Cpu::code_page`]: the code there is narrow. Such a target is not canonical, so
+/// In the targets of jump tables and in [`Cpu::code_page`]: the code there is legacy. Such a target is not canonical, so
 /// 64-bit code never looks for one.
 pub const TAG: u64 = 1 << 63;
 /// The highest linear address.
 pub const LINEAR: u64 = 0xffff_ffff;
 
-impl Narrow {
+impl Legacy {
     /// What holds now; `None` in 64-bit mode. Brings [`Cpu::segment_ends`] up to date.
     pub fn enter(cpu: &mut Cpu) -> Option<Self> {
         if cpu.mode() == Mode::Bits64 {
@@ -143,22 +143,22 @@ mod tests {
     use super::*;
     use iced_x86::{Decoder, DecoderOptions};
 
-    const REAL: Narrow =
-        Narrow { code_32: false, stack_32: false, protected: false, flat: 0, base: 0xf_0000, limit: 0xffff };
+    const REAL: Legacy =
+        Legacy { code_32: false, stack_32: false, protected: false, flat: 0, base: 0xf_0000, limit: 0xffff };
 
-    fn target(narrow: Narrow, bytes: &[u8], offset: u32) -> u64 {
-        let address = u64::from(narrow.base) + u64::from(offset);
-        let instruction = Decoder::with_ip(narrow.bits(), bytes, address, DecoderOptions::NONE).decode();
-        narrow.branch_target(&instruction)
+    fn target(legacy: Legacy, bytes: &[u8], offset: u32) -> u64 {
+        let address = u64::from(legacy.base) + u64::from(offset);
+        let instruction = Decoder::with_ip(legacy.bits(), bytes, address, DecoderOptions::NONE).decode();
+        legacy.branch_target(&instruction)
     }
 
     #[test]
     fn branches_wrap_at_the_operand_size() {
         assert_eq!(target(REAL, &[0xeb, 0x10], 0x100), 0xf_0112);
         assert_eq!(target(REAL, &[0xeb, 0x10], 0xfff0), 0xf_0002);
-        let off_page = Narrow { base: 0x1_2340, ..REAL };
+        let off_page = Legacy { base: 0x1_2340, ..REAL };
         assert_eq!(target(off_page, &[0xe9, 0x00, 0x80], 0x8000), 0x1_2343);
-        let flat = Narrow { code_32: true, base: 0, limit: u32::MAX, ..REAL };
+        let flat = Legacy { code_32: true, base: 0, limit: u32::MAX, ..REAL };
         assert_eq!(target(flat, &[0xeb, 0xfe], 0x8000_0000), 0x8000_0000);
         assert_eq!(target(flat, &[0x66, 0xe9, 0, 0], 0x1_2000), 0x2004);
         assert_eq!(target(flat, &[0xe9, 0, 0, 0, 0x80], 0x8000_0010), 0x15);
@@ -172,9 +172,9 @@ mod tests {
     fn code_ends_with_its_segment_and_with_linear_memory() {
         assert_eq!(REAL.room(0xf_fffe), 2);
         assert_eq!(REAL.room(0x10_0000), 0);
-        let flat = Narrow { base: 0, limit: u32::MAX, ..REAL };
+        let flat = Legacy { base: 0, limit: u32::MAX, ..REAL };
         assert_eq!(flat.room(0xffff_fffe), 2);
-        let high = Narrow { base: 0xffff_0000, limit: u32::MAX, ..REAL };
+        let high = Legacy { base: 0xffff_0000, limit: u32::MAX, ..REAL };
         assert_eq!(high.room(0xffff_fff0), 16);
     }
 

@@ -8,7 +8,7 @@ use x86::segment::{CS, DS, ES, FS, GS, SS, Segment};
 use x86::state::TableRegister;
 use x86::{CpuState, Gpa, flags};
 
-use crate::bare::narrow::Pages;
+use crate::bare::legacy::Pages;
 use crate::state::Vectors;
 
 /// Guest RAM.
