@@ -67,6 +67,9 @@ pub struct BtVcpu {
 /// Bytes of the longest memory operand: that of a run of pushes or pops.
 const MAX_OPERAND: u64 = 128;
 
+/// Jumps to new targets between two interrupts below which a program stays in the code that it has.
+const CALM_TARGETS: u64 = 32;
+
 /// How the loop goes on.
 enum Next {
     /// Look up the block at RIP.
@@ -160,6 +163,7 @@ impl BtVcpu {
             user,
             vectors,
             windows: false,
+            settled: false,
             syscall: cpu.efer & EFER_SCE != 0,
             time_stamp: cpu.cr4 & CR4_TSD == 0,
             bases: cpu.cr4 & CR4_FSGSBASE != 0,
@@ -169,15 +173,15 @@ impl BtVcpu {
         if let Some(legacy) = legacy {
             return Some(self.legacy_mode(mode, legacy));
         }
-        let windows = if user {
+        let (windows, settled) = if user {
             let (code, stack) = (Gva(self.cpu().rip), Gva(self.cpu().gpr[RSP]));
             self.mmu.enter_user(code, stack);
-            self.mmu.has_windows()
+            (self.mmu.has_windows(), self.mmu.is_settled())
         } else {
             self.mmu.enter_supervisor(crate::runtime::cpu_apart(&self.mmu));
-            self.mmu.has_supervisor_windows()
+            (self.mmu.has_supervisor_windows(), false)
         };
-        Some(CodeMode { windows, ..mode })
+        Some(CodeMode { windows, settled, ..mode })
     }
 
     /// The mode of legacy code: flat user code may have windows.
@@ -188,7 +192,8 @@ impl BtVcpu {
             self.mmu.enter_user(code, stack);
             windows = self.mmu.has_windows();
         }
-        let mode = CodeMode { windows, ..mode };
+        // With windows it has its addresses built in from the start.
+        let mode = CodeMode { windows, settled: windows, ..mode };
         self.jumps.enter_legacy(&mut self.mmu, mode);
         mode
     }
@@ -260,7 +265,8 @@ impl BtVcpu {
         self.statistics.interrupts += 1;
         if self.cpu().cpl() == 3 {
             let (code, stack) = (Gva(self.cpu().rip), Gva(self.cpu().gpr[RSP]));
-            self.mmu.count_user_tick(code, stack);
+            let calm = self.statistics.new_targets() < CALM_TARGETS;
+            self.mmu.count_user_tick(code, stack, calm);
         }
         // There may be another one behind it.
         self.cpu().attention.store(1, Ordering::Relaxed);

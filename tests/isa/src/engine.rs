@@ -43,6 +43,8 @@ pub enum Kind {
     Translator,
     /// The block translator, with windows.
     Windows,
+    /// The same, translated for the one address space.
+    Settled,
 }
 
 /// An engine with its guest.
@@ -66,7 +68,11 @@ pub fn config(kind: Kind) -> Config {
         tsc: TscModel { frequency_hz: 2_000_000_000, offset: 0 },
         cpu_index: 0,
         cpu_count: 1,
-        windows: if kind == Kind::Windows { WindowPolicy::Always } else { WindowPolicy::Never },
+        windows: match kind {
+            Kind::Windows => WindowPolicy::Always,
+            Kind::Settled => WindowPolicy::Settled,
+            Kind::Interpreter | Kind::Translator => WindowPolicy::Never,
+        },
         interpret_only: kind == Kind::Interpreter,
         perf_map: false,
         timed: false,
@@ -201,6 +207,7 @@ impl Runner for Engine {
             Kind::Interpreter => "interpreter",
             Kind::Translator => "translator",
             Kind::Windows => "windows",
+            Kind::Settled => "settled",
         }
     }
 

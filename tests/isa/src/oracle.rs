@@ -18,13 +18,13 @@ impl Oracle {
     /// Interpreter, translator, and the bare CPU where it can serve.
     pub fn new(entry: Entry) -> anyhow::Result<Self> {
         // Engines first: the bare CPU's signal handlers chain to theirs.
-        let kinds = [Kind::Interpreter, Kind::Translator, Kind::Windows];
+        let kinds = [Kind::Interpreter, Kind::Translator, Kind::Windows, Kind::Settled];
         let engines = kinds.into_iter().map(|kind| Engine::new(kind, entry)).collect::<Result<_, _>>()?;
         let (bare, bare_missing) = match BareCpu::new() {
             Ok(bare) => (Some(bare), None),
             Err(error) => (None, Some(error)),
         };
-        Ok(Self { bare, engines, outcomes: vec![Outcome::default(); 4], bare_missing })
+        Ok(Self { bare, engines, outcomes: vec![Outcome::default(); kinds.len() + 1], bare_missing })
     }
 
     /// Whether what rows say was recorded on a CPU such as this one.

@@ -20,6 +20,8 @@ pub struct CodeMode {
     pub bases: bool,
     /// Memory is reached through windows (of the address space, or of supervisor code), rather than by look-ups.
     pub windows: bool,
+    /// User code is translated for one address space, with its addresses built in; with windows only.
+    pub settled: bool,
     /// x87, SSE and AVX instructions do not fault (CR0.EM, CR0.TS, CR4.OSFXSR, CR4.OSXSAVE, XCR0).
     pub vectors: bool,
     /// It is not 64-bit code.
@@ -29,7 +31,7 @@ pub struct CodeMode {
 impl CodeMode {
     /// Whether code is translated for one place in one address space, rather than for wherever its frame is mapped.
     pub fn is_pinned(self) -> bool {
-        !self.user || self.windows || self.legacy.is_some_and(|legacy| !legacy.has_flat_code())
+        !self.user || self.settled || self.legacy.is_some_and(|legacy| !legacy.has_flat_code())
     }
     /// Whether it is pinned in the user part of one address space.
     pub fn is_of_space(self) -> bool {
@@ -42,10 +44,10 @@ impl CodeMode {
 pub struct Key {
     /// Guest-physical address of the first byte.
     pub gpa: u64,
-    /// Linear address of the page, for code that has it built in (of supervisors, and where there are windows);
+    /// Linear address of the page, for code that has it built in (of supervisors, and of settled address spaces);
     /// [`ANY_PAGE`] for position-independent code.
     pub page: u64,
-    /// The address space that user code with windows belongs to, else 0.
+    /// The address space that settled user code belongs to, else 0.
     pub space: u32,
     /// The mode.
     pub mode: CodeMode,
@@ -58,9 +60,9 @@ impl std::hash::Hash for Key {
     fn hash<H: Hasher>(&self, state: &mut H) {
         let mode = self.mode;
         let mode = [mode.user, mode.vectors, mode.syscall, mode.time_stamp, mode.bases, mode.windows];
-        let mode = mode.iter().fold(0, |bits, flag| bits << 1 | u64::from(*flag));
+        let mode = mode.iter().chain([&self.mode.settled]).fold(0, |bits, flag| bits << 1 | u64::from(*flag));
         let space = u64::from(self.space).rotate_left(40);
-        state.write_u64(self.gpa ^ self.page.rotate_left(20) ^ mode << 58 ^ space);
+        state.write_u64(self.gpa ^ self.page.rotate_left(20) ^ mode << 57 ^ space);
         if let Some(legacy) = self.mode.legacy {
             state.write_u64(u64::from(legacy.base) << 32 ^ u64::from(legacy.limit));
         }
@@ -362,6 +364,7 @@ mod tests {
         bases: false,
         windows: false,
         legacy: None,
+        settled: false,
     };
 
     fn mark(host: u32, guest: i32) -> Mark {

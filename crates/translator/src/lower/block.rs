@@ -27,7 +27,7 @@ pub struct Source<'a> {
     pub next_gpa: Option<u64>,
     /// The mode.
     pub mode: CodeMode,
-    /// The running address space, for user code with windows.
+    /// The running address space, for settled user code.
     pub space: u32,
     /// Instructions that reach memory by look-up even in code with windows.
     pub sites: &'a Sites,

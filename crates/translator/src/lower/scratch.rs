@@ -17,6 +17,8 @@ pub enum Holds {
     Nothing,
     /// The guest's register of the same number; memory has it too.
     Guest,
+    /// The host address of the page that position-independent code runs in.
+    Code,
     /// The delta of the window that this register of the guest lies in, or has left by less than the guard.
     Delta(Reg),
     /// The delta of the lowest window, in legacy code.

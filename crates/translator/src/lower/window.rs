@@ -80,10 +80,17 @@ impl Lowering {
     /// The scratch register for the delta of a base register's window: one that has it, or else the one that is missed
     /// least; `address` is free, `other` too unless it is `named`.
     fn place_for_delta(&self, base: Reg, address: Reg, other: Reg, named: bool) -> Reg {
-        if named || self.holds(address) == Holds::Delta(base) {
+        if base == RSP as Reg && self.holds(other) != Holds::Delta(base) {
             return address;
         }
-        if self.holds(other) == Holds::Delta(base) {
+        self.place_for(Holds::Delta(base), address, other, named)
+    }
+
+    fn place_for(&self, what: Holds, address: Reg, other: Reg, named: bool) -> Reg {
+        if named || self.holds(address) == what {
+            return address;
+        }
+        if self.holds(other) == what {
             return other;
         }
         // T0 is where pushes and pops look for the stack's.
@@ -91,9 +98,9 @@ impl Lowering {
             Holds::Nothing => 0,
             Holds::Guest | Holds::LowWindow => 2,
             Holds::Delta(held) if held == RSP as Reg => 3,
-            Holds::Delta(_) => 1,
+            Holds::Delta(_) | Holds::Code => 1,
         };
-        if base == RSP as Reg || worth(address) <= worth(other) { address } else { other }
+        if worth(address) <= worth(other) { address } else { other }
     }
 
     /// The memory operand of an instruction that is copied. Its other operands may name `other`, if it is `named`, but not
@@ -105,6 +112,9 @@ impl Lowering {
         other: Reg,
         named: bool,
     ) -> Operand {
+        if instruction.is_ip_rel_memory_operand() && !self.is_pinned() && !has_base(instruction) {
+            return self.windowed_code(instruction, address, other, named);
+        }
         if let Some(place) = constant_address(instruction) {
             return self.windowed_constant(place, address, other, named);
         }
@@ -125,6 +135,21 @@ impl Lowering {
         }
         self.asm.lea(address, Mem { base: Some(address), index: Some((other, 0)), disp: 0, gs: false });
         Operand::at(address)
+    }
+
+    /// An operand of position-independent code near itself: the page that the code runs in selects the window.
+    fn windowed_code(&mut self, instruction: &Instruction, address: Reg, other: Reg, named: bool) -> Operand {
+        let page = self.place_for(Holds::Code, address, other, named);
+        if self.holds(page) != Holds::Code {
+            let delta = if page == address { other } else { address };
+            self.asm.load(page, Mem::gs(offset_of!(Cpu, code_page)));
+            self.window_of(delta, page);
+            self.asm.lea(page, Mem { base: Some(page), index: Some((delta, 0)), disp: 0, gs: false });
+            self.clobber(delta);
+            self.set_holds(page, Holds::Code);
+        }
+        let disp = self.offset_of(instruction.ip_rel_memory_address()) as i32;
+        Operand { base: page, index: None, scale: 0, disp }
     }
 
     /// An operand at a pointer and an index that cannot lead beyond the guard: the pointer selects the window.
@@ -170,9 +195,14 @@ impl Lowering {
     }
 }
 
+/// Whether a segment's base counts in an operand's address.
+fn has_base(instruction: &Instruction) -> bool {
+    matches!(instruction.memory_segment(), Register::FS | Register::GS)
+}
+
 /// The linear address of an operand that is nothing but that.
 fn constant_address(instruction: &Instruction) -> Option<u64> {
-    let segment = matches!(instruction.memory_segment(), Register::FS | Register::GS);
+    let segment = has_base(instruction);
     let none = instruction.memory_base() == Register::None && instruction.memory_index() == Register::None;
     match instruction.memory_displ_size() {
         _ if segment => None,

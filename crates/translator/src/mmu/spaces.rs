@@ -17,14 +17,19 @@ pub enum WindowPolicy {
     /// When they have run for a while without a flush.
     #[default]
     Adaptive,
-    /// At once: for tests.
+    /// At once, and never settled: for tests.
     Always,
+    /// At once, and settled at once: for tests.
+    Settled,
 }
 
 /// Interrupts that must find user code of an address space, none flushed in between, before it gets windows.
 const TICKS_TO_OPEN: u32 = 3;
 /// The same for keeping them over a flush of everything.
 const TICKS_TO_KEEP: u32 = 6;
+/// Interrupts that must find user code with windows, in code that it ran before, until the address space is settled: its code
+/// is translated anew, faster but for it alone. Compilers with their megabytes of code never come so far.
+const TICKS_TO_SETTLE: u32 = 4;
 /// Where an address space that wants more windows than there are begins to count again.
 const REFUSED: i64 = -2000;
 
@@ -37,6 +42,9 @@ pub(super) struct Heat {
     space: Option<AddressSpace>,
     /// Interrupts since the last flush that found user code.
     ticks: i64,
+    /// Of those with windows, the last ones in a row that found no new code.
+    calm: u32,
+    settled: bool,
 }
 
 impl Heat {
@@ -63,28 +71,45 @@ impl Mmu {
         spaces.map(AddressSpace::len).sum::<usize>() + self.supervisor.len()
     }
 
-    /// An interrupt found user code running, at these addresses of code and stack.
-    pub fn count_user_tick(&mut self, code: Gva, stack: Gva) {
+    /// Whether user code of the running address space is translated for it alone.
+    pub fn is_settled(&self) -> bool {
+        self.slots[self.current].heat.settled
+    }
+
+    /// An interrupt found user code running, at these addresses of code and stack; `calm` says that it has run little new
+    /// code since the last one.
+    pub fn count_user_tick(&mut self, code: Gva, stack: Gva, calm: bool) {
         let heat = &mut self.slots[self.current].heat;
         heat.ticks = heat.ticks.saturating_add(1);
-        if self.policy == WindowPolicy::Adaptive
-            && heat.space.is_none()
-            && heat.ticks >= i64::from(TICKS_TO_OPEN)
-        {
-            self.open_windows(&[code, stack]);
+        if self.policy != WindowPolicy::Adaptive {
+            return;
+        }
+        if heat.space.is_none() {
+            if heat.ticks >= i64::from(TICKS_TO_OPEN) {
+                self.open_windows(&[code, stack]);
+            }
+            return;
+        }
+        heat.calm = if calm { heat.calm + 1 } else { 0 };
+        if heat.calm >= TICKS_TO_SETTLE && !heat.settled {
+            heat.settled = true;
+            self.changes.push(MappingChange::Windows { view: self.current });
         }
     }
 
     /// User code runs: where windows are always wanted, this makes them.
     pub fn enter_user(&mut self, code: Gva, stack: Gva) {
-        if self.policy == WindowPolicy::Always && !self.has_windows() {
+        let at_once = matches!(self.policy, WindowPolicy::Always | WindowPolicy::Settled);
+        if at_once && !self.has_windows() {
             self.open_windows(&[code, stack]);
         }
     }
 
     fn open_windows(&mut self, addresses: &[Gva]) {
         let current = self.current;
-        self.slots[current].heat.space = Some(AddressSpace::default());
+        let heat = &mut self.slots[current].heat;
+        heat.space = Some(AddressSpace::default());
+        (heat.calm, heat.settled) = (0, self.policy == WindowPolicy::Settled);
         self.counters.spaces_opened += 1;
         self.changes.push(MappingChange::Windows { view: current });
         for address in addresses {
@@ -118,7 +143,8 @@ impl Mmu {
             return;
         }
         window::close_all(self.views.windows(view, Ring::User));
-        self.slots[view].heat.ticks = 0;
+        let heat = &mut self.slots[view].heat;
+        (heat.ticks, heat.settled) = (0, false);
         self.changes.push(MappingChange::Windows { view });
     }
 
@@ -168,7 +194,7 @@ impl Mmu {
     /// A flush of an address space: its pages go, and its windows too unless it has used them for long.
     pub(super) fn flush_windows(&mut self, view: usize) {
         let heat = &mut self.slots[view].heat;
-        let keep = self.policy == WindowPolicy::Always || heat.ticks >= i64::from(TICKS_TO_KEEP);
+        let keep = self.policy != WindowPolicy::Adaptive || heat.ticks >= i64::from(TICKS_TO_KEEP);
         heat.ticks = heat.ticks.min(0);
         match &mut heat.space {
             Some(space) if keep => space.clear(),

@@ -234,7 +234,7 @@ impl BtVcpu {
         if mode.is_pinned() || block.sources.len() > 1 {
             self.jumps.fill(&mut self.mmu, mode.user, target, code);
         } else {
-            self.jumps.fill_known(&mut self.mmu, mode.legacy, target, frame, code);
+            self.jumps.fill_known(&mut self.mmu, mode, target, frame, code);
         }
     }
 

@@ -14,7 +14,8 @@ pub struct JumpTables {
     supervisor_table: Targets,
     /// User code's tables, by view.
     user_tables: Vec<Targets>,
-    /// Targets of position-independent code by linear page, frame and kind: when an address space comes to run a page again
+    /// Targets of position-independent code by linear page (odd for code with windows), frame and kind: when an address
+    /// space comes to run a page again
     /// after a flush, or another one has the same frame at the same place, they need not be found one by one.
     known: WordMap<(u64, u64, Option<Legacy>), Vec<Jump>>,
     /// Linear pages of supervisor code that was translated: the frame, and whether the mapping is global.
@@ -135,19 +136,12 @@ impl JumpTables {
     }
 
     /// Enters a jump target of position-independent code in a frame, together with what else is known of its page.
-    pub(super) fn fill_known(
-        &mut self,
-        mmu: &mut Mmu,
-        legacy: Option<Legacy>,
-        target: u64,
-        frame: u64,
-        code: u64,
-    ) {
+    pub(super) fn fill_known(&mut self, mmu: &mut Mmu, mode: CodeMode, target: u64, frame: u64, code: u64) {
         let (view, page) = (mmu.current_view(), target & !PAGE_OFFSET);
         if self.known.len() >= KNOWN_PAGES {
             self.known.clear();
         }
-        let known = self.known.entry((page, frame, legacy)).or_default();
+        let known = self.known.entry((page | u64::from(mode.windows), frame, mode.legacy)).or_default();
         let room = known.len() < KNOWN;
         match known.iter_mut().find(|jump| jump.target == target) {
             Some(jump) => jump.code = code,

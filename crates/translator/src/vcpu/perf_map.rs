@@ -23,6 +23,7 @@ pub fn add(block: &Block, rip: u64) {
     let Some(file) = map.as_mut() else { return };
     let kind = match block.key.mode {
         mode if mode.legacy.is_some() => "legacy",
+        mode if mode.settled => "settled",
         mode if mode.user && mode.windows => "windows",
         mode if mode.user => "user",
         mode if mode.windows => "kernel-windows",

@@ -3,7 +3,7 @@ use std::time::Instant;
 
 use crate::cache::blocks::Blocks;
 use crate::mmu::Mmu;
-use crate::runtime::thunks::EXITS;
+use crate::runtime::thunks::{EXITS, Exit};
 
 /// What the thread is doing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -51,6 +51,8 @@ pub struct Statistics {
     pub last_spin: u64,
     /// The instruction whose look-up missed last, and how many times it has done so again.
     pub misses_in_a_row: (u64, u32),
+    /// Jumps to new targets up to the last question for them.
+    targets: u64,
     blocks: u64,
     instructions: u64,
     ticks: [u64; PHASES],
@@ -67,6 +69,13 @@ impl Statistics {
     /// Nothing counted yet; `timed` as in [`crate::Config`].
     pub fn new(timed: bool) -> Self {
         Self { timed, ..Self::default() }
+    }
+
+    /// Jumps that the runtime had to follow since the last time that somebody asked.
+    pub fn new_targets(&mut self) -> u64 {
+        let followed = [Exit::Link, Exit::Jump, Exit::Target].map(|exit| self.exits[exit as usize]);
+        let now = followed.iter().sum();
+        now - std::mem::replace(&mut self.targets, now)
     }
 
     /// A block was made.

@@ -75,6 +75,7 @@ impl Machine {
             Kind::Interpreter => "interpreter",
             Kind::Translator => "translator",
             Kind::Windows => "windows",
+            Kind::Settled => "settled",
         }
     }
 
