@@ -42,11 +42,17 @@ fn workspace_tests() -> anyhow::Result<()> {
 /// Random sequences in each run; longer runs by hand: `cargo run --release -p isa-tests -- random --count N --seed S`.
 const SEQUENCES: &str = "1000000";
 
+/// The same of each kind of code that is not 64-bit.
+const LEGACY_SEQUENCES: &str = "30000";
+
 fn isa(steps: &mut Steps) {
     steps.step("instruction rows", || isa_tests(&["rows"]));
     let jobs = std::thread::available_parallelism().map_or(1, std::num::NonZero::get).to_string();
     steps.step("random instruction sequences", || {
         isa_tests(&["random", "--count", SEQUENCES, "--jobs", &jobs])
+    });
+    steps.step("random sequences of 16-bit and 32-bit code", || {
+        isa_tests(&["legacy", "--count", LEGACY_SEQUENCES])
     });
 }
 

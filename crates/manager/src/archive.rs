@@ -24,34 +24,53 @@ pub enum Suite {
     Bookworm,
     /// Debian 12 with newer packages made for it, which win.
     BookwormBackports,
+    /// Debian 12 for 32-bit PCs, as released: tests run what is in it.
+    BookwormI386,
 }
 
 impl Suite {
-    /// The archive's name for it.
+    /// The archive's name for it, and what it is called here.
     pub const fn name(self) -> &'static str {
         match self {
             Suite::Bookworm => "bookworm",
             Suite::BookwormBackports => "bookworm-backports",
+            Suite::BookwormI386 => "bookworm-i386",
         }
+    }
+
+    /// The architecture of its packages.
+    const fn architecture(self) -> &'static str {
+        match self {
+            Suite::BookwormI386 => "i386",
+            _ => "amd64",
+        }
+    }
+
+    /// Whether security updates are wanted: not for what only tests run.
+    const fn has_security(self) -> bool {
+        !matches!(self, Suite::BookwormI386)
     }
 
     /// The source list that apt gets.
     fn list(self, sources: &Sources) -> Result<String, ArchiveError> {
         let main = sources.main.as_ref().ok_or(ArchiveError::NoSource)?;
-        let mut list = line(main, "bookworm");
-        if let Some(security) = &sources.security {
-            list += &line(security, "bookworm-security");
+        let architecture = self.architecture();
+        let mut list = line(main, architecture, "bookworm");
+        if let Some(security) = &sources.security
+            && self.has_security()
+        {
+            list += &line(security, architecture, "bookworm-security");
         }
         if self == Suite::BookwormBackports {
-            list += &line(main, self.name());
+            list += &line(main, architecture, self.name());
         }
         Ok(list)
     }
 }
 
-fn line(source: &Source, suite: &str) -> String {
+fn line(source: &Source, architecture: &str, suite: &str) -> String {
     let signed_by = source.signed_by.as_ref().map(|key| format!(" signed-by={key}")).unwrap_or_default();
-    format!("deb [arch=amd64{signed_by}] {} {suite} main\n", source.uri)
+    format!("deb [arch={architecture}{signed_by}] {} {suite} main\n", source.uri)
 }
 
 /// A package could not be had.
@@ -134,6 +153,11 @@ impl Archive {
         for (name, file) in own {
             // Writing to a string cannot fail.
             let _ = writeln!(text, "{name} \"{}\";", self.directory.join(file).display());
+        }
+        if self.suite.architecture() != "amd64" {
+            let architecture = self.suite.architecture();
+            let _ = writeln!(text, "APT::Architecture \"{architecture}\";");
+            let _ = writeln!(text, "APT::Architectures {{\"{architecture}\";}};");
         }
         if self.suite == Suite::BookwormBackports {
             // Backports yield to everything else unless asked for.
@@ -331,6 +355,8 @@ mod tests {
             backports.strip_prefix(&list),
             Some("deb [arch=amd64 signed-by=/k.gpg] http://m.example/debian bookworm-backports main\n")
         );
+        let i386 = Suite::BookwormI386.list(&sources()).unwrap();
+        assert_eq!(i386, "deb [arch=i386 signed-by=/k.gpg] http://m.example/debian bookworm main\n");
     }
 
     #[test]

@@ -60,10 +60,19 @@ impl<'a> Images<'a> {
 
     /// The busybox program, statically linked.
     pub fn busybox(&self) -> Result<PathBuf, ImageError> {
-        self.made("busybox/busybox", || {
+        self.busybox_of(Suite::Bookworm, "busybox/busybox")
+    }
+
+    /// The same for 32-bit PCs.
+    pub fn busybox_i386(&self) -> Result<PathBuf, ImageError> {
+        self.busybox_of(Suite::BookwormI386, "busybox/busybox-i386")
+    }
+
+    fn busybox_of(&self, suite: Suite, cached: &str) -> Result<PathBuf, ImageError> {
+        self.made(cached, || {
             (self.say)("fetching busybox from the package archive");
-            let archive = self.archive(Suite::Bookworm);
-            let archive = archive.map_err(|source| ImageError::Archive { what: "busybox", source })?;
+            let archive =
+                self.archive(suite).map_err(|source| ImageError::Archive { what: "busybox", source })?;
             self.package_file("busybox", &archive, "busybox-static", "busybox program", |root| {
                 [root.join("bin/busybox"), root.join("usr/bin/busybox")]
                     .into_iter()
@@ -75,9 +84,10 @@ impl<'a> Images<'a> {
     /// An initramfs whose `/init` runs `script`.
     pub fn initramfs(&self, script: &Script) -> Result<PathBuf, ImageError> {
         let relative = format!("initramfs/{}.cpio", script.name());
-        let busybox = self.busybox()?;
         let read = |path: &Path| std::fs::read(path).map_err(CacheError::io("read", path));
-        let archive = initramfs::build(&read(&busybox)?, script);
+        let busybox = read(&self.busybox()?)?;
+        let other = if script.wants_i386() { Some(read(&self.busybox_i386()?)?) } else { None };
+        let archive = initramfs::build(&busybox, other.as_deref(), script);
         let archive = archive.map_err(CacheError::io("build", &self.cache.path(&relative)))?;
         // Made each time, since it costs little and the script may have changed; kept if it is the same.
         if let Some(path) = self.cache.find(&relative)

@@ -42,7 +42,8 @@ pub struct Cpu {
     pub vectors_loaded: u32,
     /// Not zero: the next instruction is shielded from interrupts and single-step traps.
     pub interrupt_shadow: u32,
-    /// Linear address of the page that the running position-independent block lies in.
+    /// Linear address of the page that the running position-independent block lies in, tagged if it is not 64-bit code
+    /// ([`crate::legacy::TAG`]).
     pub code_page: u64,
     /// The delta of the window that RSP lies in, while code runs that reaches memory through windows.
     pub stack_window: u64,
@@ -122,6 +123,9 @@ pub struct Cpu {
     pub spec_ctrl: u64,
     /// MTRR state: kept, without effect (variable bases and masks, fixed ranges, default type).
     pub mtrr: [u64; 28],
+    /// By segment register, for code that is not 64-bit: one past the last offset that may be read, and that may be
+    /// written ([`crate::legacy`]).
+    pub segment_ends: [[u64; 2]; 6],
     /// x87, SSE and AVX while [`Cpu::vectors_loaded`] is 0.
     pub xsave: XsaveArea,
 }

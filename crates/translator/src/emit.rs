@@ -1,4 +1,5 @@
 //! Writing host code: an assembler for the glue, and the rewriting of guest instructions.
 
 pub mod asm;
+pub mod long_form;
 pub mod rewrite;

@@ -11,6 +11,7 @@ pub mod cpu;
 pub mod cpuid;
 pub mod emit;
 pub mod interp;
+pub mod legacy;
 pub mod lower;
 pub mod mmu;
 pub mod runtime;

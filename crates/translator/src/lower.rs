@@ -9,6 +9,7 @@ pub mod copy;
 pub mod decode;
 pub mod flow;
 pub mod interrupt_return;
+pub mod legacy;
 pub mod liveness;
 pub mod memory;
 pub mod narrow;

@@ -21,9 +21,10 @@ use x86::{CpuState, Exception, Gva};
 
 use crate::cache::blocks::{Blocks, CodeMode, FlagPlace, Pointers};
 use crate::cache::code::CodeBuffer;
-use crate::cpu::{Cpu, Mode};
+use crate::cpu::Cpu;
 use crate::cpuid::CpuidModel;
 use crate::interp::{Env, Interpreter, InterruptKind, Step};
+use crate::legacy::{self, Legacy};
 use crate::lower::block::Lowering;
 use crate::lower::sites::Sites;
 use crate::mmu::access::Filled;
@@ -151,9 +152,10 @@ impl BtVcpu {
         let stepping = cpu.other_flags & (flags::TF | flags::VM) != 0;
         let checks_alignment = user && cpu.cr0 & CR0_AM != 0 && cpu.other_flags & flags::AC != 0;
         let shielded = cpu.interrupt_shadow != 0;
-        if cpu.mode() != Mode::Bits64 || stepping || breakpoints || checks_alignment || shielded {
+        if stepping || breakpoints || checks_alignment || shielded {
             return None;
         }
+        let legacy = Legacy::enter(cpu);
         let vectors = cpu.cr0 & (CR0_EM | CR0_TS) == 0
             && cpu.cr4 & (CR4_OSFXSR | CR4_OSXSAVE) == CR4_OSFXSR | CR4_OSXSAVE
             && cpu.xcr0 & 7 == 7;
@@ -165,8 +167,12 @@ impl BtVcpu {
             syscall: cpu.efer & EFER_SCE != 0,
             time_stamp: cpu.cr4 & CR4_TSD == 0,
             bases: cpu.cr4 & CR4_FSGSBASE != 0,
+            legacy,
         };
         self.enter_mode(mode);
+        if let Some(legacy) = legacy {
+            return Some(self.legacy_mode(mode, legacy));
+        }
         let (windows, settled) = if user {
             let (code, stack) = (Gva(self.cpu().rip), Gva(self.cpu().gpr[RSP]));
             self.mmu.enter_user(code, stack);
@@ -178,9 +184,23 @@ impl BtVcpu {
         Some(CodeMode { windows, settled, ..mode })
     }
 
+    /// The mode of legacy code: flat user code may have windows.
+    fn legacy_mode(&mut self, mode: CodeMode, legacy: Legacy) -> CodeMode {
+        let mut windows = false;
+        if mode.user && legacy.has_flat_code() {
+            let (code, stack) = (Gva(self.cpu().rip), Gva(self.cpu().gpr[RSP] & legacy::LINEAR));
+            self.mmu.enter_user(code, stack);
+            windows = self.mmu.has_windows();
+        }
+        // With windows it has its addresses built in from the start.
+        let mode = CodeMode { windows, settled: windows, ..mode };
+        self.jumps.enter_legacy(&mut self.mmu, mode);
+        mode
+    }
+
     /// Jump tables tell rings apart, but no other assumption: they are emptied when one changes.
     fn enter_mode(&mut self, mode: CodeMode) {
-        let assumptions = CodeMode { user: false, ..mode };
+        let assumptions = CodeMode { user: false, legacy: None, ..mode };
         if std::mem::replace(&mut self.assumptions, assumptions) != assumptions {
             self.jumps.forget(&mut self.mmu);
         }
@@ -317,7 +337,7 @@ impl BtVcpu {
         let delta = self.mmu.window_delta(ring, stack);
         let cpu = self.cpu();
         cpu.vectors_loaded = u32::from(vectors);
-        cpu.code_page = cpu.rip & !PAGE_OFFSET;
+        cpu.code_page = legacy::table_target(cpu) & !PAGE_OFFSET;
         cpu.stack_window = delta;
         crate::runtime::run(&self.thunks, &mut self.mmu, code);
         self.statistics.enter(Phase::Runtime);
@@ -353,7 +373,7 @@ impl BtVcpu {
         let Some(id) = self.blocks.at(resume) else { return };
         let page = self.page_of(id);
         let mark = self.blocks.mark_at(id, resume);
-        self.cpu().rip = page.wrapping_add(i64::from(mark.guest) as u64);
+        legacy::set_linear_rip(self.cpu(), page.wrapping_add(i64::from(mark.guest) as u64));
     }
 
     /// Flags and registers of an instruction that was interrupted by a host exception, wherever they are.

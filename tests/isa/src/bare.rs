@@ -5,6 +5,7 @@
 #![expect(unsafe_code, reason = "maps pages at fixed addresses and runs foreign code in them")]
 
 mod enter;
+pub mod legacy;
 mod signals;
 
 use std::sync::{Mutex, MutexGuard};
@@ -51,19 +52,7 @@ impl BareCpu {
     /// Maps the regions. Blocks while another thread holds the bare CPU. Engines must have been made before: they install
     /// signal handlers too, and this chains to them.
     pub fn new() -> Result<Self, BareError> {
-        let only = ONE.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
-        /// Bit of AT_HWCAP2: user code may use WRFSBASE (Linux, asm/hwcap2.h).
-        const HWCAP2_FSGSBASE: u64 = 1 << 1;
-        // SAFETY: plain library call.
-        if unsafe { libc::getauxval(libc::AT_HWCAP2) } & HWCAP2_FSGSBASE == 0 {
-            return Err(BareError::Missing("WRFSBASE"));
-        }
-        if !is_intel() {
-            return Err(BareError::Maker);
-        }
-        if !std::is_x86_feature_detected!("avx2") {
-            return Err(BareError::Missing("AVX2"));
-        }
+        let only = claim()?;
         for region in std::iter::once(CODE).chain(MEMORY) {
             map(region)?;
         }
@@ -116,6 +105,24 @@ impl Runner for BareCpu {
         // SAFETY: regions are mapped for good, and no case runs while the slice lives.
         unsafe { std::slice::from_raw_parts(region.base as *const u8, region.len()) }
     }
+}
+
+/// Looks whether cases can run here, and takes the bare CPU. Blocks while another thread holds it.
+fn claim() -> Result<MutexGuard<'static, ()>, BareError> {
+    let only = ONE.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
+    /// Bit of AT_HWCAP2: user code may use WRFSBASE (Linux, asm/hwcap2.h).
+    const HWCAP2_FSGSBASE: u64 = 1 << 1;
+    // SAFETY: plain library call.
+    if unsafe { libc::getauxval(libc::AT_HWCAP2) } & HWCAP2_FSGSBASE == 0 {
+        return Err(BareError::Missing("WRFSBASE"));
+    }
+    if !is_intel() {
+        return Err(BareError::Maker);
+    }
+    if !std::is_x86_feature_detected!("avx2") {
+        return Err(BareError::Missing("AVX2"));
+    }
+    Ok(only)
 }
 
 fn map(region: Region) -> Result<(), BareError> {

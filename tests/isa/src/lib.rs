@@ -11,6 +11,7 @@ pub mod encodings;
 pub mod engine;
 pub mod generate;
 pub mod layout;
+pub mod legacy;
 pub mod oracle;
 pub mod random;
 pub mod row;

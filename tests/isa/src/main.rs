@@ -3,8 +3,9 @@ use std::process::{Command, ExitCode};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, bail};
-use clap::{Parser, Subcommand};
+use clap::{Parser, Subcommand, ValueEnum};
 use isa_tests::engine::Entry;
+use isa_tests::legacy::{self, World};
 use isa_tests::oracle::Oracle;
 use isa_tests::random::{self, Plan};
 use isa_tests::row::{self, run};
@@ -45,6 +46,21 @@ enum Verb {
         #[arg(long)]
         stats: bool,
     },
+    /// Run random sequences of code that is not 64-bit.
+    Legacy {
+        /// Of which kind; all of them by default.
+        #[arg(long)]
+        world: Option<World>,
+        /// How many of each.
+        #[arg(long, default_value_t = 100_000)]
+        count: u64,
+        /// Which ones.
+        #[arg(long, default_value_t = 1)]
+        seed: u64,
+        /// Stop after so many divergences.
+        #[arg(long, default_value_t = 5)]
+        divergences: usize,
+    },
     /// Run every opcode with every kind of prefix and operand: whether it exists and how long it is.
     Encodings,
     /// Print a file's rows with their right sides as the bare CPU has them.
@@ -62,6 +78,7 @@ fn main() -> anyhow::Result<ExitCode> {
                 Plan { count, seed, limit: seconds.map(Duration::from_secs), max_divergences: divergences };
             if jobs > 1 { share(&plan, jobs)? } else { random_run(&plan, stats)? }
         }
+        Verb::Legacy { world, count, seed, divergences } => legacy_run(world, count, seed, divergences)?,
         Verb::Encodings => encodings()?,
         Verb::Record { file } => record(&file)?,
     };
@@ -132,6 +149,31 @@ fn random_run(plan: &Plan, stats: bool) -> anyhow::Result<bool> {
         }
     }
     Ok(report.divergences.is_empty())
+}
+
+fn legacy_run(world: Option<World>, count: u64, seed: u64, divergences: usize) -> anyhow::Result<bool> {
+    let worlds = world.map_or_else(|| World::value_variants().to_vec(), |world| vec![world]);
+    let mut agreed = true;
+    for world in worlds {
+        let start = Instant::now();
+        let mut shown = start;
+        let report = legacy::run(world, count, seed, divergences, |report| {
+            if shown.elapsed() >= Duration::from_secs(10) {
+                shown = Instant::now();
+                eprintln!("{} sequences", report.cases);
+            }
+        })?;
+        report.divergences.iter().for_each(|divergence| println!("{divergence}\n"));
+        agreed &= report.divergences.is_empty();
+        let rate = report.cases as f64 / start.elapsed().as_secs_f64();
+        println!(
+            "{world:?}, seed {seed}: {} sequences, {} to their end, {rate:.0} a second, {} divergences",
+            report.cases,
+            report.completed,
+            report.divergences.len()
+        );
+    }
+    Ok(agreed)
 }
 
 /// Shares a plan among processes: the bare CPU's pages have fixed addresses, so one process runs one case at a time.

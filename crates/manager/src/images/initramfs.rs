@@ -10,17 +10,30 @@ pub struct Script {
     text: Option<String>,
     /// Files for the script: name and contents.
     files: Vec<(String, Vec<u8>)>,
+    /// With a 32-bit busybox.
+    i386: bool,
 }
 
 impl Script {
     /// Starts a shell on the console, with job control; the guest powers off when the shell ends.
     pub fn shell() -> Self {
-        Self { name: "shell".to_owned(), text: None, files: Vec::new() }
+        Self { name: "shell".to_owned(), text: None, files: Vec::new(), i386: false }
     }
 
     /// Runs a shell script instead, then powers off. Equal names share one file in the cache, one at a time.
     pub fn of(name: impl Into<String>, text: impl Into<String>) -> Self {
-        Self { name: name.into(), text: Some(text.into()), files: Vec::new() }
+        Self { name: name.into(), text: Some(text.into()), files: Vec::new(), i386: false }
+    }
+
+    /// With a 32-bit busybox beside the other: `/bin/busybox-i386`.
+    #[must_use]
+    pub fn with_i386(self) -> Self {
+        Self { i386: true, ..self }
+    }
+
+    /// Whether there is to be a 32-bit busybox.
+    pub fn wants_i386(&self) -> bool {
+        self.i386
     }
 
     /// With a file that the script finds in `/work`.
@@ -43,7 +56,7 @@ pub const INIT_MARKER: &str = "gasang: init";
 const INIT: &str = include_str!("init.sh");
 
 /// Builds the archive.
-pub fn build(busybox: &[u8], script: &Script) -> io::Result<Vec<u8>> {
+pub fn build(busybox: &[u8], i386: Option<&[u8]>, script: &Script) -> io::Result<Vec<u8>> {
     let mut archive = Writer::new(Vec::with_capacity(busybox.len() + (64 << 10)));
     for directory in
         ["bin", "sbin", "usr", "usr/bin", "usr/sbin", "dev", "proc", "sys", "tmp", "root", "etc", "work"]
@@ -51,6 +64,9 @@ pub fn build(busybox: &[u8], script: &Script) -> io::Result<Vec<u8>> {
         archive.add(directory, DIRECTORY, &[])?;
     }
     archive.add("bin/busybox", PROGRAM, busybox)?;
+    if let Some(program) = i386 {
+        archive.add("bin/busybox-i386", PROGRAM, program)?;
+    }
     archive.add("bin/sh", SYMLINK, b"busybox")?;
     archive.add("etc/passwd", FILE, b"root:x:0:0:root:/root:/bin/sh\n")?;
     archive.add("etc/group", FILE, b"root:x:0:\n")?;
@@ -80,7 +96,7 @@ mod tests {
     #[test]
     fn a_script_goes_in_only_when_there_is_one() {
         let has = |script: &Script| {
-            let archive = build(b"#!busybox", script).unwrap();
+            let archive = build(b"#!busybox", None, script).unwrap();
             archive.windows(7).any(|window| window == b"script\0")
         };
         assert!(!has(&Script::shell()));
@@ -95,6 +111,6 @@ mod tests {
     #[test]
     fn equal_inputs_give_equal_archives() {
         let script = Script::of("test", "true");
-        assert_eq!(build(b"b", &script).unwrap(), build(b"b", &script).unwrap());
+        assert_eq!(build(b"b", None, &script).unwrap(), build(b"b", None, &script).unwrap());
     }
 }

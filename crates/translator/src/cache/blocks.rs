@@ -2,6 +2,8 @@
 use std::collections::HashMap;
 use std::hash::{BuildHasherDefault, Hasher};
 
+use crate::legacy::Legacy;
+
 /// Number of a block since the last time everything was thrown away.
 pub type BlockId = u32;
 
@@ -25,12 +27,18 @@ pub struct CodeMode {
     pub settled: bool,
     /// x87, SSE and AVX instructions do not fault (CR0.EM, CR0.TS, CR4.OSFXSR, CR4.OSXSAVE, XCR0).
     pub vectors: bool,
+    /// It is not 64-bit code.
+    pub legacy: Option<Legacy>,
 }
 
 impl CodeMode {
     /// Whether code is translated for one place in one address space, rather than for wherever its frame is mapped.
     pub fn is_pinned(self) -> bool {
-        !self.user || self.settled
+        !self.user || self.settled || self.legacy.is_some_and(|legacy| !legacy.has_flat_code())
+    }
+    /// Whether it is pinned in the user part of one address space.
+    pub fn is_of_space(self) -> bool {
+        self.user && self.is_pinned()
     }
 }
 
@@ -58,6 +66,9 @@ impl std::hash::Hash for Key {
         let mode = mode.iter().chain([&self.mode.settled]).fold(0, |bits, flag| bits << 1 | u64::from(*flag));
         let space = u64::from(self.space).rotate_left(40);
         state.write_u64(self.gpa ^ self.page.rotate_left(20) ^ mode << 57 ^ space);
+        if let Some(legacy) = self.mode.legacy {
+            state.write_u64(u64::from(legacy.base) << 32 ^ u64::from(legacy.limit));
+        }
     }
 }
 
@@ -449,6 +460,7 @@ mod tests {
         time_stamp: true,
         bases: false,
         windows: false,
+        legacy: None,
         settled: false,
     };
 

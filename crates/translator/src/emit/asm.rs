@@ -170,6 +170,53 @@ impl Asm {
     pub fn store32(&mut self, mem: Mem, reg: Reg) {
         self.op_mem(0, false, &[0x89], reg, mem);
     }
+    /// `mov [mem], reg` of 2 or 4 bytes.
+    pub fn store_sized(&mut self, size: u32, mem: Mem, reg: Reg) {
+        self.op_mem(operand_prefix(size), false, &[0x89], reg, mem);
+    }
+    /// `mov [mem], imm` of 2 or 4 bytes.
+    pub fn store_imm_sized(&mut self, size: u32, mem: Mem, value: u32) {
+        self.op_mem(operand_prefix(size), false, &[0xc7], 0, mem);
+        self.raw(&value.to_le_bytes()[..size as usize]);
+    }
+    /// `mov reg, [mem]` of 2 or 4 bytes; 2 leave the rest of the register.
+    pub fn load_sized(&mut self, size: u32, reg: Reg, mem: Mem) {
+        self.op_mem(operand_prefix(size), false, &[0x8b], reg, mem);
+    }
+    /// `reg` = the 2 or 4 bytes at `[mem]`, zero-extended.
+    pub fn load_extended(&mut self, size: u32, reg: Reg, mem: Mem) {
+        let opcode: &[u8] = if size == 2 { &[0x0f, 0xb7] } else { &[0x8b] };
+        self.op_mem(0, false, opcode, reg, mem);
+    }
+    /// `mov to, from` of 2 or 4 bytes; 2 leave the rest of the register.
+    pub fn mov_sized(&mut self, size: u32, to: Reg, from: Reg) {
+        if size == 2 {
+            self.raw(&[0x66]);
+        }
+        self.op_reg(false, &[0x89], from, to);
+    }
+    /// `to` = the lowest 2 or 4 bytes of `from`, zero-extended.
+    pub fn mov_extended(&mut self, size: u32, to: Reg, from: Reg) {
+        if size == 2 {
+            self.op_reg(false, &[0x0f, 0xb7], to, from);
+        } else {
+            self.mov32(to, from);
+        }
+    }
+    /// `lea reg, [mem]` of 2 or 4 bytes; 2 leave the rest of the register.
+    pub fn lea_sized(&mut self, size: u32, reg: Reg, mem: Mem) {
+        self.op_mem(operand_prefix(size), false, &[0x8d], reg, mem);
+    }
+    /// `cmp reg, imm`, 32 bits.
+    pub fn cmp_imm32(&mut self, reg: Reg, value: u32) {
+        self.op_reg(false, &[0x81], 7, reg);
+        self.dword(value as i32);
+    }
+    /// `bts reg, bit`, 64 bits.
+    pub fn set_bit(&mut self, reg: Reg, bit: u8) {
+        self.op_reg(true, &[0x0f, 0xba], 5, reg);
+        self.byte(bit);
+    }
     /// `mov dword [mem], imm`.
     pub fn store_imm32(&mut self, mem: Mem, value: u32) {
         self.op_mem(0, false, &[0xc7], 0, mem);
@@ -290,6 +337,20 @@ impl Asm {
         let distance = (self.here() - (place + 4)) as i32;
         self.bytes[place..place + 4].copy_from_slice(&distance.to_le_bytes());
     }
+    /// `jecxz rel8` or `jrcxz rel8`; returns the place of its displacement for [`Asm::bind_short`].
+    pub fn jump_if_count_is_zero(&mut self, only_32_bits: bool) -> Offset {
+        if only_32_bits {
+            self.byte(0x67);
+        }
+        self.raw(&[0xe3, 0]);
+        self.here() - 1
+    }
+    /// As [`Asm::bind`] for a displacement of 8 bits, which must be enough.
+    pub fn bind_short(&mut self, place: Offset) {
+        let distance = self.here() - (place + 1);
+        debug_assert!(distance < 0x80);
+        self.bytes[place] = distance as u8;
+    }
     /// `jmp` to a place already emitted.
     pub fn jmp_back(&mut self, target: Offset) {
         let address = self.address(target);
@@ -309,6 +370,11 @@ impl Asm {
         self.raw(&[0x04, 0x7f, 0x9e]); // add al, 0x7f; sahf
         self.mov(RAX as u8, via);
     }
+}
+
+/// The operand-size prefix of 2 bytes; 0 for none.
+const fn operand_prefix(size: u32) -> u8 {
+    if size == 2 { 0x66 } else { 0 }
 }
 
 impl Default for Asm {
@@ -351,6 +417,13 @@ mod tests {
             asm.mov_imm(T1, 0xffff_ffff_8100_0000);
             asm.mov_imm(1, 5);
             asm.cmp_zero32(Mem::gs(0x88));
+            asm.lea_sized(2, RSP as u8, Mem::base(RSP as u8, -2));
+            asm.store_imm_sized(2, Mem::base(T0, 0), 0x1234);
+            asm.load_extended(2, T0, Mem::base(T0, 0));
+            asm.mov_sized(2, 1, T0);
+            asm.mov_extended(2, T1, 1);
+            asm.cmp_imm32(T0, 0xffff);
+            asm.set_bit(T0, 63);
         });
         assert_eq!(
             lines,
@@ -366,6 +439,13 @@ mod tests {
                 "mov r11,0FFFFFFFF81000000h",
                 "mov ecx,5",
                 "cmp dword [gs:88h],0",
+                "lea sp,[rsp-2]",
+                "mov word [r10],1234h",
+                "movzx r10d,word [r10]",
+                "mov cx,r10w",
+                "movzx r11d,cx",
+                "cmp r10d,0FFFFh",
+                "bts r10,3Fh",
             ]
         );
     }

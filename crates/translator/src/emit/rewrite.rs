@@ -100,8 +100,26 @@ pub fn with_memory(bytes: &[u8], operand: Operand, out: &mut Vec<u8>) -> Option<
 /// Whether `bytes` are `original` with its memory operand replaced: the check that stands between the guest's bytes and the
 /// host, should [`with_memory`] take apart an encoding otherwise than the CPU does.
 pub fn is_same(original: &Instruction, operand: Operand, bytes: &[u8]) -> bool {
-    let mut decoder = Decoder::new(64, bytes, DecoderOptions::NONE);
-    let now = decoder.decode();
+    let now = Decoder::new(64, bytes, DecoderOptions::NONE).decode();
+    let is =
+        |register: Register, number: Reg| register.is_gpr64() && register.number() == usize::from(number);
+    is_same_but_for_address(original, &now, bytes)
+        && is(now.memory_base(), operand.base)
+        && match operand.index {
+            Some(index) => is(now.memory_index(), index) && now.memory_index_scale() == 1 << operand.scale,
+            None => now.memory_index() == Register::None,
+        }
+        && now.memory_displacement64() == operand.disp as u64
+}
+
+/// Whether `bytes` are `original`, which has no memory operand.
+pub fn has_same_registers(original: &Instruction, bytes: &[u8]) -> bool {
+    let now = Decoder::new(64, bytes, DecoderOptions::NONE).decode();
+    let touches_memory = (0..now.op_count()).any(|index| now.op_kind(index) == OpKind::Memory);
+    is_same_but_for_address(original, &now, bytes) && !touches_memory
+}
+
+fn is_same_but_for_address(original: &Instruction, now: &Instruction, bytes: &[u8]) -> bool {
     let same_operand = |index: u32| {
         original.op_kind(index) == now.op_kind(index)
             && match now.op_kind(index) {
@@ -110,19 +128,11 @@ pub fn is_same(original: &Instruction, operand: Operand, bytes: &[u8]) -> bool {
                 _ => original.immediate(index) == now.immediate(index),
             }
     };
-    let is =
-        |register: Register, number: Reg| register.is_gpr64() && register.number() == usize::from(number);
     now.len() == bytes.len()
         && now.code() == original.code()
         && now.has_lock_prefix() == original.has_lock_prefix()
         && (0..now.op_count()).all(same_operand)
         && now.segment_prefix() == Register::None
-        && is(now.memory_base(), operand.base)
-        && match operand.index {
-            Some(index) => is(now.memory_index(), index) && now.memory_index_scale() == 1 << operand.scale,
-            None => now.memory_index() == Register::None,
-        }
-        && now.memory_displacement64() == operand.disp as u64
 }
 
 /// Whether a byte in front of an opcode is a legacy prefix or REX.

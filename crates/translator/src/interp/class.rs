@@ -175,7 +175,9 @@ fn family(instruction: &Instruction) -> Family {
         | M::Ldmxcsr
         | M::Stmxcsr
         | M::Vldmxcsr
-        | M::Vstmxcsr => Family::FloatState,
+        | M::Vstmxcsr
+        | M::Vzeroupper
+        | M::Vzeroall => Family::FloatState,
         M::Aaa | M::Aas | M::Aad | M::Aam | M::Daa | M::Das => Family::Decimal,
         M::Vmaskmovps
         | M::Vmaskmovpd

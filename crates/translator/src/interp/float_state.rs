@@ -27,6 +27,15 @@ const AVX_COMPONENT: u64 = 4;
 const ALL_COMPONENTS: u8 = 7;
 
 impl Core<'_> {
+    /// VZEROUPPER and VZEROALL: outside 64-bit mode, of eight registers only.
+    fn zero_vectors(&mut self, all: bool) {
+        let bytes = if self.is_64() { AVX_BYTES } else { AVX_BYTES / 2 };
+        self.cpu.xsave.0[AVX..AVX + bytes].fill(0);
+        if all {
+            self.cpu.xsave.0[XMM..XMM + bytes].fill(0);
+        }
+    }
+
     /// The instructions of this file.
     pub fn float_state(&mut self, instruction: &Instruction) -> Fallible {
         // Every component of the image is valid data; say so before anything is read or changed.
@@ -47,6 +56,10 @@ impl Core<'_> {
 
     fn run_float_state(&mut self, instruction: &Instruction) -> Fallible {
         match instruction.mnemonic() {
+            Mnemonic::Vzeroupper | Mnemonic::Vzeroall => {
+                self.zero_vectors(instruction.mnemonic() == Mnemonic::Vzeroall);
+                Ok(())
+            }
             Mnemonic::Ldmxcsr | Mnemonic::Vldmxcsr => {
                 let value = self.read_operand(instruction, 0, 4)? as u32;
                 if value & !MXCSR_DEFINED != 0 {

@@ -11,6 +11,7 @@ use super::core::{Core, Fallible};
 use super::host_code::{self, Plan};
 use crate::cache::code::CodeBuffer;
 use crate::cpu::Cpu;
+use crate::emit::long_form;
 use crate::mmu::Access;
 use crate::runtime::fault::{self, FaultGuard};
 
@@ -106,7 +107,7 @@ impl HostExecution {
         let mut rewritten = *instruction;
         rewritten.set_has_rep_prefix(false);
         rewritten.set_has_repne_prefix(false);
-        host_code::long_mode_form(&mut rewritten);
+        rewritten.set_code(long_form::code(instruction.code()));
         let memory = self.detach_memory(instruction, &mut rewritten);
         let info = self.information.info(&rewritten);
         let plan = Plan::new(&mut rewritten, info, memory.is_some())?;

@@ -2,7 +2,7 @@
 #![expect(unsafe_code, reason = "reads MXCSR")]
 use std::mem::offset_of;
 
-use iced_x86::{Code, Encoder, Instruction, InstructionInfo, OpAccess, OpKind, Register};
+use iced_x86::{Encoder, Instruction, InstructionInfo, OpAccess, OpKind, Register};
 use x86::flags;
 
 use super::core::place;
@@ -105,26 +105,6 @@ fn rename_stack_pointer(instruction: &mut Instruction, stack: u8) -> Option<()> 
         renamed = true;
     }
     renamed.then_some(())
-}
-
-/// Forms that 64-bit mode has no encoding for, replaced by equal ones.
-pub(super) fn long_mode_form(instruction: &mut Instruction) {
-    let code = match instruction.code() {
-        Code::Inc_r16 => Code::Inc_rm16,
-        Code::Inc_r32 => Code::Inc_rm32,
-        Code::Dec_r16 => Code::Dec_rm16,
-        Code::Dec_r32 => Code::Dec_rm32,
-        Code::Add_rm8_imm8_82 => Code::Add_rm8_imm8,
-        Code::Or_rm8_imm8_82 => Code::Or_rm8_imm8,
-        Code::Adc_rm8_imm8_82 => Code::Adc_rm8_imm8,
-        Code::Sbb_rm8_imm8_82 => Code::Sbb_rm8_imm8,
-        Code::And_rm8_imm8_82 => Code::And_rm8_imm8,
-        Code::Sub_rm8_imm8_82 => Code::Sub_rm8_imm8,
-        Code::Xor_rm8_imm8_82 => Code::Xor_rm8_imm8,
-        Code::Cmp_rm8_imm8_82 => Code::Cmp_rm8_imm8,
-        _ => return,
-    };
-    instruction.set_code(code);
 }
 
 /// Bytes of a stub, in the making.

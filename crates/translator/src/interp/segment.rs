@@ -279,8 +279,13 @@ impl Core<'_> {
         let target = self.read_operand(instruction, 0, 2)?;
         let source = self.register(instruction.op1_register());
         let raises = target & 3 < source & 3;
-        if raises {
-            self.write_operand(instruction, 0, 2, (target & !3) | (source & 3))?;
+        let value = (target & !3) | (source & 3);
+        if raises && instruction.op0_kind() == OpKind::Register {
+            // 16 bits of it, whatever the operand size.
+            let number = instruction.op0_register().full_register().number();
+            self.set_gpr(number, 2, value);
+        } else if raises {
+            self.write_operand(instruction, 0, 2, value)?;
         }
         self.set_status(flags::ZF, raises);
         Ok(())

@@ -118,7 +118,7 @@ impl Lowering {
     /// The key that a block of this source has.
     pub fn key(source_address: u64, gpa: u64, mode: CodeMode, space: u32) -> Key {
         let page = if mode.is_pinned() { source_address & !PAGE_OFFSET } else { ANY_PAGE };
-        Key { gpa, page, space: if mode.settled { space } else { 0 }, mode }
+        Key { gpa, page, space: if mode.is_of_space() { space } else { 0 }, mode }
     }
 
     /// The instruction starts and the direct jumps of the last block.
@@ -161,7 +161,8 @@ impl Lowering {
         let mut rest = &code[..];
         self.anchored = super::window::is_anchored(rest);
         while let Some(first) = rest.first() {
-            let together = if self.mode.windows { 1 } else { super::stack::run_length(rest) };
+            let alone = self.mode.windows || self.mode.legacy.is_some();
+            let together = if alone { 1 } else { super::stack::run_length(rest) };
             match together {
                 1 => self.lower_instruction(first),
                 length => self.stack_run(&rest[..length]),
@@ -260,6 +261,7 @@ impl Lowering {
             self.clobber_both();
         }
         match decoded.way {
+            _ if self.mode.legacy.is_some() => self.lower_legacy(decoded),
             Way::Nothing => {}
             Way::Copy => self.copy(decoded),
             Way::CopyMemory { size, access } => self.copy_memory(decoded, size, access),
@@ -276,7 +278,7 @@ impl Lowering {
             Way::Return => self.return_near(decoded),
             Way::System(what) => self.system(decoded, what),
             Way::String(what) => self.string(decoded, what),
-            Way::Interpret => self.interpret(),
+            Way::CountedJump | Way::Interpret => self.interpret(),
         }
         self.narrow.follow(decoded);
         if keeps_scratch {
@@ -387,7 +389,7 @@ impl Lowering {
             return STATUS;
         }
         let target = match last.way {
-            Way::Jump | Way::Call => last.instruction.near_branch_target(),
+            Way::Jump | Way::Call => self.branch_target(&last.instruction),
             way if !way.ends_block() => last.instruction.next_ip(),
             _ => return STATUS,
         };

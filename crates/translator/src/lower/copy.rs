@@ -23,7 +23,7 @@ fn names(instruction: &Instruction, wanted: Reg) -> bool {
     })
 }
 
-fn names_high_byte(instruction: &Instruction) -> bool {
+pub(super) fn names_high_byte(instruction: &Instruction) -> bool {
     (0..instruction.op_count()).any(|i| {
         instruction.op_kind(i) == OpKind::Register
             && matches!(instruction.op_register(i), Register::AH | Register::BH | Register::CH | Register::DH)
@@ -92,12 +92,16 @@ impl Lowering {
     }
 
     /// AH and its like cannot be encoded beside R10: the address goes through a register without REX.
-    fn copy_with_low_base(&mut self, instruction: &Instruction, address: Reg) {
+    pub(super) fn copy_with_low_base(&mut self, instruction: &Instruction, address: Reg) {
         let base = [RSI, RDI, RBX].into_iter().find(|r| !names(instruction, *r as Reg)).unwrap_or(RSI) as Reg;
         let spill = Mem::gs(offset_of!(Cpu, spill));
         self.asm.store(spill, base);
         self.asm.mov(base, address);
-        self.rewrite(instruction, Operand::at(base));
+        if self.mode.legacy.is_some() {
+            self.encode_long(instruction, Some(Operand::at(base)));
+        } else {
+            self.rewrite(instruction, Operand::at(base));
+        }
         self.asm.load(base, spill);
     }
 
@@ -178,7 +182,7 @@ impl Lowering {
 
     /// The operation itself on `[T0]` with the bit offset in T1, which is first cut to the operand's width: by a rotation
     /// and a shift of BMI2, because ZF may be live.
-    fn emit_bit_operation(&mut self, instruction: &Instruction, size: u32) {
+    pub(super) fn emit_bit_operation(&mut self, instruction: &Instruction, size: u32) {
         use iced_x86::Mnemonic::{Btc, Btr, Bts};
         let bits = (size * 8).trailing_zeros() as u8;
         let spill = Mem::gs(offset_of!(Cpu, spill));

@@ -7,6 +7,7 @@ use iced_x86::{
 use super::string::StringOperation;
 use super::system::System;
 use crate::cache::blocks::CodeMode;
+use crate::legacy::Legacy;
 use crate::mmu::Access;
 
 /// The most guest instructions in a block.
@@ -40,6 +41,8 @@ pub enum Way {
     Jump,
     /// Jcc and JRCXZ.
     JumpIf,
+    /// LOOP and its like, and JCXZ, in legacy code.
+    CountedJump,
     /// CALL of a fixed place.
     Call,
     /// JMP through a register or memory.
@@ -65,6 +68,11 @@ impl Way {
             Way::CopyMemory { .. } | Way::Push | Way::Pop => mode.windows,
             _ => false,
         }
+    }
+
+    /// Whether it may leave the block in the middle.
+    pub fn may_leave(self) -> bool {
+        matches!(self, Way::JumpIf | Way::CountedJump)
     }
 
     /// Whether nothing follows it in its block.
@@ -121,7 +129,8 @@ pub const STATUS: u32 = 0x3f;
 /// in `bytes` as a whole.
 pub fn decode(bytes: &[u8], address: u64, mode: CodeMode, out: &mut Vec<Decoded>) {
     out.clear();
-    let mut decoder = Decoder::with_ip(64, bytes, address, DecoderOptions::NONE);
+    let bits = mode.legacy.map_or(64, Legacy::bits);
+    let mut decoder = Decoder::with_ip(bits, bytes, address, DecoderOptions::NONE);
     let mut factory = InstructionInfoFactory::new();
     let mut instruction = Instruction::default();
     while out.len() < MAX_INSTRUCTIONS && decoder.can_decode() {
@@ -130,11 +139,13 @@ pub fn decode(bytes: &[u8], address: u64, mode: CodeMode, out: &mut Vec<Decoded>
             return;
         }
         let vectors = uses_vectors(&instruction);
+        let system = System::of(&instruction, mode);
         let info = factory.info(&instruction);
-        let way = match System::of(&instruction, mode) {
-            Some(system) => Way::System(system),
-            None if vectors && !mode.vectors => Way::Interpret,
-            None => way_of(&instruction, info),
+        let way = match (mode.legacy, system) {
+            (Some(legacy), _) => super::legacy::choose(&instruction, mode, legacy, vectors, info),
+            (None, Some(system)) => Way::System(system),
+            (None, None) if vectors && !mode.vectors => Way::Interpret,
+            (None, None) => way_of(&instruction, info),
         };
         let offset = (instruction.ip() & 0xfff) as u32;
         let (reads, writes) = registers(info);
@@ -263,7 +274,7 @@ fn stack(instruction: &Instruction) -> Way {
 }
 
 /// Instructions that do nothing a guest could see.
-fn is_nothing(instruction: &Instruction) -> bool {
+pub(super) fn is_nothing(instruction: &Instruction) -> bool {
     use Mnemonic::*;
     matches!(
         instruction.mnemonic(),
@@ -296,7 +307,7 @@ fn is_moffs(code: Code) -> bool {
     )
 }
 
-fn is_bit_string(code: Code) -> bool {
+pub(super) fn is_bit_string(code: Code) -> bool {
     use Code::*;
     matches!(
         code,
@@ -326,7 +337,7 @@ fn uses_scratch_twice(instruction: &Instruction) -> bool {
 }
 
 /// Whether the host may execute the instruction itself: no privilege, no leak of the host, offered by the CPU model.
-fn may_copy(instruction: &Instruction) -> bool {
+pub(super) fn may_copy(instruction: &Instruction) -> bool {
     use Mnemonic::*;
     if !matches!(instruction.encoding(), EncodingKind::Legacy | EncodingKind::VEX) {
         return false;

@@ -42,7 +42,7 @@ impl Lowering {
 
     /// T1 = where the linear address in T0 is in a jump table, in units of 8 bytes. If the table does not know it, or it is
     /// not canonical, the runtime goes on: with `retry`, it starts the instruction over, which has done nothing yet.
-    fn find_target(&mut self, ring: Ring, retry: Option<Offset>) {
+    pub(super) fn find_target(&mut self, ring: Ring, retry: Option<Offset>) {
         debug_assert!(self.flags == FlagPlace::Spilled);
         const { assert!(JUMPS == 2 << 16 && JUMP_PAIR_SHIFT == 5) };
         self.asm.op_reg(false, &[0x0f, 0xb7], T1, T0); // movzx r11d, r10w
@@ -59,7 +59,7 @@ impl Lowering {
     }
 
     /// Goes to the target in T0 at the place that [`Lowering::find_target`] found.
-    fn enter_target(&mut self, ring: Ring) {
+    pub(super) fn enter_target(&mut self, ring: Ring) {
         self.asm.jmp_mem(Mem::gs_index8(T1, view::jump_offset(ring) + offset_of!(Jump, code)));
     }
 
@@ -70,7 +70,7 @@ impl Lowering {
     }
 
     pub(super) fn jump(&mut self, decoded: &Decoded) {
-        self.direct_exit(decoded.instruction.near_branch_target());
+        self.direct_exit(self.branch_target(&decoded.instruction));
     }
 
     pub(super) fn jump_if(&mut self, decoded: &Decoded) {
@@ -81,7 +81,12 @@ impl Lowering {
         } else {
             self.asm.jcc(encode_condition(instruction.condition_code() as u8))
         };
-        let target = instruction.near_branch_target();
+        let target = self.branch_target(instruction);
+        self.branch(from, target);
+    }
+
+    /// The jump whose displacement is at `from` leads to a fixed address, with the flags in EFLAGS.
+    pub(super) fn branch(&mut self, from: Offset, target: u64) {
         let offset = self.offset_of(target);
         if self.may_link(target) {
             self.link(from, offset);

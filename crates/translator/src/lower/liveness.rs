@@ -1,13 +1,13 @@
 //! Which status flags are live where: one backward pass over a block.
 use iced_x86::{Instruction, Mnemonic, OpKind};
 
-use super::decode::{Decoded, STATUS, Way};
+use super::decode::{Decoded, STATUS};
 
 /// Fills `live_before` and `live_after`; `at_end` are the flags that are live after the last instruction.
 pub fn analyse(block: &mut [Decoded], at_end: u32) {
     let mut live = at_end;
     for decoded in block.iter_mut().rev() {
-        if decoded.way == Way::JumpIf {
+        if decoded.way.may_leave() {
             // Nothing is known of its target.
             live = STATUS;
         }
@@ -21,7 +21,8 @@ pub fn analyse(block: &mut [Decoded], at_end: u32) {
 pub fn reads(instruction: &Instruction) -> u32 {
     match instruction.mnemonic() {
         // These save RFLAGS as a whole; the last ones may fault, and then their handler sees them.
-        Mnemonic::Pushfq | Mnemonic::Syscall | Mnemonic::Iretq | Mnemonic::Popfq => STATUS,
+        Mnemonic::Pushf | Mnemonic::Pushfd | Mnemonic::Pushfq => STATUS,
+        Mnemonic::Syscall | Mnemonic::Iretq | Mnemonic::Popfq => STATUS,
         _ => instruction.rflags_read() & STATUS,
     }
 }
@@ -57,7 +58,7 @@ pub fn needed_by(code: &[Decoded]) -> u32 {
             break;
         }
         needed |= reads(&decoded.instruction) & open;
-        if decoded.way == Way::JumpIf {
+        if decoded.way.may_leave() {
             break;
         }
         open &= !killed(&decoded.instruction);

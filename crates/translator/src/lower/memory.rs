@@ -120,6 +120,9 @@ impl Lowering {
 
     /// `address` = host address of an instruction's own memory operand.
     pub(super) fn reach_operand(&mut self, decoded: &Decoded, size: u32, access: Access, address: Reg) {
+        if self.mode.legacy.is_some() {
+            return self.legacy_operand_at(decoded, size, access, address);
+        }
         self.before_reach(decoded);
         self.effective_address(&decoded.instruction, address);
         let index = if address == T0 { T1 } else { T0 };

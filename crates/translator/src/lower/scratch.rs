@@ -21,6 +21,8 @@ pub enum Holds {
     Code,
     /// The delta of the window that this register of the guest lies in, or has left by less than the guard.
     Delta(Reg),
+    /// The delta of the lowest window, in legacy code.
+    LowWindow,
 }
 
 /// What T0 and T1 hold.

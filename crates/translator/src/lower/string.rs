@@ -39,21 +39,7 @@ pub struct StringOperation {
 impl StringOperation {
     /// The string operation that is translated, if it is one: 64-bit addresses, flat segments.
     pub fn of(instruction: &Instruction) -> Option<Self> {
-        let (kind, shift) = match instruction.code() {
-            Code::Movsb_m8_m8 => (Kind::Move, 0),
-            Code::Movsw_m16_m16 => (Kind::Move, 1),
-            Code::Movsd_m32_m32 => (Kind::Move, 2),
-            Code::Movsq_m64_m64 => (Kind::Move, 3),
-            Code::Stosb_m8_AL => (Kind::Store, 0),
-            Code::Stosw_m16_AX => (Kind::Store, 1),
-            Code::Stosd_m32_EAX => (Kind::Store, 2),
-            Code::Stosq_m64_RAX => (Kind::Store, 3),
-            Code::Lodsb_AL_m8 => (Kind::Load, 0),
-            Code::Lodsw_AX_m16 => (Kind::Load, 1),
-            Code::Lodsd_EAX_m32 => (Kind::Load, 2),
-            Code::Lodsq_RAX_m64 => (Kind::Load, 3),
-            _ => return None,
-        };
+        let (kind, shift) = element_of(instruction)?;
         let wide = (0..instruction.op_count()).all(|i| {
             !matches!(
                 instruction.op_kind(i),
@@ -67,24 +53,48 @@ impl StringOperation {
     }
 }
 
+/// What is done to elements, and log2 of their bytes.
+pub(super) fn element_of(instruction: &Instruction) -> Option<(Kind, u8)> {
+    Some(match instruction.code() {
+        Code::Movsb_m8_m8 => (Kind::Move, 0),
+        Code::Movsw_m16_m16 => (Kind::Move, 1),
+        Code::Movsd_m32_m32 => (Kind::Move, 2),
+        Code::Movsq_m64_m64 => (Kind::Move, 3),
+        Code::Stosb_m8_AL => (Kind::Store, 0),
+        Code::Stosw_m16_AX => (Kind::Store, 1),
+        Code::Stosd_m32_EAX => (Kind::Store, 2),
+        Code::Stosq_m64_RAX => (Kind::Store, 3),
+        Code::Lodsb_AL_m8 => (Kind::Load, 0),
+        Code::Lodsw_AX_m16 => (Kind::Load, 1),
+        Code::Lodsd_EAX_m32 => (Kind::Load, 2),
+        Code::Lodsq_RAX_m64 => (Kind::Load, 3),
+        _ => return None,
+    })
+}
+
 const TARGET: Mem = Mem::gs(offset_of!(Cpu, string_deltas));
 const SOURCE: Mem = Mem::gs(offset_of!(Cpu, string_deltas) + 8);
 /// Bytes that one host instruction moves at most, so that interrupts do not wait for long.
 const LONGEST: i32 = 1 << 20;
-const DESTINATION: usize = offset_of!(Cpu, spill) + 8;
-const END: usize = offset_of!(Cpu, spill) + 16;
+pub(super) const DESTINATION: usize = offset_of!(Cpu, spill) + 8;
+pub(super) const END: usize = offset_of!(Cpu, spill) + 16;
 
 impl Lowering {
     pub(super) fn string(&mut self, decoded: &Decoded, what: StringOperation) {
-        self.spill_if_live(decoded);
-        self.asm.cmp_zero32(Mem::gs(offset_of!(Cpu, direction_flag)));
-        let backward = self.asm.jcc(cond::NE);
-        self.unusual(backward);
+        self.look_for_direction(decoded);
         match what.repeated {
             true if self.by_window => self.repeated_by_window(what),
             true => self.repeated(what),
             false => self.single(what),
         }
+    }
+
+    /// Backward is unusual.
+    pub(super) fn look_for_direction(&mut self, decoded: &Decoded) {
+        self.spill_if_live(decoded);
+        self.asm.cmp_zero32(Mem::gs(offset_of!(Cpu, direction_flag)));
+        let backward = self.asm.jcc(cond::NE);
+        self.unusual(backward);
     }
 
     pub(super) fn unusual(&mut self, from: usize) {
@@ -126,13 +136,13 @@ impl Lowering {
     }
 
     /// `to` = the element at `[T0]`, merged as its size demands.
-    fn load_element(&mut self, to: Reg, shift: u8) {
+    pub(super) fn load_element(&mut self, to: Reg, shift: u8) {
         let (prefix, opcode) = element(shift, 0x8a);
         self.asm.op_mem(prefix, shift == 3, &[opcode], to, Mem::base(T0, 0));
     }
 
     /// The element at `[T0]` = `from`.
-    fn store_element(&mut self, from: Reg, shift: u8) {
+    pub(super) fn store_element(&mut self, from: Reg, shift: u8) {
         let (prefix, opcode) = element(shift, 0x88);
         self.asm.op_mem(prefix, shift == 3, &[opcode], from, Mem::base(T0, 0));
     }
@@ -209,7 +219,7 @@ impl Lowering {
     }
 
     /// REP MOVS or REP STOS itself.
-    fn repeat_on_host(&mut self, what: StringOperation, moves: bool) {
+    pub(super) fn repeat_on_host(&mut self, what: StringOperation, moves: bool) {
         let (prefix, opcode) = element(what.shift, if moves { 0xa4 } else { 0xaa });
         if prefix != 0 {
             self.asm.raw(&[prefix]);
@@ -222,7 +232,7 @@ impl Lowering {
     }
 
     /// A range of RCX elements at `pointer` that leaves its page is unusual.
-    fn stays_in_page(&mut self, pointer: usize, shift: u8) {
+    pub(super) fn stays_in_page(&mut self, pointer: usize, shift: u8) {
         self.asm.mov32(T1, pointer as Reg);
         self.asm.and_imm32(T1, PAGE_OFFSET as u32);
         self.asm.lea(T1, Mem { base: Some(T1), index: Some((RCX as Reg, shift)), disp: 0, gs: false });

@@ -207,7 +207,7 @@ impl Lowering {
     }
 
     /// T1 = RFLAGS, from flags that were put aside. Clobbers the flags.
-    fn gather_flags(asm: &mut Asm) {
+    pub(super) fn gather_flags(asm: &mut Asm) {
         asm.op_mem(0, false, &[0x0f, 0xb6], T1, Mem::gs(SPILLED)); // movzx r11d, byte: OF
         asm.raw(&[0x41, 0xc1, 0xe3, 11]); // shl r11d, 11
         asm.op_mem(0, false, &[0x0a], T1, Mem::gs(SPILLED + 1)); // or r11b, byte: the rest
@@ -241,6 +241,9 @@ impl Lowering {
 
     fn push_flags(&mut self, decoded: &Decoded) {
         self.spill_for_table();
+        if let Some(legacy) = self.mode.legacy {
+            return self.push_legacy_flags(decoded, legacy);
+        }
         let slot = self.reach_push(decoded);
         Self::gather_flags(&mut self.asm);
         self.asm.store(slot, T1);

@@ -96,7 +96,7 @@ impl Lowering {
         // T0 is where pushes and pops look for the stack's.
         let worth = |register: Reg| match self.holds(register) {
             Holds::Nothing => 0,
-            Holds::Guest => 2,
+            Holds::Guest | Holds::LowWindow => 2,
             Holds::Delta(held) if held == RSP as Reg => 3,
             Holds::Delta(_) | Holds::Code => 1,
         };

@@ -33,6 +33,9 @@ const TICKS_TO_SETTLE: u32 = 4;
 /// Where an address space that wants more windows than there are begins to count again.
 const REFUSED: i64 = -2000;
 
+/// No window shows the last page below 4 GiB: an operand of 32-bit code that begins there must not go on beyond.
+const LAST_OF_32_BITS: Gva = Gva(0xffff_f000);
+
 /// How far an address space has come.
 #[derive(Default)]
 pub(super) struct Heat {
@@ -168,6 +171,9 @@ impl Mmu {
         let Some(address) = space.and_then(|space| space.guest_address(host)) else {
             return self.serve_supervisor_fault(cpu, host, write);
         };
+        if address.page_start() == LAST_OF_32_BITS {
+            return false;
+        }
         let access = if write { Access::Write } else { Access::Read };
         let Ok(translation) = self.walk(cpu, address, access, Privilege::User) else { return false };
         let slot = &mut self.slots[current];

@@ -6,6 +6,7 @@ use x86::{Exception, Gva};
 use super::statistics::Phase;
 use super::{BtVcpu, Next, perf_map};
 use crate::cache::blocks::{BlockId, CodeMode};
+use crate::legacy;
 use crate::lower::block::{Lowering, Source};
 use crate::lower::decode::MAX_INSTRUCTIONS;
 use crate::mmu::{Access, Privilege};
@@ -63,17 +64,20 @@ impl BtVcpu {
         self.fetches.put(page, user, view, frame);
         if !user {
             self.jumps.note_supervisor_page(page, frame, translation.global);
-        } else if mode.settled {
+        } else if mode.is_of_space() {
             self.pinned.note(view, page, frame);
         }
         Ok(frame)
     }
 
-    /// The block at RIP, translated now if need be; `None` where the interpreter has to serve.
+    /// The block at CS:RIP, translated now if need be; `None` where the interpreter has to serve.
     pub(super) fn find(&mut self, mode: CodeMode, io: &dyn CpuIo) -> Result<Option<BlockId>, Exception> {
-        let rip = self.cpu().rip;
-        if !Gva(rip).is_canonical() {
+        let rip = legacy::linear_rip(self.cpu());
+        if mode.legacy.is_none() && !Gva(rip).is_canonical() {
             return Err(Exception::general_protection(0));
+        }
+        if mode.legacy.is_some_and(|legacy| legacy.room(rip) == 0) {
+            return Ok(None);
         }
         let page = rip & !PAGE_OFFSET;
         let frame = self.fetch_page(page, mode).map_err(|fault| at_address(fault, rip))?;
@@ -120,8 +124,10 @@ impl BtVcpu {
         let mut length = room.min(LONGEST);
         self.mmu.ram().read(x86::Gpa(gpa), &mut bytes[..length])?;
         let next_page = (rip & !PAGE_OFFSET).wrapping_add(PAGE_SIZE);
+        // What begins at the end of linear memory goes on nowhere.
+        let is_last = mode.legacy.is_some() && next_page > legacy::LINEAR;
         let next_gpa = match room {
-            0..=LONGEST => self.fetch_page(next_page, mode).ok(),
+            0..=LONGEST if !is_last => self.fetch_page(next_page, mode).ok(),
             _ => None,
         };
         if let Some(next) = next_gpa
@@ -131,6 +137,9 @@ impl BtVcpu {
         }
         if self.buffer.room() < BLOCK_ROOM {
             return None;
+        }
+        if let Some(legacy) = mode.legacy {
+            length = length.min(legacy.room(rip));
         }
         let space = self.pinned.id(self.mmu.current_view());
         let source =
@@ -156,7 +165,7 @@ impl BtVcpu {
         let Some((index, link)) = self.blocks.link_at(from, place) else { return self.lost(place) };
         let target = link.target;
         let page = self.page_of(from);
-        self.cpu().rip = page.wrapping_add(target as u64);
+        legacy::set_linear_rip(self.cpu(), page.wrapping_add(target as u64));
         let mode = self.blocks.get(from).key.mode;
         let epoch = self.statistics.epoch;
         match self.find(mode, io) {
@@ -175,11 +184,13 @@ impl BtVcpu {
 
     /// A jump through the table that found nothing: fills the table.
     pub(super) fn follow_jump(&mut self, io: &dyn CpuIo) -> Next {
+        let target = self.cpu().rip;
+        legacy::set_linear_rip(self.cpu(), target);
         let Some(mode) = self.code_mode() else { return Next::Interpret };
         match self.find(mode, io) {
             Ok(Some(id)) => {
-                let rip = self.cpu().rip;
-                self.enter_target(id, rip);
+                let target = legacy::table_target(self.cpu());
+                self.enter_target(id, target);
                 Next::Enter { code: self.blocks.get(id).body(), vectors: false }
             }
             Ok(None) => Next::Interpret,
@@ -196,11 +207,12 @@ impl BtVcpu {
             (cpu.resume, cpu.rip, cpu.exit_argument)
         };
         let Some(mode) = self.code_mode() else { return Next::Interpret };
-        if !Gva(target).is_canonical() {
+        if mode.legacy.is_none() && !Gva(target).is_canonical() {
             return Next::Interpret;
         }
         let epoch = self.statistics.epoch;
-        self.cpu().rip = target;
+        legacy::set_linear_rip(self.cpu(), target);
+        let target = legacy::table_target(self.cpu());
         let found = self.find(mode, io);
         self.cpu().rip = rip;
         match found {
@@ -213,15 +225,19 @@ impl BtVcpu {
         }
     }
 
-    /// Enters a block into the jump table of the running address space.
+    /// Enters a block into the jump table of the running address space, at a target as the table has it.
     fn enter_target(&mut self, id: BlockId, target: u64) {
         let block = self.blocks.get(id);
         let (mode, frame, code) = (block.key.mode, block.key.gpa & !PAGE_OFFSET, block.checked);
+        if mode.legacy.is_some() {
+            // The tables may have been emptied since it was found.
+            self.jumps.enter_legacy(&mut self.mmu, mode);
+        }
         // A block across the end of its page depends on the next one, too.
         if mode.is_pinned() || block.sources.second().is_some() {
             self.jumps.fill(&mut self.mmu, mode.user, target, code);
         } else {
-            self.jumps.fill_known(&mut self.mmu, target, frame, mode.windows, code);
+            self.jumps.fill_known(&mut self.mmu, mode, target, frame, code);
         }
     }
 

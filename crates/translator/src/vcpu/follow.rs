@@ -115,9 +115,11 @@ impl BtVcpu {
     fn follow_non_global(&mut self, view: usize) {
         self.fetches.clear();
         let pages = self.pinned.pages(view);
-        if pages.is_empty() {
+        // Beside pinned code there may be some that is not: without windows, in a segment or not.
+        if pages.is_empty() || self.jumps.has_legacy(view) {
             self.jumps.clear_user(&mut self.mmu, view);
-        } else {
+        }
+        if !pages.is_empty() {
             self.check_pinned(view, &pages);
         }
         self.follow_supervisor_change();

@@ -2,7 +2,8 @@
 use std::collections::HashSet;
 use std::hash::BuildHasherDefault;
 
-use crate::cache::blocks::{WordHasher, WordMap};
+use crate::cache::blocks::{CodeMode, WordHasher, WordMap};
+use crate::legacy::{Legacy, TAG};
 use crate::mmu::table::{JUMPS, Jump, Ring, empty_target, jump_index};
 use crate::mmu::{Mmu, view};
 use x86::address::{PAGE_OFFSET, PAGE_SHIFT};
@@ -13,12 +14,15 @@ pub struct JumpTables {
     supervisor_table: Targets,
     /// User code's tables, by view.
     user_tables: Vec<Targets>,
-    /// Targets of position-independent code by linear page (odd for code with windows) and frame: when an address space comes to run a page again
+    /// Targets of position-independent code by linear page (odd for code with windows), frame and kind: when an address
+    /// space comes to run a page again
     /// after a flush, or another one has the same frame at the same place, they need not be found one by one.
-    known: WordMap<(u64, u64), Vec<Jump>>,
+    known: WordMap<(u64, u64, Option<Legacy>), Vec<Jump>>,
     /// Linear pages of supervisor code that was translated: the frame, and whether the mapping is global.
     supervisor: WordMap<u64, (u64, bool)>,
     non_global: usize,
+    /// What legacy targets in supervisor code's table, and in user code's by view, assume.
+    legacy: [Option<CodeMode>; 1 + view::VIEWS],
 }
 
 type WordSet<K> = HashSet<K, BuildHasherDefault<WordHasher>>;
@@ -66,6 +70,7 @@ impl Targets {
 
     fn clear_page(&mut self, table: &mut [Jump], page: u64) {
         self.recalled.remove(&page);
+        self.recalled.remove(&(page | TAG));
         if !self.pages.remove(&((page >> PAGE_SHIFT) as u16)) {
             return;
         }
@@ -88,6 +93,7 @@ impl JumpTables {
             known: WordMap::default(),
             supervisor: WordMap::default(),
             non_global: 0,
+            legacy: [None; 1 + view::VIEWS],
         }
     }
 
@@ -96,6 +102,27 @@ impl JumpTables {
         self.forget(mmu);
         self.supervisor.clear();
         self.non_global = 0;
+    }
+
+    /// Legacy code of a mode is about to run. The tables tell it from 64-bit code, but not from legacy code of another
+    /// mode: that of its ring is emptied when this one differs from the last.
+    pub(super) fn enter_legacy(&mut self, mmu: &mut Mmu, mode: CodeMode) {
+        let view = mmu.current_view();
+        let slot = if mode.user { 1 + view } else { 0 };
+        if self.legacy[slot] == Some(mode) {
+            return;
+        }
+        match (self.legacy[slot].is_some(), mode.user) {
+            (false, _) => {}
+            (true, false) => self.clear_supervisor(mmu),
+            (true, true) => self.clear_user(mmu, view),
+        }
+        self.legacy[slot] = Some(mode);
+    }
+
+    /// Whether there may be legacy targets in the table of user code in one view.
+    pub(super) fn has_legacy(&self, view: usize) -> bool {
+        self.legacy[1 + view].is_some()
     }
 
     /// Enters a jump target of the running address space.
@@ -109,12 +136,12 @@ impl JumpTables {
     }
 
     /// Enters a jump target of position-independent code in a frame, together with what else is known of its page.
-    pub(super) fn fill_known(&mut self, mmu: &mut Mmu, target: u64, frame: u64, windows: bool, code: u64) {
+    pub(super) fn fill_known(&mut self, mmu: &mut Mmu, mode: CodeMode, target: u64, frame: u64, code: u64) {
         let (view, page) = (mmu.current_view(), target & !PAGE_OFFSET);
         if self.known.len() >= KNOWN_PAGES {
             self.known.clear();
         }
-        let known = self.known.entry((page | u64::from(windows), frame)).or_default();
+        let known = self.known.entry((page | u64::from(mode.windows), frame, mode.legacy)).or_default();
         let room = known.len() < KNOWN;
         match known.iter_mut().find(|jump| jump.target == target) {
             Some(jump) => jump.code = code,
@@ -164,11 +191,13 @@ impl JumpTables {
 
     /// Empties the table of user code in one view.
     pub(super) fn clear_user(&mut self, mmu: &mut Mmu, view: usize) {
+        self.legacy[1 + view] = None;
         self.user_tables[view].clear(mmu.views_mut().jumps(view, Ring::User));
     }
 
     /// Empties the table of supervisor code.
     pub(super) fn clear_supervisor(&mut self, mmu: &mut Mmu) {
+        self.legacy[0] = None;
         self.supervisor_table.clear(mmu.views_mut().jumps(0, Ring::Supervisor));
     }
 

@@ -22,6 +22,7 @@ pub fn add(block: &Block, rip: u64) {
     let mut map = MAP.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
     let Some(file) = map.as_mut() else { return };
     let kind = match block.key.mode {
+        mode if mode.legacy.is_some() => "legacy",
         mode if mode.settled => "settled",
         mode if mode.user && mode.windows => "windows",
         mode if mode.user => "user",

@@ -14,7 +14,8 @@ impl BtVcpu {
     /// The interpreter makes the access, or finds out which fault it is for the guest. It opens the windows that it misses;
     /// an instruction that is allowed what windows do not show goes by look-up in future.
     pub(super) fn interpret_beside_windows(&mut self, io: &dyn CpuIo) -> Next {
-        let (rip, resume, exceptions) = (self.cpu().rip, self.cpu().resume, self.statistics.exceptions);
+        let rip = crate::legacy::linear_rip(self.cpu());
+        let (resume, exceptions) = (self.cpu().resume, self.statistics.exceptions);
         let site =
             self.blocks.at(resume).map(|id| self.blocks.get(id).key.gpa & !PAGE_OFFSET | rip & PAGE_OFFSET);
         self.mmu.learn_windows(true);

@@ -8,6 +8,9 @@ use crate::state::UserState;
 /// The harness's stack pointer while bare code runs.
 pub static HOST_RSP: AtomicU64 = AtomicU64::new(0);
 static TARGET: AtomicU64 = AtomicU64::new(0);
+/// Linux's selectors.
+pub const USER_CODE_32: u16 = 0x23;
+const USER_DATA: u16 = 0x2b;
 
 /// Loads all registers and jumps to bare code. Returns, through [`leave`], once a signal handler arranged for it.
 ///
@@ -65,6 +68,62 @@ pub unsafe extern "C" fn enter(state: *const UserState) {
         gs_base = const offset_of!(UserState, gs_base),
         rip = const offset_of!(UserState, rip),
         rflags = const offset_of!(UserState, rflags),
+    )
+}
+
+/// As [`enter`], for 32-bit code with Linux's flat segments; FS and GS are null.
+///
+/// # Safety
+/// As for [`enter`].
+#[unsafe(naked)]
+pub unsafe extern "C" fn enter_32(state: *const UserState) {
+    naked_asm!(
+        "push rbx",
+        "push rbp",
+        "push r12",
+        "push r13",
+        "push r14",
+        "push r15",
+        "mov [rip + {host_rsp}], rsp",
+        "mov eax, 7",
+        "xor edx, edx",
+        "xrstor64 [rdi + {vectors}]",
+        "xor eax, eax",
+        "mov fs, eax",
+        "mov gs, eax",
+        "mov eax, {data}",
+        "mov ds, eax",
+        "mov es, eax",
+        // A far pointer of 32 and 16 bits.
+        "mov rax, {code} << 32",
+        "or rax, [rdi + {rip}]",
+        "mov [rip + {target}], rax",
+        "push qword ptr [rdi + {rflags}]",
+        "popfq",
+        "mov rax, [rdi]",
+        "mov rcx, [rdi + 8]",
+        "mov rdx, [rdi + 16]",
+        "mov rbx, [rdi + 24]",
+        "mov rsp, [rdi + 32]",
+        "mov rbp, [rdi + 40]",
+        "mov rsi, [rdi + 48]",
+        "mov r8, [rdi + 64]",
+        "mov r9, [rdi + 72]",
+        "mov r10, [rdi + 80]",
+        "mov r11, [rdi + 88]",
+        "mov r12, [rdi + 96]",
+        "mov r13, [rdi + 104]",
+        "mov r14, [rdi + 112]",
+        "mov r15, [rdi + 120]",
+        "mov rdi, [rdi + 56]",
+        "jmp fword ptr [rip + {target}]",
+        host_rsp = sym HOST_RSP,
+        target = sym TARGET,
+        vectors = const offset_of!(UserState, vectors),
+        rip = const offset_of!(UserState, rip),
+        rflags = const offset_of!(UserState, rflags),
+        data = const USER_DATA,
+        code = const USER_CODE_32 as u64,
     )
 }
 

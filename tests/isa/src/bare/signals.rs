@@ -3,7 +3,7 @@ use std::cell::UnsafeCell;
 use std::sync::Once;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
-use super::enter::{HOST_RSP, enter, leave};
+use super::enter::{HOST_RSP, enter, enter_32, leave};
 use crate::state::{Ending, Outcome, UserState, Vectors, XSAVE_BYTES};
 use crate::watchdog;
 
@@ -13,6 +13,8 @@ const SIGNALS: [libc::c_int; 6] =
 /// pointer, also one that happens to lie there.
 const SS_AUTODISARM: libc::c_int = 1 << 31;
 const ALTERNATE_STACK_BYTES: usize = 64 << 10;
+/// Linux's selector of 64-bit user code.
+const USER_CODE_64: i64 = 0x33;
 /// User addresses lie below; Linux hides whether kernel pages are present (arch/x86/mm/fault.c).
 const KERNEL_ADDRESSES: u64 = 1 << 47;
 
@@ -72,6 +74,15 @@ fn prepare_thread() {
 
 /// Runs bare code from a state to its exception.
 pub fn run(state: &UserState, outcome: &mut Outcome) {
+    run_by(enter, state, outcome);
+}
+
+/// The same for 32-bit code.
+pub fn run_32(state: &UserState, outcome: &mut Outcome) {
+    run_by(enter_32, state, outcome);
+}
+
+fn run_by(enter: unsafe extern "C" fn(*const UserState), state: &UserState, outcome: &mut Outcome) {
     prepare_thread();
     let host_fs: u64;
     // SAFETY: WRFSBASE and RDFSBASE were found to exist; the code ends by an exception, which restores everything.
@@ -150,6 +161,9 @@ unsafe extern "C" fn handler(signal: libc::c_int, info: *mut libc::siginfo_t, co
         machine.gregs[libc::REG_RIP as usize] = leave as *const () as i64;
         machine.gregs[libc::REG_RSP as usize] = HOST_RSP.load(Ordering::SeqCst) as i64;
         machine.gregs[libc::REG_EFL as usize] = 0x202;
+        // CS is the lowest of four selectors.
+        let selectors = &mut machine.gregs[libc::REG_CSGSFS as usize];
+        *selectors = *selectors & !0xffff | USER_CODE_64;
     }
     RUNNING.store(false, Ordering::SeqCst);
 }

@@ -91,7 +91,8 @@ fn is_offered(code: Code) -> bool {
         && info.op_kinds().iter().all(|kind| super::operands::is_supported(*kind))
 }
 
-fn cpuid_known(code: Code) -> bool {
+/// Whether the CPU model offers everything that a form needs.
+pub fn cpuid_known(code: Code) -> bool {
     use CpuidFeature as F;
     const OFFERED: &[CpuidFeature] = &[
         F::INTEL8086,

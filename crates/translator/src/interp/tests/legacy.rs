@@ -251,3 +251,31 @@ fn machine_status_word_cannot_leave_protected_mode() {
     machine.steps(1);
     assert_eq!(machine.cpu.cr0 & 0xf, CR0_PE);
 }
+
+#[test]
+fn arpl_changes_16_bits() {
+    let mut machine = user_32(&[0x63, 0xe8], 0); // arpl ax, bp
+    machine.cpu.gpr[RAX] = 0x3_dacc;
+    machine.cpu.gpr[RBP] = 2;
+    machine.steps(1);
+    assert_eq!(machine.cpu.gpr[RAX], 0x3_dace);
+}
+
+#[test]
+fn vzeroupper_leaves_the_upper_registers_to_64_bit_code() {
+    // vzeroupper; vzeroall
+    let mut machine = user_32(&[0xc5, 0xf8, 0x77, 0xc5, 0xfc, 0x77], 0);
+    machine.cpu.cr4 |= CR4_OSFXSR | CR4_OSXSAVE;
+    machine.cpu.xcr0 = 7;
+    const XMM: usize = 160;
+    const UPPER: usize = 576;
+    machine.cpu.xsave.0[512] = 7;
+    machine.cpu.xsave.0[XMM..XMM + 256].fill(1);
+    machine.cpu.xsave.0[UPPER..UPPER + 256].fill(2);
+    machine.steps(1);
+    let bytes = |machine: &Machine, at: usize| [0, 127, 128, 255].map(|byte| machine.cpu.xsave.0[at + byte]);
+    assert_eq!(bytes(&machine, UPPER), [0, 0, 2, 2]);
+    assert_eq!(bytes(&machine, XMM), [1, 1, 1, 1]);
+    machine.steps(1);
+    assert_eq!(bytes(&machine, XMM), [0, 0, 1, 1]);
+}

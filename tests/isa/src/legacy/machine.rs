@@ -1,0 +1,189 @@
+//! A guest with one engine.
+#![expect(unsafe_code, reason = "reads and writes guest memory in place")]
+use std::sync::Arc;
+
+use anyhow::Context;
+use platform::{GuestRam, Stop, Vcpu};
+use translator::BtVcpu;
+use x86::segment::{CS, SS};
+use x86::{CpuState, Gpa};
+
+use super::sequence::Case;
+use super::setup::{CODE, END, HALTS, KERNEL_STACK, RAM_BYTES, TABLES, World};
+use crate::engine::io::StopIo;
+use crate::engine::{self, Kind, has_error_code};
+use crate::watchdog;
+
+const PAGE: usize = 4096;
+
+/// The guest.
+pub struct Machine {
+    kind: Kind,
+    world: World,
+    vcpu: BtVcpu,
+    io: Arc<StopIo>,
+    ram: GuestRam,
+    base: CpuState,
+    image: Vec<u8>,
+}
+
+/// How a case ended.
+pub struct Outcome {
+    /// Registers at the end.
+    pub state: CpuState,
+    /// What ended it.
+    pub stop: Stop,
+    /// The exception, if it was one.
+    pub frame: Option<Frame>,
+}
+
+/// What an exception pushed.
+#[derive(Clone, Copy, Debug)]
+pub struct Frame {
+    /// The vector.
+    pub vector: u8,
+    /// Offset of the instruction in CS.
+    pub offset: u64,
+    /// Where its flags are.
+    pub flags_at: Gpa,
+}
+
+impl Outcome {
+    /// Whether the sequence ran to its HLT.
+    pub fn completed(&self, case: &Case) -> bool {
+        // HLT is not for user code: #GP.
+        match self.frame {
+            Some(frame) => frame.vector == 13 && frame.offset == case.end() - 1,
+            None => self.state.rip == case.end() && matches!(self.stop, Stop::Halted { .. }),
+        }
+    }
+}
+
+impl Machine {
+    /// A guest in a world.
+    pub fn new(kind: Kind, world: World) -> anyhow::Result<Self> {
+        let ram = GuestRam::new(RAM_BYTES).context("no guest RAM")?;
+        let vcpu = BtVcpu::new(ram.clone(), engine::config(kind)).context("no virtual CPU")?;
+        let io = Arc::new(StopIo::new(vcpu.attention()));
+        watchdog::start();
+        Ok(Self { kind, world, vcpu, io, ram, base: world.cpu(), image: Vec::new() })
+    }
+
+    /// The engine's name.
+    pub fn name(&self) -> &'static str {
+        match self.kind {
+            Kind::Interpreter => "interpreter",
+            Kind::Translator => "translator",
+            Kind::Windows => "windows",
+            Kind::Settled => "settled",
+        }
+    }
+
+    /// Everything anew.
+    pub fn install(&mut self, image: &[u8]) {
+        self.world.install(&self.ram);
+        self.memory()[CODE as usize..].copy_from_slice(image);
+        self.image = self.bytes().to_vec();
+    }
+
+    /// All memory that cases may write, but for page tables: accessed and dirty bits may be set for what is not done.
+    pub fn compared(&self) -> (&[u8], &[u8]) {
+        let bytes = self.bytes();
+        (&bytes[..TABLES as usize], &bytes[CODE as usize..])
+    }
+
+    /// All memory up to the end of the stack.
+    pub fn memory(&mut self) -> &mut [u8] {
+        let Some(start) = self.ram.host_address(Gpa(0), END) else { return &mut [] };
+        // SAFETY: the range is RAM, and no CPU runs while the slice lives.
+        unsafe { std::slice::from_raw_parts_mut(start, END as usize) }
+    }
+
+    /// The same, to look at.
+    pub fn bytes(&self) -> &[u8] {
+        let Some(start) = self.ram.host_address(Gpa(0), END) else { return &[] };
+        // SAFETY: the range is RAM, and no CPU runs while the slice lives.
+        unsafe { std::slice::from_raw_parts(start, END as usize) }
+    }
+
+    /// Runs a case.
+    pub fn run(&mut self, case: &Case) -> Outcome {
+        let image = std::mem::take(&mut self.image);
+        for (now, before) in self.memory().chunks_mut(PAGE).zip(image.chunks(PAGE)) {
+            if now != before {
+                now.copy_from_slice(before);
+            }
+        }
+        self.image = image;
+        let start = case.linear_start();
+        // As a device does, so that the engine hears of it.
+        self.ram.write(Gpa(start), &case.code);
+        let state = &mut self.base;
+        state.gpr = case.gpr;
+        state.rip = case.start;
+        state.rflags = case.rflags;
+        state.segments = case.segments;
+        state.xsave.clone_from(&case.xsave);
+        if let Err(error) = self.vcpu.restore(&self.base) {
+            panic!("a state was refused: {error}");
+        }
+        self.io.reset();
+        watchdog::watch_engine(Some(self.io.clone()));
+        watchdog::begin();
+        let stop = self.vcpu.run(&*self.io);
+        watchdog::end();
+        let state = self.vcpu.save();
+        let frame = self.frame(&state);
+        Outcome { state, stop, frame }
+    }
+
+    fn frame(&self, state: &CpuState) -> Option<Frame> {
+        let at = (state.segments[CS].base + state.rip).checked_sub(HALTS + 1).filter(|at| *at < 32 * 16)?;
+        let vector = (at / 16) as u8;
+        let wide = match self.world {
+            World::Real => 2,
+            _ if self.world.is_long() => 8,
+            _ => 4,
+        };
+        // Where a word of the frame is, counted from the instruction pointer.
+        let word = |index: u64| {
+            if self.world.is_user() {
+                return Gpa(KERNEL_STACK - wide * (5 - index));
+            }
+            let stack = state.segments[SS];
+            let mask = if stack.is_32() { 0xffff_ffff } else { 0xffff };
+            let code = u64::from(self.world != World::Real && has_error_code(vector));
+            Gpa((stack.base + (state.gpr[4].wrapping_add(wide * (code + index)) & mask)) & 0xffff_ffff)
+        };
+        let mut bytes = [0; 8];
+        self.ram.read(word(0), &mut bytes[..wide as usize])?;
+        Some(Frame { vector, offset: u64::from_le_bytes(bytes), flags_at: word(2) })
+    }
+
+    /// Code at a linear address.
+    pub fn code_at(&self, linear: u64) -> [u8; 15] {
+        let mut code = [0; 15];
+        self.ram.read(Gpa(linear), &mut code);
+        code
+    }
+
+    /// Flags in an exception's frame.
+    pub fn saved_flags(&self, frame: &Frame) -> u64 {
+        let mut bytes = [0; 2];
+        self.ram.read(frame.flags_at, &mut bytes);
+        u64::from(u16::from_le_bytes(bytes))
+    }
+
+    /// The stack pointer in the frame of an exception of user code under a 64-bit kernel.
+    pub fn saved_stack(&self, frame: &Frame) -> u64 {
+        let mut bytes = [0; 8];
+        self.ram.read(Gpa(frame.flags_at.0 + 8), &mut bytes);
+        u64::from_le_bytes(bytes)
+    }
+
+    /// Makes flags in an exception's frame zero.
+    pub fn clear_saved_flags(&self, frame: &Frame, which: u64) {
+        let kept = self.saved_flags(frame) & !which;
+        self.ram.write(frame.flags_at, &(kept as u16).to_le_bytes());
+    }
+}
