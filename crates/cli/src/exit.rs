@@ -145,6 +145,7 @@ fn of_what_machine(error: &MachineError) -> Option<&'static str> {
         MachineError::Config(error) => Some(match error {
             ConfigError::DebugExitTaken(_) => "choose another port, for example 0xf4",
             ConfigError::Cpus(_) => "leave out --cpus",
+            ConfigError::CodeCache(_) => "leave out --code-cache, or choose 8M to 1G",
             _ => "choose a --memory between 64M and 16G",
         }),
         _ => None,

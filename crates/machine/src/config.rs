@@ -3,10 +3,15 @@ use crate::board::{RAM_MAX_BYTES, RAM_MIN_BYTES};
 use crate::boot::BootFiles;
 use x86::address::PAGE_SIZE;
 
-/// Room for translated code if the user says nothing.
-pub const CODE_CACHE_BYTES: usize = 64 << 20;
+/// Room for translated code if the user says nothing: a part of the guest's memory, between these.
+const CODE_CACHE_PART: u64 = 32;
+const CODE_CACHE_SMALL: u64 = 24 << 20;
+const CODE_CACHE_LARGE: u64 = 96 << 20;
+/// The least and the most room for translated code.
+const CODE_CACHE_LEAST: u64 = 8 << 20;
+const CODE_CACHE_MOST: u64 = 1 << 30;
 /// The least room for the translated code of one CPU.
-const CODE_CACHE_LEAST: usize = 16 << 20;
+const CODE_CACHE_LEAST_PER_CPU: u64 = 8 << 20;
 /// How many CPUs a machine can have.
 pub const CPUS_MAX: u8 = 16;
 
@@ -23,8 +28,9 @@ pub struct MachineConfig {
     pub debug_exit: Option<u16>,
     /// Whether there is a debug console at port 0xe9.
     pub debug_console: bool,
-    /// Bound on the memory for translated code, shared out evenly among CPUs; each gets 16 MiB at least.
-    pub code_cache_bytes: usize,
+    /// Bound on the memory for translated code, 8 MiB to 1 GiB, shared out evenly among CPUs; each gets 8 MiB at least. The
+    /// description of the code takes about as much again.
+    pub code_cache_bytes: u64,
     /// Interpret everything: slow, for finding the engine's own bugs.
     pub interpret_only: bool,
     /// Let the engine measure where time goes, for its statistics; costs a little.
@@ -45,6 +51,13 @@ pub enum ConfigError {
     /// No whole pages.
     #[error("{0} bytes of memory are not a multiple of {PAGE_SIZE}")]
     MemoryNotInPages(u64),
+    /// Too little or too much room for translated code.
+    #[error(
+        "{0} bytes are no room for translated code, only {least} MiB to {most} MiB are",
+        least = CODE_CACHE_LEAST >> 20,
+        most = CODE_CACHE_MOST >> 20
+    )]
+    CodeCache(u64),
     /// A number of CPUs that does not exist.
     #[error("{0} CPUs are not possible, only 1 to {CPUS_MAX}")]
     Cpus(u8),
@@ -62,7 +75,7 @@ impl MachineConfig {
             boot,
             debug_exit: None,
             debug_console: false,
-            code_cache_bytes: CODE_CACHE_BYTES,
+            code_cache_bytes: (memory_bytes / CODE_CACHE_PART).clamp(CODE_CACHE_SMALL, CODE_CACHE_LARGE),
             interpret_only: false,
             timed: false,
             perf_map: false,
@@ -71,12 +84,16 @@ impl MachineConfig {
 
     /// Room for the translated code of each CPU.
     pub fn code_cache_per_cpu(&self) -> usize {
-        (self.code_cache_bytes / usize::from(self.cpus.max(1))).max(CODE_CACHE_LEAST)
+        let share = self.code_cache_bytes / u64::from(self.cpus.max(1));
+        share.clamp(CODE_CACHE_LEAST_PER_CPU, CODE_CACHE_MOST) as usize
     }
 
     /// Checks what can be checked without the host.
     pub fn validate(&self) -> Result<(), ConfigError> {
         let bytes = self.memory_bytes;
+        if !(CODE_CACHE_LEAST..=CODE_CACHE_MOST).contains(&self.code_cache_bytes) {
+            return Err(ConfigError::CodeCache(self.code_cache_bytes));
+        }
         if bytes < RAM_MIN_BYTES {
             return Err(ConfigError::MemoryTooSmall(bytes));
         }
@@ -113,9 +130,18 @@ mod tests {
 
     #[test]
     fn code_caches_share_their_bound_but_have_a_floor() {
-        for (cpus, mib) in [(1, 64), (2, 32), (4, 16), (16, 16)] {
+        for (cpus, mib) in [(1, 24), (2, 12), (4, 8), (16, 8)] {
             let config = MachineConfig { cpus, ..MachineConfig::new(RAM_MIN_BYTES, BootFiles::default()) };
             assert_eq!(config.code_cache_per_cpu(), mib << 20);
+        }
+    }
+
+    #[test]
+    fn room_for_code_has_bounds() {
+        for bytes in [0, CODE_CACHE_LEAST - 1, CODE_CACHE_MOST + 1] {
+            let boot = BootFiles::default();
+            let config = MachineConfig { code_cache_bytes: bytes, ..MachineConfig::new(RAM_MIN_BYTES, boot) };
+            assert_eq!(config.validate(), Err(ConfigError::CodeCache(bytes)));
         }
     }
 

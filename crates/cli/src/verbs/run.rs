@@ -49,6 +49,10 @@ pub struct Run {
     /// End the guest after this time, for example 90s or 5m, with exit code 6
     #[arg(long, value_name = "TIME", value_parser = quantity::duration)]
     timeout: Option<Duration>,
+    /// Memory for translated code of all CPUs together [default: a 32nd of the guest's memory, 24M to 96M]; its
+    /// description takes as much again
+    #[arg(long, value_name = "SIZE", value_parser = quantity::size)]
+    code_cache: Option<u64>,
     /// What runs the guest's code
     #[arg(long, default_value = "auto")]
     engine: Engine,
@@ -95,14 +99,16 @@ impl Run {
     }
 
     fn config(&self, boot: BootFiles) -> MachineConfig {
+        let defaults = MachineConfig::new(self.memory, boot);
         MachineConfig {
             cpus: self.cpus,
+            code_cache_bytes: self.code_cache.unwrap_or(defaults.code_cache_bytes),
             debug_exit: self.debug_exit,
             debug_console: self.debug_console,
             interpret_only: self.engine == Engine::Interpreter,
             timed: self.stats,
             perf_map: self.perf_map,
-            ..MachineConfig::new(self.memory, boot)
+            ..defaults
         }
     }
 

@@ -1,6 +1,6 @@
 //! Translated blocks: found by guest-physical address, linked to one another, and unlinked when their bytes change.
 use std::collections::HashMap;
-use std::hash::{BuildHasherDefault, Hasher};
+use std::hash::{BuildHasherDefault, Hash, Hasher};
 
 use crate::legacy::Legacy;
 
@@ -107,13 +107,25 @@ pub struct Link {
     pub backward: bool,
 }
 
-/// A link of a block that is kept.
+/// A link of a block that is kept; there are hundreds of thousands.
 struct Linked {
-    link: Link,
+    target: i64,
+    /// The place, from [`Blocks::base`].
+    place: u32,
     /// The block it leads to, or [`NOBODY`].
     to: BlockId,
     /// The next one of those that lead there, or [`NOBODY`].
     next: u32,
+    /// The stub, from the place.
+    stub: u16,
+    backward: bool,
+}
+
+impl Linked {
+    fn new(link: &Link, base: u64) -> Self {
+        let (place, stub) = ((link.place - base) as u32, (link.stub - link.place) as u16);
+        Self { target: link.target, place, to: NOBODY, next: NOBODY, stub, backward: link.backward }
+    }
 }
 
 /// In place of the number of a block or a link.
@@ -141,7 +153,7 @@ pub enum Pointers {
 }
 
 /// What host code belongs to from some place on.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Mark {
     /// Offset in the block's host code.
     pub host: u16,
@@ -223,6 +235,8 @@ pub struct Block {
     links: (u32, u16),
     /// The first of the links that lead to it, or [`NOBODY`].
     incoming: u32,
+    /// The next block whose key has the same hash, or [`NOBODY`].
+    beside: BlockId,
     /// Not thrown away yet.
     alive: bool,
 }
@@ -239,6 +253,7 @@ impl Block {
             marks: (0, 0),
             links: (0, 0),
             incoming: NOBODY,
+            beside: NOBODY,
             alive: true,
         }
     }
@@ -264,13 +279,15 @@ struct Frame {
 }
 
 /// All blocks.
-#[derive(Default)]
 pub struct Blocks {
     all: Vec<Block>,
     /// Of all blocks, one after the other.
     marks: Vec<Mark>,
     links: Vec<Linked>,
-    index: WordMap<Key, BlockId>,
+    /// The first block of each hash of a key; a power of two.
+    index: Vec<BlockId>,
+    /// Where the host code of the first block begins.
+    base: u64,
     frames: WordMap<u64, Frame>,
     /// For each granule of host code, from the first block on, the block that its first byte lies in.
     granules: Vec<BlockId>,
@@ -297,13 +314,46 @@ impl Blocks {
             marks: Vec::with_capacity(code_bytes / LEAST_INSTRUCTION),
             links: Vec::with_capacity(code_bytes / LEAST_BLOCK * 2),
             granules: Vec::with_capacity(code_bytes >> GRANULE_SHIFT),
-            ..Self::default()
+            index: vec![NOBODY; (code_bytes / LEAST_BLOCK).next_power_of_two()],
+            base: 0,
+            frames: WordMap::default(),
         }
     }
 
     /// The block of a key.
     pub fn find(&self, key: &Key) -> Option<BlockId> {
-        self.index.get(key).copied()
+        let mut id = self.index[self.bucket(key)];
+        while id != NOBODY {
+            let block = self.get(id);
+            if block.key == *key {
+                return Some(id);
+            }
+            id = block.beside;
+        }
+        None
+    }
+    fn bucket(&self, key: &Key) -> usize {
+        let mut hasher = WordHasher::default();
+        key.hash(&mut hasher);
+        hasher.finish() as usize & (self.index.len() - 1)
+    }
+    /// Nobody finds a block any more.
+    fn hide(&mut self, id: BlockId) {
+        let bucket = self.bucket(&self.get(id).key);
+        let beside = self.get(id).beside;
+        if self.index[bucket] == id {
+            self.index[bucket] = beside;
+            return;
+        }
+        let mut before = self.index[bucket];
+        while before != NOBODY {
+            let block = &mut self.all[before as usize];
+            if block.beside == id {
+                block.beside = beside;
+                return;
+            }
+            before = block.beside;
+        }
     }
     /// A block by number.
     pub fn get(&self, id: BlockId) -> &Block {
@@ -330,11 +380,16 @@ impl Blocks {
             entry.blocks.push(id);
             entry.missed_writes = 0;
         }
-        self.index.insert(block.key, id);
+        if id == 0 {
+            self.base = block.checked;
+        }
+        let bucket = self.bucket(&block.key);
+        block.beside = std::mem::replace(&mut self.index[bucket], id);
         block.marks = (self.marks.len() as u32, marks.len() as u16);
         self.marks.extend_from_slice(marks);
         block.links = (self.links.len() as u32, links.len() as u16);
-        self.links.extend(links.iter().map(|link| Linked { link: *link, to: NOBODY, next: NOBODY }));
+        let base = self.base;
+        self.links.extend(links.iter().map(|link| Linked::new(link, base)));
         self.all.push(block);
         let granules = self.granule(self.all[id as usize].end() - 1).map_or(0, |last| last + 1);
         self.granules.resize(granules, id);
@@ -342,8 +397,7 @@ impl Blocks {
     }
 
     fn granule(&self, host: u64) -> Option<usize> {
-        let base = self.all.first()?.checked;
-        Some((host.checked_sub(base)? >> GRANULE_SHIFT) as usize)
+        Some((host.checked_sub(self.base)? >> GRANULE_SHIFT) as usize)
     }
 
     /// The live or dead block whose host code holds an address. Blocks lie in the order in which they were made.
@@ -365,10 +419,11 @@ impl Blocks {
         marks[next.saturating_sub(1)]
     }
 
-    /// The link of a block whose displacement is at `place`.
-    pub fn link_at(&self, id: BlockId, place: u64) -> Option<(LinkId, &Link)> {
-        let index = self.get(id).links().find(|index| self.links[*index].link.place == place)?;
-        Some((index as LinkId, &self.links[index].link))
+    /// The link of a block whose displacement is at `place`, and its target as an offset from the page of the block.
+    pub fn link_at(&self, id: BlockId, place: u64) -> Option<(LinkId, i64)> {
+        let is_there = |index: &usize| self.base + u64::from(self.links[*index].place) == place;
+        let index = self.get(id).links().find(is_there)?;
+        Some((index as LinkId, self.links[index].target))
     }
 
     /// Links a jump of a block to another and says how to change it. Dead blocks stay as they are.
@@ -380,8 +435,8 @@ impl Blocks {
         let linked = &mut self.links[index as usize];
         linked.to = to;
         linked.next = std::mem::replace(&mut target.incoming, index);
-        let entry = if linked.link.backward { target.entries.attention } else { target.entries.linked };
-        Some((linked.link.place, target.checked + u64::from(entry)))
+        let entry = if linked.backward { target.entries.attention } else { target.entries.linked };
+        Some((self.base + u64::from(linked.place), target.checked + u64::from(entry)))
     }
 
     /// Whether any live block lies in a frame.
@@ -419,13 +474,14 @@ impl Blocks {
         if !std::mem::replace(&mut block.alive, false) {
             return;
         }
-        self.index.remove(&block.key);
         let frames = block.sources.frames();
         let mut incoming = std::mem::replace(&mut block.incoming, NOBODY);
+        self.hide(id);
         while incoming != NOBODY {
             let linked = &mut self.links[incoming as usize];
             linked.to = NOBODY;
-            patches.push((linked.link.place, linked.link.stub));
+            let place = self.base + u64::from(linked.place);
+            patches.push((place, place + u64::from(linked.stub)));
             incoming = std::mem::replace(&mut linked.next, NOBODY);
         }
         for frame in frames {
@@ -444,7 +500,7 @@ impl Blocks {
         self.marks.clear();
         self.links.clear();
         self.granules.clear();
-        self.index.clear();
+        self.index.fill(NOBODY);
         self.frames.drain().map(|(frame, _)| frame).collect()
     }
 }
@@ -485,7 +541,7 @@ mod tests {
 
     #[test]
     fn a_write_kills_what_it_hits_and_unlinks_it() {
-        let mut blocks = Blocks::default();
+        let mut blocks = Blocks::with_room_for(1 << 16);
         let (first, fresh) = add(&mut blocks, 0x1000, 0x8000);
         assert_eq!(fresh, [1]);
         let (second, fresh) = add(&mut blocks, 0x1100, 0x8040);
@@ -505,7 +561,7 @@ mod tests {
 
     #[test]
     fn host_addresses_lead_back_to_guest_instructions() {
-        let mut blocks = Blocks::default();
+        let mut blocks = Blocks::with_room_for(1 << 16);
         let (first, _) = add(&mut blocks, 0x1000, 0x8000);
         let (second, _) = add(&mut blocks, 0x2000, 0x8040);
         assert_eq!(blocks.at(0x8027), Some(first));
@@ -525,7 +581,7 @@ mod tests {
 
     #[test]
     fn data_beside_code_becomes_fast_again() {
-        let mut blocks = Blocks::default();
+        let mut blocks = Blocks::with_room_for(1 << 16);
         let (only, _) = add(&mut blocks, 0x1000, 0x8000);
         let kills = (0..100).find(|_| blocks.hit_by_write(0x1800, 8) == [only]);
         assert_eq!(kills, Some(MISSED_WRITES as i32));

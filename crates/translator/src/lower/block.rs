@@ -239,7 +239,10 @@ impl Lowering {
     /// The same while RDI and RSI hold something else.
     pub(super) fn mark_pointers(&mut self, pointers: Pointers) {
         let (host, guest) = (self.asm.here() as u16, self.guest_start as i16);
-        self.marks.push(Mark { host, guest, flags: self.flags, pointers });
+        let mark = Mark { host, guest, flags: self.flags, pointers };
+        if self.marks.last().is_none_or(|last| mark != Mark { host, ..*last }) {
+            self.marks.push(mark);
+        }
     }
 
     /// From here on host code belongs to another guest instruction.

@@ -162,8 +162,7 @@ impl BtVcpu {
     pub(super) fn follow_link(&mut self, io: &dyn CpuIo) -> Next {
         let place = self.cpu().resume;
         let Some(from) = self.blocks.at(place) else { return self.lost(place) };
-        let Some((index, link)) = self.blocks.link_at(from, place) else { return self.lost(place) };
-        let target = link.target;
+        let Some((index, target)) = self.blocks.link_at(from, place) else { return self.lost(place) };
         let page = self.page_of(from);
         legacy::set_linear_rip(self.cpu(), page.wrapping_add(target as u64));
         let mode = self.blocks.get(from).key.mode;
