@@ -1,12 +1,14 @@
 //! Programs of a few instructions, one for each CPU, in 64-bit mode over identity-mapped memory.
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use gasang_machine::boot::entry;
-use platform::{Attention, CpuIo, GuestRam, Port, Stop, Vcpu};
+use platform::{Attention, GuestRam, Stop, Vcpu};
 use translator::{BtVcpu, Config, TscModel, WindowPolicy};
 use x86::{Gpa, reg};
+
+pub use super::nothing::Nothing;
 
 /// Where the program of the first CPU lies; each has 64 KiB.
 pub const PROGRAMS: u64 = 0x10_0000;
@@ -145,52 +147,4 @@ pub fn word(ram: &GuestRam, address: u64) -> u32 {
     let mut bytes = [0; 4];
     ram.read(Gpa(address), &mut bytes).unwrap();
     u32::from_le_bytes(bytes)
-}
-
-/// No devices.
-#[derive(Default)]
-pub struct Nothing {
-    stop: AtomicBool,
-    /// One interrupt waits all the time.
-    interrupts: bool,
-}
-
-impl Nothing {
-    /// With an interrupt that waits.
-    pub fn interrupting() -> Self {
-        Self { interrupts: true, ..Self::default() }
-    }
-}
-
-impl CpuIo for Nothing {
-    fn port_read(&self, _port: Port, data: &mut [u8]) {
-        data.fill(0xff);
-    }
-    fn port_write(&self, _port: Port, _data: &[u8]) {}
-    fn mmio_read(&self, _address: Gpa, data: &mut [u8]) {
-        data.fill(0xff);
-    }
-    fn mmio_write(&self, _address: Gpa, _data: &[u8]) {}
-    fn msr_read(&self, _msr: u32) -> Option<u64> {
-        None
-    }
-    fn msr_write(&self, _msr: u32, _value: u64) -> Option<()> {
-        None
-    }
-    fn task_priority(&self) -> u8 {
-        0
-    }
-    fn set_task_priority(&self, _priority: u8) {}
-    fn interrupt_pending(&self) -> bool {
-        self.interrupts
-    }
-    fn acknowledge_interrupt(&self) -> Option<u8> {
-        self.interrupts.then_some(0x40)
-    }
-    fn take_nmi(&self) -> bool {
-        false
-    }
-    fn stop_requested(&self) -> bool {
-        self.stop.load(Ordering::SeqCst)
-    }
 }

@@ -4,5 +4,6 @@
 mod code;
 mod guest;
 mod locks;
+mod nothing;
 mod order;
 mod shadow;

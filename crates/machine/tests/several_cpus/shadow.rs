@@ -8,7 +8,7 @@ fn halts_before_the_interrupt(engine: Engine, before: &[u8]) {
     let ram = GuestRam::new(16 << 20).unwrap();
     let program = [before, &[0xfb, 0xf4]].concat();
     let mut cpu = cpu(engine, &ram, 0, 1, &program);
-    let io = Nothing::interrupting();
+    let io = Nothing { interrupts: true, ..Nothing::default() };
     assert_eq!(cpu.run(&io), Stop::Halted { interrupts_enabled: true }, "{engine:?}");
     assert_eq!(cpu.save().rip, PROGRAMS + program.len() as u64);
 }
