@@ -208,7 +208,7 @@ fn a_page_that_user_mode_may_touch_is_reached_all_the_same() {
 #[test]
 fn code_that_is_written_through_a_large_page_runs_as_it_was_written() {
     // At SMALL: mov eax, 1; ret. Then its first instruction's operand becomes 2, by way of the direct map.
-    let code = Code::default().put(DIRECT + FRAMES[0], 0xc3_0000_0001_b8);
+    let code = Code::default().put(DIRECT + FRAMES[0], 0xc300_0000_01b8);
     let mut code = code.load(RBX, SMALL.0);
     for result in 0..2 {
         code = code.raw(&[0xff, 0xd3]).load(RCX, DIRECT + RESULTS + 8 * result).raw(&[0x48, 0x89, 0x01]);

@@ -283,6 +283,9 @@ impl Lowering {
             Way::String(what) => self.string(decoded, what),
             Way::CountedJump | Way::Interpret => self.interpret(),
         }
+        if self.mode.legacy.is_none() && !decoded.way.follows_stack_pointer() {
+            self.follow_stack_pointer(decoded);
+        }
         self.narrow.follow(decoded);
         if keeps_scratch {
             self.forget_deltas(decoded);

@@ -75,6 +75,17 @@ impl Way {
         matches!(self, Way::JumpIf | Way::CountedJump)
     }
 
+    /// Whether its own lowering sees to it that the window of the stack pointer is known when it is over.
+    pub fn follows_stack_pointer(self) -> bool {
+        use System::{Call, InterruptReturn, PushFlags, Return};
+        let copies = matches!(self, Way::Copy | Way::CopyMemory { .. } | Way::Lea);
+        let is_of_stack = matches!(
+            self,
+            Way::Push | Way::Pop | Way::Leave | Way::Call | Way::CallIndirect | Way::Return | Way::Interpret
+        );
+        copies || is_of_stack || matches!(self, Way::System(PushFlags | Call | Return | InterruptReturn))
+    }
+
     /// Whether nothing follows it in its block.
     pub fn ends_block(self) -> bool {
         match self {

@@ -96,6 +96,7 @@ impl Lowering {
         asm.raw(&4_u32.to_le_bytes());
         let local = asm.jcc(cond::NE);
         asm.and_imm32(T1, 0xfff8);
+        let null = asm.jcc(cond::E);
         asm.lea32(T0, Mem::base(T1, 7));
         let limit = Mem::gs(table + offset_of!(TableRegister, limit));
         asm.op_mem(0x66, false, &[0x3b], T0, limit); // cmp r10w, …
@@ -107,7 +108,7 @@ impl Lowering {
         asm.mov_imm(T0, descriptor);
         asm.op_reg(true, &[0x39], T0, T1); // cmp r11, r10
         let other = asm.jcc(cond::NE);
-        for from in [local, beyond, other] {
+        for from in [local, null, beyond, other] {
             self.unusual(from);
         }
     }

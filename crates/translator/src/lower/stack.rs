@@ -91,6 +91,10 @@ impl Lowering {
     pub(super) fn push(&mut self, decoded: &Decoded) {
         let instruction = &decoded.instruction;
         if instruction.op0_kind() == OpKind::Memory {
+            if !self.by_window {
+                // It may be started over, and then the scratch registers hold anything.
+                self.clobber_both();
+            }
             self.reach_operand(decoded, 8, Access::Read, T0);
             self.clobber_both();
             self.asm.load(T0, Mem::base(T0, 0));

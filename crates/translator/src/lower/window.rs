@@ -231,10 +231,18 @@ pub(super) fn is_anchored(code: &[Decoded]) -> bool {
         Way::CopyMemory { .. } => {
             let instruction = &decoded.instruction;
             let near = (instruction.memory_displacement64() as i64).abs() <= NEAR;
-            near && plain_base(instruction) == Some(RSP as Reg) && by_window(decoded)
+            near && plain_base(instruction) == Some(RSP as Reg)
+                && by_window(decoded)
+                && !is_masked(instruction)
         }
         _ => false,
     })
+}
+
+/// Whether an instruction may make no access at all, for a mask of zeroes.
+fn is_masked(instruction: &Instruction) -> bool {
+    use Mnemonic::{Vmaskmovpd, Vmaskmovps, Vpmaskmovd, Vpmaskmovq};
+    matches!(instruction.mnemonic(), Vmaskmovps | Vmaskmovpd | Vpmaskmovd | Vpmaskmovq)
 }
 
 /// Whether an instruction moves a register by a small constant.
@@ -267,13 +275,76 @@ fn is_immediate(instruction: &Instruction) -> bool {
 mod tests {
     use super::*;
     use crate::cache::blocks::CodeMode;
+    use crate::lower::block::Source;
     use crate::lower::decode::decode;
+    use crate::lower::sites::Sites;
+    use crate::runtime::thunks::{EXITS, Thunks};
 
     fn anchored(bytes: &[u8]) -> bool {
         let mode = CodeMode { user: true, vectors: true, windows: true, ..CodeMode::default() };
         let mut code = Vec::new();
         decode(bytes, 0x1000, mode, &mut code);
         is_anchored(&code)
+    }
+
+    /// Whether the block of an instruction and `push rbx` selects the window of the stack pointer between them.
+    fn selects_window(bytes: &[u8], user: bool) -> bool {
+        let thunks = Thunks { enter: 0, exits: [0; EXITS.len()], misses: [[0; 2]; 2], load_vectors: 0 };
+        let mode = CodeMode {
+            user,
+            vectors: true,
+            windows: true,
+            syscall: true,
+            time_stamp: true,
+            bases: true,
+            ..CodeMode::default()
+        };
+        let (bytes, sites) = ([bytes, &[0x53]].concat(), Sites::default());
+        let source = Source {
+            address: 0x1000,
+            gpa: 0x1000,
+            bytes: &bytes,
+            next_gpa: None,
+            mode,
+            space: 0,
+            sites: &sites,
+        };
+        let mut lowering = Lowering::new(thunks);
+        let lowered = lowering.lower(&source, 0x10_0000).unwrap();
+        assert_eq!(lowered.block.instructions, 2, "{bytes:x?}");
+        iced_x86::Decoder::new(64, lowered.code, 0).iter().any(|instruction| {
+            instruction.mnemonic() == Mnemonic::Mov
+                && instruction.op0_kind() == OpKind::Memory
+                && instruction.memory_segment() == Register::GS
+                && instruction.memory_displacement64() == STACK_WINDOW as u64
+        })
+    }
+
+    #[test]
+    fn whatever_moves_the_stack_pointer_selects_its_window() {
+        let moves: [&[u8]; 16] = [
+            &[0xf3, 0x48, 0x0f, 0xae, 0xc4],             // rdfsbase rsp
+            &[0xf3, 0x48, 0x0f, 0xae, 0xcc],             // rdgsbase rsp
+            &[0x48, 0x8c, 0xdc],                         // mov rsp, ds
+            &[0x66, 0x8c, 0xdc],                         // mov sp, ds
+            &[0x48, 0x89, 0xc4],                         // mov rsp, rax
+            &[0x89, 0xc4],                               // mov esp, eax
+            &[0x48, 0x8b, 0x20],                         // mov rsp, [rax]
+            &[0x48, 0x94],                               // xchg rsp, rax
+            &[0x48, 0x01, 0xc4],                         // add rsp, rax
+            &[0x48, 0x8d, 0x24, 0xc4],                   // lea rsp, [rsp+rax*8]
+            &[0x48, 0x0f, 0x44, 0xe0],                   // cmove rsp, rax
+            &[0x48, 0x0f, 0xc1, 0xc4],                   // xadd rsp, rax
+            &[0x48, 0x0f, 0xcc],                         // bswap rsp
+            &[0x48, 0x81, 0xec, 0x00, 0x00, 0x02, 0x00], // sub rsp, 0x20000
+            &[0x5c],                                     // pop rsp
+            &[0xc9],                                     // leave
+        ];
+        for bytes in moves {
+            assert!(selects_window(bytes, true) && selects_window(bytes, false), "{bytes:x?}");
+        }
+        assert!(selects_window(&[0x0f, 0x20, 0xd4], false), "mov rsp, cr2");
+        assert!(!selects_window(&[0x48, 0x83, 0xec, 0x10], true), "sub rsp, 16");
     }
 
     #[test]
@@ -286,6 +357,10 @@ mod tests {
         assert!(!anchored(&[0x48, 0x83, 0xc4, 0x10, 0x75, 0x00, 0x50]));
         // add rsp, 16; mov [rsp], ah: by look-up
         assert!(!anchored(&[0x48, 0x83, 0xc4, 0x10, 0x88, 0x24, 0x24]));
+        // add rsp, 16; vmaskmovps ymm1, ymm0, [rsp]: perhaps no access
+        assert!(!anchored(&[0x48, 0x83, 0xc4, 0x10, 0xc4, 0xe2, 0x7d, 0x2c, 0x0c, 0x24]));
+        // add rsp, 16; vmovups ymm1, [rsp]
+        assert!(anchored(&[0x48, 0x83, 0xc4, 0x10, 0xc5, 0xfc, 0x10, 0x0c, 0x24]));
         // add rsp, 16; mov eax, [rsp+0x100000]: too far
         assert!(!anchored(&[0x48, 0x83, 0xc4, 0x10, 0x8b, 0x84, 0x24, 0, 0, 0x10, 0]));
     }

@@ -246,7 +246,8 @@ pub(super) fn show(
     }
     let writable = translation.writable && translation.dirty;
     if translation.page_shift >= REGION_SHIFT
-        && (write && space.fill_hole(address)
+        && address.0 >> REGION_SHIFT != LAST_OF_32_BITS.0 >> REGION_SHIFT
+        && (write && space.fill_hole(address, gpa)
             || space.map_large(ram, address, gpa, writable, is_code).is_some())
     {
         return Ok(true);

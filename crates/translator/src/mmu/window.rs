@@ -195,6 +195,7 @@ impl AddressSpace {
             return None;
         }
         let file_offset = ram.file_offset(Gpa(gpa.0 & !PAGE_OFFSET), PAGE_SIZE)?;
+        self.unmap_large(page);
         self.place(ram, page.page_start(), PAGE_SIZE, file_offset, writable)?;
         let (number, frame) = (page.0 >> PAGE_SHIFT, gpa.frame());
         match self.pages.insert(number, Mapped { frame, writable }) {
@@ -237,7 +238,12 @@ impl AddressSpace {
             )
         };
         window.used = true;
-        (placed != libc::MAP_FAILED).then_some(())
+        if placed == libc::MAP_FAILED {
+            // Whatever was there may be gone, and the place is the host's to give away.
+            map_nothing(Some(host), length as usize);
+            return None;
+        }
+        Some(())
     }
 
     fn forget_frame(&mut self, frame: u64, page: u64) {
@@ -285,8 +291,8 @@ impl AddressSpace {
         for page in pages {
             let Some(host) = self.host_page(page) else { continue };
             let Some(mapped) = self.pages.get_mut(&page) else { continue };
-            if std::mem::replace(&mut mapped.writable, false) {
-                protect_host(host, false);
+            if std::mem::replace(&mut mapped.writable, false) && !protect_host(host, false) {
+                self.unmap(Gva(page << PAGE_SHIFT));
             }
         }
     }
@@ -349,15 +355,12 @@ pub struct Shown {
     pub writable: bool,
 }
 
-/// Changes the rights of a page of our own.
-///
-/// # Panics
-/// If the host refuses: translated code could be changed unseen.
-fn protect_host(host: u64, writable: bool) {
+/// Changes the rights of a page of our own. The host may refuse: each page that differs from its neighbours is a mapping.
+fn protect_host(host: u64, writable: bool) -> bool {
     let protection = libc::PROT_READ | if writable { libc::PROT_WRITE } else { 0 };
     // SAFETY: the pages were mapped by `place`, inside our own reservation.
     let done = unsafe { libc::mprotect(host as *mut libc::c_void, PAGE_SIZE as usize, protection) };
-    assert!(done == 0 || writable, "the host refuses to protect a page of our own");
+    done == 0
 }
 
 /// Reserves address space, at a place of our own or anywhere.

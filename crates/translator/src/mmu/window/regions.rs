@@ -38,33 +38,37 @@ impl AddressSpace {
         if writable {
             self.make_holes(number, frame, is_code);
         }
-        Some(())
+        self.regions.contains_key(&number).then_some(())
     }
 
-    /// Whether a page is a hole in a region that may otherwise be written. It is not any more.
-    pub fn fill_hole(&mut self, address: Gva) -> bool {
+    /// Whether a page, which leads to `gpa` now, is a hole in a region that may otherwise be written. It is not any more.
+    pub fn fill_hole(&mut self, address: Gva, gpa: Gpa) -> bool {
         let page = address.0 >> PAGE_SHIFT;
-        if !self.holes.remove(&page) {
+        let region = self.regions.get(&(address.0 >> REGION_SHIFT));
+        if region.is_none_or(|region| region.frame != gpa.0 >> REGION_SHIFT) || !self.holes.remove(&page) {
             return false;
         }
         MAPPED.fetch_sub(1, Ordering::Relaxed);
-        if let Some(host) = self.host_page(page) {
-            protect_host(host, true);
-        }
-        true
+        self.host_page(page).is_some_and(|host| protect_host(host, true))
     }
 
+    /// Takes the right to write to one page of a region. If the host has no room for one more hole, the region goes.
     fn make_hole(&mut self, page: u64) {
-        if self.holes.insert(page) {
-            MAPPED.fetch_add(1, Ordering::Relaxed);
-            if let Some(host) = self.host_page(page) {
-                protect_host(host, false);
-            }
+        if !self.holes.insert(page) {
+            return;
+        }
+        let room = MAPPED.fetch_add(1, Ordering::Relaxed) < page_limit();
+        let made = room && self.host_page(page).is_some_and(|host| protect_host(host, false));
+        if !made {
+            self.unmap_large(Gva(page << PAGE_SHIFT));
         }
     }
 
     fn make_holes(&mut self, number: u64, frame: u64, is_code: impl Fn(u64) -> bool) {
         for page in (0..PAGES).filter(|page| is_code(frame << PAGES_SHIFT | page)) {
+            if !self.regions.contains_key(&number) {
+                return;
+            }
             self.make_hole(number << PAGES_SHIFT | page);
         }
     }
@@ -166,8 +170,9 @@ mod tests {
         space.protect(0x207);
         space.protect(0x407);
         assert_eq!(space.holes.len(), 2);
-        assert!(space.fill_hole(Gva(DIRECT_MAP.0 + 0x3fff)));
-        assert!(!space.fill_hole(Gva(DIRECT_MAP.0 + 0x4000)));
+        assert!(!space.fill_hole(Gva(DIRECT_MAP.0 + 0x3fff), Gpa(0x40_3000)));
+        assert!(space.fill_hole(Gva(DIRECT_MAP.0 + 0x3fff), Gpa(0x20_3000)));
+        assert!(!space.fill_hole(Gva(DIRECT_MAP.0 + 0x4000), Gpa(0x20_4000)));
         space.unmap(Gva(DIRECT_MAP.0 + 0x1f_f000));
         assert!(space.is_empty() && space.holes.is_empty() && space.region_frames.is_empty());
     }
