@@ -25,8 +25,8 @@ pub struct Legacy {
     pub limit: u32,
 }
 
-/// In the targets of jump tables and in [`Cpu::code_page`]: the code there is legacy. Such a target is not canonical, so
-/// 64-bit code never looks for one.
+/// In the targets of jump tables and in [`Cpu::code_page`]: the code there is legacy. Such a target is not canonical;
+/// 64-bit code that looks for one all the same finds none, because the tables are emptied when it follows legacy code.
 pub const TAG: u64 = 1 << 63;
 /// The highest linear address.
 pub const LINEAR: u64 = 0xffff_ffff;

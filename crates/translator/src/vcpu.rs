@@ -173,6 +173,7 @@ impl BtVcpu {
         if let Some(legacy) = legacy {
             return Some(self.legacy_mode(mode, legacy));
         }
+        self.jumps.leave_legacy(&mut self.mmu, user);
         let (windows, settled) = if user {
             let (code, stack) = (Gva(self.cpu().rip), Gva(self.cpu().gpr[RSP]));
             self.mmu.enter_user(code, stack);

@@ -104,20 +104,30 @@ impl JumpTables {
         self.non_global = 0;
     }
 
-    /// Legacy code of a mode is about to run. The tables tell it from 64-bit code, but not from legacy code of another
-    /// mode: that of its ring is emptied when this one differs from the last.
+    /// Legacy code of a mode is about to run: unless it was the last to do so, its ring's table is emptied.
     pub(super) fn enter_legacy(&mut self, mmu: &mut Mmu, mode: CodeMode) {
         let view = mmu.current_view();
         let slot = if mode.user { 1 + view } else { 0 };
         if self.legacy[slot] == Some(mode) {
             return;
         }
-        match (self.legacy[slot].is_some(), mode.user) {
-            (false, _) => {}
-            (true, false) => self.clear_supervisor(mmu),
-            (true, true) => self.clear_user(mmu, view),
-        }
+        self.clear_ring(mmu, mode.user);
         self.legacy[slot] = Some(mode);
+    }
+
+    /// 64-bit code is about to run: it may look for any number, the targets of legacy code among them.
+    pub(super) fn leave_legacy(&mut self, mmu: &mut Mmu, user: bool) {
+        let slot = if user { 1 + mmu.current_view() } else { 0 };
+        if self.legacy[slot].take().is_some() {
+            self.clear_ring(mmu, user);
+        }
+    }
+
+    fn clear_ring(&mut self, mmu: &mut Mmu, user: bool) {
+        match user {
+            true => self.clear_user(mmu, mmu.current_view()),
+            false => self.clear_supervisor(mmu),
+        }
     }
 
     /// Whether there may be legacy targets in the table of user code in one view.
