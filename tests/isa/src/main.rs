@@ -167,9 +167,10 @@ fn legacy_run(world: Option<World>, count: u64, seed: u64, divergences: usize) -
         agreed &= report.divergences.is_empty();
         let rate = report.cases as f64 / start.elapsed().as_secs_f64();
         println!(
-            "{world:?}, seed {seed}: {} sequences, {} to their end, {rate:.0} a second, {} divergences",
+            "{world:?}, seed {seed}: {} sequences, {} to their end, {rate:.0} a second, {} overlooked, {} divergences",
             report.cases,
             report.completed,
+            report.overlooked,
             report.divergences.len()
         );
     }

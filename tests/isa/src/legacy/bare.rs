@@ -105,7 +105,7 @@ impl Bare {
 }
 
 fn accesses_twice(case: &Case, machine: &Machine, offset: u64) -> bool {
-    let code = machine.code_at(offset);
-    let instruction = Decoder::new(case.bits, &code, DecoderOptions::NONE).decode();
+    let code = &machine.bytes()[(offset as usize).min(machine.bytes().len())..];
+    let instruction = Decoder::new(case.bits, code, DecoderOptions::NONE).decode();
     InstructionInfoFactory::new().info(&instruction).used_memory().len() > 1
 }

@@ -1,38 +1,13 @@
 //! Whether all engines ended a case alike.
-use iced_x86::{Decoder, DecoderOptions, FlowControl, Formatter, NasmFormatter};
+use iced_x86::{Decoder, DecoderOptions, Formatter, NasmFormatter};
 use platform::Stop;
 use x86::flags;
 
 use super::machine::{Machine, Outcome};
+use super::overwritten::dead_flags;
 use super::sequence::Case;
 use super::setup::CODE;
-use crate::row::parse::{flag_effects, from_iced};
 use crate::state::Vectors;
-
-/// Flags that are dead where a case ended in a fault ([`crate::compare::dead_flags`]).
-fn dead_flags(case: &Case, machine: &Machine, offset: u64) -> u64 {
-    let base = case.segments[x86::segment::CS].base;
-    let (mut dead, mut live) = (0, 0);
-    let mut next = offset;
-    for _ in 0..64 {
-        let code = machine.code_at((base + next) & 0xffff_ffff);
-        let mut instruction = Decoder::with_ip(case.bits, &code, next, DecoderOptions::NONE).decode();
-        if !instruction.is_string_instruction() {
-            // A prefix without effect.
-            instruction.set_has_rep_prefix(false);
-            instruction.set_has_repne_prefix(false);
-        }
-        live |= from_iced(instruction.rflags_read()) & !dead;
-        let (undefined, defined) = flag_effects(&instruction);
-        dead |= (undefined | defined) & !live;
-        next = match instruction.flow_control() {
-            FlowControl::Next => instruction.next_ip(),
-            FlowControl::UnconditionalBranch | FlowControl::Call => instruction.near_branch_target(),
-            _ => break,
-        };
-    }
-    dead & flags::STATUS
-}
 
 /// What differs from the first machine, added to `lines`; `None` if nothing does.
 pub fn difference(
@@ -49,14 +24,14 @@ pub fn difference(
     for (machine, end) in machines.iter().zip(ends).skip(1) {
         let mut dead = 0;
         if matches!(first.stop, Stop::Shutdown(_)) {
-            dead = dead_flags(case, &machines[0], first.state.rip);
+            dead = dead_flags(case, machines[0].bytes(), first.state.rip);
         } else if first.frame.is_none() && !first.completed(case) {
             // The frame is nowhere.
             dead = flags::STATUS;
         }
         let same_frame = first.frame.zip(end.frame).filter(|(a, b)| a.flags_at == b.flags_at);
         if let Some((frame, _)) = same_frame {
-            dead = dead_flags(case, &machines[0], frame.offset);
+            dead = dead_flags(case, machines[0].bytes(), frame.offset);
             let written = machines[0].bytes()[CODE as usize..][..0x1_0000] != machine_code(case)[..];
             if written {
                 // Flags were dead for the code that was there before.

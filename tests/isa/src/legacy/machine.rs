@@ -82,7 +82,9 @@ impl Machine {
     /// Everything anew.
     pub fn install(&mut self, image: &[u8]) {
         self.world.install(&self.ram);
-        self.memory()[CODE as usize..].copy_from_slice(image);
+        let memory = self.memory();
+        memory[CODE as usize..END as usize].copy_from_slice(image);
+        memory[END as usize..].fill(0);
         self.image = self.bytes().to_vec();
     }
 
@@ -92,22 +94,38 @@ impl Machine {
         (&bytes[..TABLES as usize], &bytes[CODE as usize..])
     }
 
-    /// All memory up to the end of the stack.
+    /// Bytes that cases may reach: user code nothing behind its stack.
+    fn reach(&self) -> u64 {
+        if self.world.is_user() { END } else { RAM_BYTES }
+    }
+
+    /// All memory that cases may reach.
     pub fn memory(&mut self) -> &mut [u8] {
-        let Some(start) = self.ram.host_address(Gpa(0), END) else { return &mut [] };
+        let Some(start) = self.ram.host_address(Gpa(0), self.reach()) else { return &mut [] };
         // SAFETY: the range is RAM, and no CPU runs while the slice lives.
-        unsafe { std::slice::from_raw_parts_mut(start, END as usize) }
+        unsafe { std::slice::from_raw_parts_mut(start, self.reach() as usize) }
     }
 
     /// The same, to look at.
     pub fn bytes(&self) -> &[u8] {
-        let Some(start) = self.ram.host_address(Gpa(0), END) else { return &[] };
+        let Some(start) = self.ram.host_address(Gpa(0), self.reach()) else { return &[] };
         // SAFETY: the range is RAM, and no CPU runs while the slice lives.
-        unsafe { std::slice::from_raw_parts(start, END as usize) }
+        unsafe { std::slice::from_raw_parts(start, self.reach() as usize) }
+    }
+
+    /// The mode.
+    pub fn world(&self) -> World {
+        self.world
     }
 
     /// Runs a case.
     pub fn run(&mut self, case: &Case) -> Outcome {
+        let state = self.prepare(case);
+        self.go(&state)
+    }
+
+    /// Everything as a case starts with it.
+    pub fn prepare(&mut self, case: &Case) -> CpuState {
         let image = std::mem::take(&mut self.image);
         for (now, before) in self.memory().chunks_mut(PAGE).zip(image.chunks(PAGE)) {
             if now != before {
@@ -118,13 +136,18 @@ impl Machine {
         let start = case.linear_start();
         // As a device does, so that the engine hears of it.
         self.ram.write(Gpa(start), &case.code);
-        let state = &mut self.base;
+        let mut state = self.base.clone();
         state.gpr = case.gpr;
         state.rip = case.start;
         state.rflags = case.rflags;
         state.segments = case.segments;
         state.xsave.clone_from(&case.xsave);
-        if let Err(error) = self.vcpu.restore(&self.base) {
+        state
+    }
+
+    /// Runs from a state to the next HLT.
+    pub fn go(&mut self, state: &CpuState) -> Outcome {
+        if let Err(error) = self.vcpu.restore(state) {
             panic!("a state was refused: {error}");
         }
         self.io.reset();
@@ -160,13 +183,6 @@ impl Machine {
         Some(Frame { vector, offset: u64::from_le_bytes(bytes), flags_at: word(2) })
     }
 
-    /// Code at a linear address.
-    pub fn code_at(&self, linear: u64) -> [u8; 15] {
-        let mut code = [0; 15];
-        self.ram.read(Gpa(linear), &mut code);
-        code
-    }
-
     /// Flags in an exception's frame.
     pub fn saved_flags(&self, frame: &Frame) -> u64 {
         let mut bytes = [0; 2];
@@ -174,10 +190,11 @@ impl Machine {
         u64::from(u16::from_le_bytes(bytes))
     }
 
-    /// The stack pointer in the frame of an exception of user code under a 64-bit kernel.
+    /// The stack pointer in the frame of an exception of user code.
     pub fn saved_stack(&self, frame: &Frame) -> u64 {
+        let wide = if self.world.is_long() { 8 } else { 4 };
         let mut bytes = [0; 8];
-        self.ram.read(Gpa(frame.flags_at.0 + 8), &mut bytes);
+        self.ram.read(Gpa(frame.flags_at.0 + wide), &mut bytes[..wide as usize]);
         u64::from_le_bytes(bytes)
     }
 
