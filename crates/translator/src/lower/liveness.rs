@@ -22,7 +22,9 @@ pub fn reads(instruction: &Instruction) -> u32 {
     match instruction.mnemonic() {
         // These save RFLAGS as a whole; the last ones may fault, and then their handler sees them.
         Mnemonic::Pushf | Mnemonic::Pushfd | Mnemonic::Pushfq => STATUS,
-        Mnemonic::Syscall | Mnemonic::Iretq | Mnemonic::Popfq => STATUS,
+        Mnemonic::Syscall => STATUS,
+        Mnemonic::Iret | Mnemonic::Iretd | Mnemonic::Iretq => STATUS,
+        Mnemonic::Popf | Mnemonic::Popfd | Mnemonic::Popfq => STATUS,
         _ => instruction.rflags_read() & STATUS,
     }
 }
