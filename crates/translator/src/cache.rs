@@ -1,4 +1,5 @@
 //! Translated code: where it lives, how it is found, linked and thrown away.
 
+pub mod block;
 pub mod blocks;
 pub mod code;
