@@ -212,8 +212,8 @@ impl AddressSpace {
         Some(())
     }
 
-    /// Maps a part of guest RAM at its place in its window. What does not come to be used is not populated: that is one
-    /// page at most.
+    /// Maps a part of guest RAM at its place in its window. A single page is about to be touched and is populated at once; of
+    /// a large one the host fills in what is touched.
     fn place(
         &mut self,
         ram: &GuestRam,
