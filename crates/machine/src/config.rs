@@ -1,4 +1,6 @@
 //! What a machine is made of, as its user chose.
+use std::path::PathBuf;
+
 use crate::board::{RAM_MAX_BYTES, RAM_MIN_BYTES};
 use crate::boot::BootFiles;
 use x86::address::PAGE_SIZE;
@@ -31,6 +33,8 @@ pub struct MachineConfig {
     /// Bound on the memory for translated code, 8 MiB to 1 GiB, shared out evenly among CPUs; each gets 8 MiB at least. The
     /// description of the code takes about as much again.
     pub code_cache_bytes: u64,
+    /// Where translated code is kept for the next machine, if anywhere.
+    pub translations: Option<PathBuf>,
     /// Interpret everything: slow, for finding the engine's own bugs.
     pub interpret_only: bool,
     /// Let the engine measure where time goes, for its statistics; costs a little.
@@ -76,6 +80,7 @@ impl MachineConfig {
             debug_exit: None,
             debug_console: false,
             code_cache_bytes: (memory_bytes / CODE_CACHE_PART).clamp(CODE_CACHE_SMALL, CODE_CACHE_LARGE),
+            translations: None,
             interpret_only: false,
             timed: false,
             perf_map: false,

@@ -1,4 +1,7 @@
 //! Where an engine is picked: the only file that knows which one runs a CPU.
+use std::path::PathBuf;
+use std::sync::Arc;
+
 use platform::{GuestRam, Vcpu};
 
 use crate::tsc::GuestTsc;
@@ -31,8 +34,30 @@ pub struct EngineError(#[source] pub Box<dyn std::error::Error + Send + Sync>);
 /// Builds the engine of one CPU.
 pub type EngineFactory = dyn Fn(EngineSetup) -> Result<Box<dyn Vcpu>, EngineError>;
 
+/// What the engines of one machine share: the code that any of them has translated.
+#[derive(Clone)]
+pub struct Translations(Arc<translator::Store>);
+
+impl Translations {
+    /// Those that are kept in a directory, or none yet. `None` if the host has no room for them.
+    pub fn open(directory: Option<PathBuf>) -> Option<Self> {
+        let store = translator::Store::open(directory);
+        let store = store.inspect_err(|error| tracing::warn!(%error, "translations are not stored"));
+        Some(Self(Arc::new(store.ok()?)))
+    }
+    /// Keeps them for the next machine. What cannot be kept is made anew.
+    pub fn keep(&self) {
+        if let Err(error) = self.0.keep() {
+            tracing::warn!(%error, "translations are not kept");
+        }
+    }
+}
+
 /// The engine that needs nothing but the CPU: binary translation.
-pub fn binary_translator(setup: EngineSetup) -> Result<Box<dyn Vcpu>, EngineError> {
+pub fn binary_translator(
+    setup: EngineSetup,
+    translations: Option<&Translations>,
+) -> Result<Box<dyn Vcpu>, EngineError> {
     let config = translator::Config {
         code_cache_bytes: setup.code_cache_bytes,
         tsc: translator::TscModel { frequency_hz: setup.tsc.frequency_hz, offset: setup.tsc.offset },
@@ -43,6 +68,10 @@ pub fn binary_translator(setup: EngineSetup) -> Result<Box<dyn Vcpu>, EngineErro
         perf_map: setup.perf_map,
         timed: setup.timed,
     };
-    let vcpu = translator::BtVcpu::new(setup.ram, config).map_err(|error| EngineError(Box::new(error)))?;
+    let mut vcpu =
+        translator::BtVcpu::new(setup.ram, config).map_err(|error| EngineError(Box::new(error)))?;
+    if let Some(Translations(store)) = translations {
+        vcpu.share(Arc::clone(store));
+    }
     Ok(Box::new(vcpu))
 }

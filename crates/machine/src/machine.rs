@@ -12,7 +12,7 @@ use crate::config::MachineConfig;
 use crate::console::ConsoleOutput;
 use crate::control::Statistics;
 use crate::cpu_io::CpuPort;
-use crate::engine::{self, EngineFactory, EngineSetup};
+use crate::engine::{self, EngineFactory, EngineSetup, Translations};
 use crate::error::MachineError;
 use crate::handle::{MachineHandle, Shared};
 use crate::lifecycle::{Event, Outcome, State};
@@ -29,6 +29,8 @@ pub struct Machine {
     /// `None` once the machine has run.
     console: Option<Box<dyn ConsoleOutput>>,
     cpus: Vec<Cpu>,
+    /// What its CPUs have translated, if that is to be shared or kept.
+    translations: Option<Translations>,
     shared: Arc<Shared>,
     /// State of the boot processor for the next run; set while a kernel is loaded.
     entry: Option<CpuState>,
@@ -47,7 +49,14 @@ impl Machine {
     /// Builds a machine under binary translation, with its kernel loaded. `console` takes what the guest writes to its
     /// first serial port.
     pub fn new(config: &MachineConfig, console: Box<dyn ConsoleOutput>) -> Result<Self, MachineError> {
-        Self::with_engine(config, console, &engine::binary_translator)
+        config.validate()?;
+        let wanted = !config.interpret_only;
+        let translations = wanted.then(|| Translations::open(config.translations.clone())).flatten();
+        let shared = translations.clone();
+        let factory = move |setup| engine::binary_translator(setup, shared.as_ref());
+        let mut machine = Self::with_engine(config, console, &factory)?;
+        machine.translations = translations;
+        Ok(machine)
     }
 
     /// Builds a machine whose CPUs come from `factory`.
@@ -82,7 +91,7 @@ impl Machine {
         }
         let tables = Tables::build(config.cpus);
         let mut machine =
-            Self { images, tables, ram, chipset, console: Some(console), cpus, shared, entry: None };
+            Self { images, tables, ram, chipset, console: Some(console), cpus, translations: None, shared, entry: None };
         machine.load()?;
         Ok(machine)
     }
@@ -107,6 +116,9 @@ impl Machine {
         let _ = self.shared.events.enter(State::Stopped);
         self.shared.cpus.iter().for_each(|cpu| cpu.refuse());
         self.shared.input_room.wake();
+        if let Some(translations) = &self.translations {
+            translations.keep();
+        }
         result
     }
 

@@ -43,6 +43,14 @@ pub struct CacheLock {
     _file: File,
 }
 
+/// Where gasang may keep what it can make again: `$XDG_CACHE_HOME/gasang`, or below `~/.cache`.
+pub fn of_user() -> Option<PathBuf> {
+    // The XDG base directory specification: a relative path is to be ignored.
+    let absolute = |name| std::env::var_os(name).map(PathBuf::from).filter(|path| path.is_absolute());
+    let base = absolute("XDG_CACHE_HOME").or_else(|| Some(absolute("HOME")?.join(".cache")));
+    Some(base?.join("gasang"))
+}
+
 impl Cache {
     /// The cache at `root`; nothing is created yet.
     pub fn at(root: impl Into<PathBuf>) -> Self {
@@ -51,10 +59,7 @@ impl Cache {
 
     /// The user's own: `$XDG_CACHE_HOME/gasang/guests`, or below `~/.cache`.
     pub fn of_user() -> Result<Self, CacheError> {
-        // The XDG base directory specification: a relative path is to be ignored.
-        let absolute = |name| std::env::var_os(name).map(PathBuf::from).filter(|path| path.is_absolute());
-        let base = absolute("XDG_CACHE_HOME").or_else(|| Some(absolute("HOME")?.join(".cache")));
-        Ok(Self::at(base.ok_or(CacheError::NoHome)?.join("gasang").join("guests")))
+        Ok(Self::at(of_user().ok_or(CacheError::NoHome)?.join("guests")))
     }
 
     /// Where the cache is.

@@ -1,5 +1,6 @@
 //! Writing host code: an assembler for the glue, and the rewriting of guest instructions.
 
 pub mod asm;
+pub mod fixups;
 pub mod long_form;
 pub mod rewrite;

@@ -2,7 +2,7 @@
 //!
 //! [`BtVcpu`] is the whole of it for a machine. Inside, from the bottom up: [`cpu`] (the register file), [`mmu`] (page
 //! walks and the tables that translated code looks up), [`emit`] (writing host code), [`lower`] (guest instruction to
-//! host code), [`cache`] (blocks and their links), [`interp`] (everything that is not translated), [`runtime`] (the way
+//! host code), [`cache`] (blocks and their links), [`store`] (blocks that outlive it), [`interp`] (everything that is not translated), [`runtime`] (the way
 //! in and out) and [`vcpu`] (the loop).
 
 pub mod cache;
@@ -16,7 +16,9 @@ pub mod lower;
 pub mod mmu;
 pub mod runtime;
 pub mod save;
+pub mod store;
 pub mod vcpu;
 
 pub use config::{Config, SetupError, TscModel, WindowPolicy};
+pub use store::Store;
 pub use vcpu::BtVcpu;

@@ -13,6 +13,7 @@ pub mod legacy;
 pub mod liveness;
 pub mod memory;
 pub mod narrow;
+pub mod portable;
 pub mod scratch;
 pub mod sites;
 pub mod stack;

@@ -4,6 +4,7 @@ mod crossing;
 mod find;
 mod follow;
 mod jumps;
+mod make;
 mod perf_map;
 mod pinned;
 pub mod statistics;
@@ -33,6 +34,7 @@ use crate::mmu::{Access, Mmu};
 use crate::runtime::attention::AttentionHandle;
 use crate::runtime::fault::{self, FaultGuard};
 use crate::runtime::thunks::{EXITS, Exit, Thunks};
+use crate::store::{Reader, Store};
 use crate::{Config, SetupError};
 use find::FetchCache;
 use jumps::JumpTables;
@@ -46,6 +48,8 @@ pub struct BtVcpu {
     buffer: CodeBuffer,
     thunks: Thunks,
     lowering: Lowering,
+    /// Blocks that outlive the code cache, if there is a store.
+    store: Option<Reader>,
     blocks: Blocks,
     jumps: JumpTables,
     pinned: PinnedSpaces,
@@ -106,6 +110,7 @@ impl BtVcpu {
             pinned: PinnedSpaces::new(),
             sites: Sites::default(),
             lowering: Lowering::new(thunks),
+            store: None,
             mmu,
             interpreter,
             buffer,
@@ -125,6 +130,11 @@ impl BtVcpu {
         attention.attach(address);
         vcpu.restore(&CpuState::default()).map_err(SetupError::Restore)?;
         Ok(vcpu)
+    }
+
+    /// From now on, the CPU takes blocks from a store and adds those that it makes.
+    pub fn share(&mut self, store: Arc<Store>) {
+        self.store = Some(Reader::new(store));
     }
 
     /// The register file.

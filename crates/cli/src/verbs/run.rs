@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use clap::{Args, ValueEnum};
 use machine::{BootFiles, MachineConfig};
-use manager::cache::Cache;
+use manager::cache::{self, Cache};
 use manager::images::{COMMAND_LINE, Images, Kernel, Script};
 
 use crate::console::terminal;
@@ -53,6 +53,10 @@ pub struct Run {
     /// description takes as much again
     #[arg(long, value_name = "SIZE", value_parser = quantity::size)]
     code_cache: Option<u64>,
+    /// Where translated code is kept, so that the next guest with the same programs starts faster; 'none' keeps nothing
+    /// [default: $XDG_CACHE_HOME/gasang/translations]
+    #[arg(long, value_name = "DIR", env = "GASANG_TRANSLATIONS")]
+    translations: Option<PathBuf>,
     /// What runs the guest's code
     #[arg(long, default_value = "auto")]
     engine: Engine,
@@ -103,12 +107,22 @@ impl Run {
         MachineConfig {
             cpus: self.cpus,
             code_cache_bytes: self.code_cache.unwrap_or(defaults.code_cache_bytes),
+            translations: self.translations(),
             debug_exit: self.debug_exit,
             debug_console: self.debug_console,
             interpret_only: self.engine == Engine::Interpreter,
             timed: self.stats,
             perf_map: self.perf_map,
             ..defaults
+        }
+    }
+
+    /// Where translations are kept. Without a cache directory, they are not.
+    fn translations(&self) -> Option<PathBuf> {
+        match &self.translations {
+            Some(directory) if directory.as_os_str() == "none" => None,
+            Some(directory) => Some(directory.clone()),
+            None => Some(cache::of_user()?.join("translations")),
         }
     }
 

@@ -152,7 +152,7 @@ impl Sources {
 }
 
 /// Where a block's host code begins, by way of entry: offsets from [`Block::checked`].
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, Default)]
 pub struct Entries {
     /// Where linked jumps go that have to look for attention.
     pub attention: u32,

@@ -2,6 +2,7 @@
 //!
 //! Code is written into a byte vector together with the address at which it will run, so that relative operands come out
 //! right; the code cache copies it to its place.
+use super::fixups::{Fixup, FixupKind};
 use x86::reg::{RAX, RSP};
 
 /// A host register by its number.
@@ -63,21 +64,31 @@ pub type Offset = usize;
 pub struct Asm {
     bytes: Vec<u8>,
     origin: u64,
+    fixups: Vec<Fixup>,
 }
 
 impl Asm {
     /// An empty piece of code that will run at `origin`.
     pub fn new() -> Self {
-        Self { bytes: Vec::with_capacity(8192), origin: 0 }
+        Self { bytes: Vec::with_capacity(8192), origin: 0, fixups: Vec::new() }
     }
     /// Starts over at another address; keeps the buffer.
     pub fn restart(&mut self, origin: u64) {
         self.bytes.clear();
+        self.fixups.clear();
         self.origin = origin;
     }
     /// The code so far.
     pub fn code(&self) -> &[u8] {
         &self.bytes
+    }
+    /// What in it depends on where it lies.
+    pub fn fixups(&self) -> &[Fixup] {
+        &self.fixups
+    }
+    /// What is at a place depends on where the code lies.
+    pub fn fix_up(&mut self, place: Offset, kind: FixupKind) {
+        self.fixups.push(Fixup { place: place as u16, kind });
     }
     /// Where the next instruction goes.
     pub fn here(&self) -> Offset {
@@ -305,6 +316,11 @@ impl Asm {
     /// `jmp [mem]`.
     pub fn jmp_mem(&mut self, mem: Mem) {
         self.op_mem(0, false, &[0xff], 4, mem);
+    }
+    /// `jmp` to a thunk.
+    pub fn jmp_thunk(&mut self, thunk: u64) {
+        self.jmp_address(thunk);
+        self.fix_up(self.here() - 4, FixupKind::Thunk);
     }
     /// `jmp` to a fixed address.
     pub fn jmp_address(&mut self, target: u64) {

@@ -64,9 +64,9 @@ impl Operand {
 }
 
 /// Writes `bytes` (one valid instruction in 64-bit mode with a memory operand) with that operand replaced by another.
-/// Segment and address-size prefixes are dropped: the address was computed before. `None` for EVEX and forms without
-/// ModRM.
-pub fn with_memory(bytes: &[u8], operand: Operand, out: &mut Vec<u8>) -> Option<()> {
+/// Segment and address-size prefixes are dropped: the address was computed before. Returns how many bytes follow the
+/// displacement. `None` for EVEX and forms without ModRM.
+pub fn with_memory(bytes: &[u8], operand: Operand, out: &mut Vec<u8>) -> Option<usize> {
     let parts = Parts::of(bytes)?;
     if parts.lock {
         out.push(0xf0);
@@ -94,7 +94,7 @@ pub fn with_memory(bytes: &[u8], operand: Operand, out: &mut Vec<u8>) -> Option<
     }
     operand.emit(bytes[parts.modrm] & 0x38, out);
     out.extend_from_slice(&bytes[parts.immediate..]);
-    Some(())
+    Some(bytes.len() - parts.immediate)
 }
 
 /// Whether `bytes` are `original` with its memory operand replaced: the check that stands between the guest's bytes and the

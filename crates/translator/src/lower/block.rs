@@ -5,6 +5,7 @@ use super::cold::Cold;
 use super::decode::{Decoded, MAX_INSTRUCTIONS, STATUS, Way, decode};
 use super::liveness;
 use super::narrow::Narrow;
+use super::portable::Portable;
 use super::scratch::Scratch;
 use super::sites::Sites;
 use super::system::System;
@@ -35,6 +36,22 @@ pub struct Source<'a> {
     pub sites: &'a Sites,
 }
 
+impl Source<'_> {
+    /// What a block of it is found by.
+    pub fn key(&self) -> Key {
+        Lowering::key(self.address, self.gpa, self.mode, self.space)
+    }
+    /// Where the first `length` bytes of it come from.
+    pub fn origin(&self, length: usize) -> Sources {
+        let to_page_end = (PAGE_SIZE - (self.gpa & PAGE_OFFSET)) as usize;
+        let sources = Sources::new(self.gpa, length.min(to_page_end) as u16);
+        match (self.next_gpa, length.checked_sub(to_page_end)) {
+            (Some(next), Some(beyond)) => sources.and(next, beyond as u16),
+            _ => sources,
+        }
+    }
+}
+
 /// The translator of blocks: buffers that are used again and again.
 pub struct Lowering {
     pub(super) asm: Asm,
@@ -54,6 +71,7 @@ pub struct Lowering {
     pub(super) source_bytes: Vec<u8>,
     pub(super) held: Scratch,
     pub(super) narrow: Narrow,
+    pub(super) portable: Portable,
     /// The running instruction reaches its memory operand by window.
     pub(super) by_window: bool,
     /// The running instruction has two memory operands.
@@ -74,12 +92,12 @@ pub struct Lowering {
     looked_at: usize,
 }
 
-/// A finished block: its description and its code, to be appended to the buffer it was assembled for.
-pub struct Lowered<'a> {
+/// A finished block, whose code ([`Lowering::host_code`]) is to be appended to the buffer that it was assembled for.
+pub struct Lowered {
     /// The description.
     pub block: Block,
-    /// The code.
-    pub code: &'a [u8],
+    /// Bytes of the source that it was made from, those that were only looked at included.
+    pub looked_at: usize,
 }
 
 impl Lowering {
@@ -100,6 +118,7 @@ impl Lowering {
             source_bytes: Vec::new(),
             held: Scratch::default(),
             narrow: Narrow::default(),
+            portable: Portable::default(),
             by_window: false,
             looks_up_twice: false,
             anchored: false,
@@ -121,6 +140,10 @@ impl Lowering {
         Key { gpa, page, space: if mode.is_of_space() { space } else { 0 }, mode }
     }
 
+    /// The host code of the last block.
+    pub fn host_code(&self) -> &[u8] {
+        self.asm.code()
+    }
     /// The instruction starts and the direct jumps of the last block.
     pub fn places(&self) -> (&[Mark], &[Link]) {
         (&self.marks, &self.links)
@@ -138,7 +161,7 @@ impl Lowering {
     }
 
     /// Translates one block to run at `origin`. `None` if not even one instruction lies in the bytes as a whole.
-    pub fn lower(&mut self, source: &Source<'_>, origin: u64) -> Option<Lowered<'_>> {
+    pub fn lower(&mut self, source: &Source<'_>, origin: u64) -> Option<Lowered> {
         self.restart(source, origin);
         let mut code = std::mem::take(&mut self.code);
         decode(source.bytes, source.address, source.mode, &mut code);
@@ -196,6 +219,7 @@ impl Lowering {
         self.wants_attention = false;
         self.mode = source.mode;
         self.page = source.address & !PAGE_OFFSET;
+        self.portable = Portable::at(self.page);
     }
 
     /// The entry for jumps through the table (flags put aside), the entry that looks for attention (flags in EFLAGS), and
@@ -369,7 +393,7 @@ impl Lowering {
             self.asm.store_imm32(shadow, crate::interp::SHADOW_INTERRUPTS);
         }
         self.asm.lea_here(T1, self.start);
-        self.asm.jmp_address(self.thunks.exit(Exit::Interpret));
+        self.asm.jmp_thunk(self.thunks.exit(Exit::Interpret));
     }
 
     fn fall_through(&mut self, last: &Decoded) {
@@ -431,23 +455,17 @@ impl Lowering {
         start
     }
 
-    fn finish(&mut self, source: &Source<'_>, linked: Option<Offset>) -> Lowered<'_> {
+    fn finish(&mut self, source: &Source<'_>, linked: Option<Offset>) -> Lowered {
         let asm = &self.asm;
-        let to_page_end = (PAGE_SIZE - (source.gpa & PAGE_OFFSET)) as usize;
-        let inside = self.looked_at.min(to_page_end) as u16;
-        let mut sources = Sources::new(source.gpa, inside);
-        if let (Some(next), Some(beyond)) = (source.next_gpa, self.looked_at.checked_sub(to_page_end)) {
-            sources = sources.and(next, beyond as u16);
-        }
         let entries = Entries {
             attention: linked.unwrap_or(self.attention) as u32,
             linked: linked.unwrap_or(self.body) as u32,
             body: self.body as u32,
             end: asm.here() as u32,
         };
-        let key = Self::key(source.address, source.gpa, source.mode, source.space);
-        let block = Block::new(key, asm.address(0), entries, sources, self.code.len() as u32);
-        Lowered { block, code: asm.code() }
+        let origin = source.origin(self.looked_at);
+        let block = Block::new(source.key(), asm.address(0), entries, origin, self.code.len() as u32);
+        Lowered { block, looked_at: self.looked_at }
     }
 }
 

@@ -112,13 +112,13 @@ impl Lowering {
                     asm.lea_here(T1, retry);
                     let write = usize::from(exit == Exit::Write);
                     let misses = self.thunks.misses[own_ring as usize];
-                    asm.jmp_address(if alone { misses[write] } else { self.thunks.exit(exit) });
+                    asm.jmp_thunk(if alone { misses[write] } else { self.thunks.exit(exit) });
                 }
                 Cold::Link { from, target, backward } => {
                     asm.bind(from);
                     let stub = asm.address(asm.here());
                     asm.lea_here(T1, from);
-                    asm.jmp_address(self.thunks.exit(Exit::Link));
+                    asm.jmp_thunk(self.thunks.exit(Exit::Link));
                     let place = asm.address(from);
                     self.links.push(Link { place, stub, target, backward });
                 }
@@ -133,9 +133,9 @@ impl Lowering {
                     if let Some(start) = retry {
                         asm.restore_flags(spilled, T1);
                         asm.lea_here(T1, start);
-                        asm.jmp_address(self.thunks.exit(Exit::Target));
+                        asm.jmp_thunk(self.thunks.exit(Exit::Target));
                     } else {
-                        asm.jmp_address(self.thunks.exit(Exit::Jump));
+                        asm.jmp_thunk(self.thunks.exit(Exit::Jump));
                     }
                 }
                 Cold::Attention { from, flags } => {
@@ -144,7 +144,7 @@ impl Lowering {
                         asm.restore_flags(spilled, T1);
                     }
                     asm.lea_here(T1, self.body);
-                    asm.jmp_address(self.thunks.exit(Exit::Attention));
+                    asm.jmp_thunk(self.thunks.exit(Exit::Attention));
                 }
                 Cold::Unusual { from, start, flags } => {
                     asm.bind(from);
@@ -152,12 +152,12 @@ impl Lowering {
                         asm.restore_flags(spilled, T1);
                     }
                     asm.lea_here(T1, start);
-                    asm.jmp_address(self.thunks.exit(Exit::Interpret));
+                    asm.jmp_thunk(self.thunks.exit(Exit::Interpret));
                 }
                 Cold::Vectors { from, resume } => {
                     asm.bind(from);
                     asm.lea_here(T1, resume);
-                    asm.jmp_address(self.thunks.load_vectors);
+                    asm.jmp_thunk(self.thunks.load_vectors);
                 }
             }
         }

@@ -8,6 +8,7 @@ use super::decode::Decoded;
 use super::memory::number;
 use crate::cpu::Cpu;
 use crate::emit::asm::{Mem, Reg, T0, T1};
+use crate::emit::fixups::FixupKind;
 use crate::emit::rewrite::{self, Operand};
 use crate::mmu::Access;
 use crate::runtime::thunks::gpr;
@@ -109,10 +110,16 @@ impl Lowering {
         let bytes = self.bytes_of(instruction);
         let mut out = std::mem::take(&mut self.scratch);
         out.clear();
-        let done = rewrite::with_memory(&bytes[..instruction.len()], operand, &mut out);
-        if done.is_some() && rewrite::is_same(instruction, operand, &out) {
+        let near = self.take_expected_displacement();
+        let after = rewrite::with_memory(&bytes[..instruction.len()], operand, &mut out);
+        if let Some(after) = after
+            && rewrite::is_same(instruction, operand, &out)
+        {
             self.mark();
             self.asm.raw(&out);
+            if let Some(address) = near {
+                self.note_address(address, self.asm.here() - after - 4, FixupKind::Address32);
+            }
         } else {
             // What the guest's bytes mean to the host is not to be guessed.
             self.interpret();

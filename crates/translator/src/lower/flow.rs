@@ -10,6 +10,7 @@ use super::memory::number;
 use crate::cache::blocks::FlagPlace;
 use crate::cpu::Cpu;
 use crate::emit::asm::{Mem, Offset, T0, T1, cond};
+use crate::emit::fixups::FixupKind;
 use crate::mmu::table::{JUMP_PAIR_SHIFT, JUMPS, Jump, Ring};
 use crate::mmu::{Access, view};
 use x86::address::PAGE_OFFSET;
@@ -113,6 +114,7 @@ impl Lowering {
     fn push_return_address(&mut self, slot: Mem, address: u64) {
         if self.is_pinned() && i64::from(address as i32) as u64 == address {
             self.asm.store_imm(slot, address as i32);
+            self.note_address(address, self.asm.here() - 4, FixupKind::Address32);
         } else {
             self.code_address(T1, address);
             self.asm.store(slot, T1);

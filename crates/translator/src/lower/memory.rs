@@ -72,6 +72,7 @@ impl Lowering {
     pub(super) fn code_address(&mut self, to: Reg, address: u64) {
         if self.is_pinned() {
             self.asm.mov_imm(to, address);
+            self.note_immediate(address);
         } else {
             let offset = self.offset_of(address);
             self.asm.load(to, Mem::gs(offset_of!(Cpu, code_page)));

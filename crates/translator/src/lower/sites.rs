@@ -1,6 +1,6 @@
 //! Instructions that windows do not serve: they touch devices, translated code, or what supervisor code has no window for.
 //! Each time costs a fault of the host, a hundred times a look-up; so after a few of them they go by look-up for good.
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeSet, HashMap};
 
 use super::decode::Decoded;
 use x86::address::{PAGE_OFFSET, PAGE_SIZE};
@@ -14,7 +14,7 @@ const SITES: usize = 1 << 14;
 #[derive(Debug, Default)]
 pub struct Sites {
     faults: HashMap<u64, u32>,
-    by_lookup: HashSet<u64>,
+    by_lookup: BTreeSet<u64>,
 }
 
 impl Sites {
@@ -27,6 +27,11 @@ impl Sites {
         let faults = self.faults.entry(gpa).or_default();
         *faults += 1;
         *faults >= FAULTS && self.by_lookup.insert(gpa)
+    }
+
+    /// Whether one of them lies in these bytes of one frame.
+    pub fn concern(&self, gpa: u64, length: u64) -> bool {
+        self.by_lookup.range(gpa..gpa + length).next().is_some()
     }
 
     /// Marks them in a block that begins at linear address `address`.

@@ -116,7 +116,8 @@ impl Lowering {
             return self.windowed_code(instruction, address, other, named);
         }
         if let Some(place) = constant_address(instruction) {
-            return self.windowed_constant(place, address, other, named);
+            let near = instruction.is_ip_rel_memory_operand();
+            return self.windowed_constant(place, near, address, other, named);
         }
         if let Some(base) = plain_base(instruction) {
             let delta = self.place_for_delta(base, address, other, named);
@@ -167,15 +168,21 @@ impl Lowering {
         Operand { base: host, index: Some(index), scale, disp }
     }
 
-    /// An operand at a fixed address: its window is known.
-    fn windowed_constant(&mut self, place: u64, address: Reg, other: Reg, named: bool) -> Operand {
+    /// An operand at a fixed address, which is `near` the code or just there: its window is known.
+    fn windowed_constant(&mut self, place: u64, near: bool, address: Reg, other: Reg, named: bool) -> Operand {
         let delta = Mem::gs(window_offset(self.ring()) + 8 * window::number(Gva(place)));
         self.asm.load(address, delta);
         self.clobber(address);
         if let Ok(disp) = i32::try_from(place as i64) {
+            if near {
+                self.expect_displacement(place);
+            }
             return Operand { base: address, index: None, scale: 0, disp };
         }
         self.asm.mov_imm(other, place);
+        if near {
+            self.note_immediate(place);
+        }
         self.clobber(other);
         if !named {
             return Operand { base: address, index: Some(other), scale: 0, disp: 0 };
@@ -312,7 +319,7 @@ mod tests {
         let mut lowering = Lowering::new(thunks);
         let lowered = lowering.lower(&source, 0x10_0000).unwrap();
         assert_eq!(lowered.block.instructions, 2, "{bytes:x?}");
-        iced_x86::Decoder::new(64, lowered.code, 0).iter().any(|instruction| {
+        iced_x86::Decoder::new(64, lowering.host_code(), 0).iter().any(|instruction| {
             instruction.mnemonic() == Mnemonic::Mov
                 && instruction.op0_kind() == OpKind::Memory
                 && instruction.memory_segment() == Register::GS

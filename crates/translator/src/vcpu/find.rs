@@ -1,23 +1,14 @@
-//! Finding the block at RIP, or making it.
+//! Finding the block at RIP.
 use platform::CpuIo;
-use x86::address::{PAGE_OFFSET, PAGE_SHIFT, PAGE_SIZE};
+use x86::address::{PAGE_OFFSET, PAGE_SIZE};
 use x86::{Exception, Gva};
 
 use super::statistics::Phase;
-use super::{BtVcpu, Next, perf_map};
+use super::{BtVcpu, Next};
 use crate::cache::blocks::{BlockId, CodeMode};
 use crate::legacy;
-use crate::lower::block::{Lowering, Source};
-use crate::lower::decode::MAX_INSTRUCTIONS;
+use crate::lower::block::Lowering;
 use crate::mmu::{Access, Privilege};
-
-/// Room that a block may need at most.
-const BLOCK_ROOM: usize = 64 << 10;
-/// Bytes that a block is made from at most: [`MAX_INSTRUCTIONS`] of 15 bytes.
-const LONGEST: usize = 1024;
-const _: () = assert!(MAX_INSTRUCTIONS * 15 <= LONGEST);
-/// How often a block is tried to be made whose bytes change meanwhile.
-const TRIES: u32 = 3;
 
 /// Pages of code that were looked up lately: linear page, mode and view to frame.
 pub struct FetchCache {
@@ -52,7 +43,7 @@ impl FetchCache {
 
 impl BtVcpu {
     /// The frame (as an address) that a linear page of code leads to.
-    fn fetch_page(&mut self, page: u64, mode: CodeMode) -> Result<u64, Exception> {
+    pub(super) fn fetch_page(&mut self, page: u64, mode: CodeMode) -> Result<u64, Exception> {
         let (view, user) = (self.mmu.current_view(), mode.user);
         if let Some(frame) = self.fetches.get(page, user, view) {
             return Ok(frame);
@@ -101,61 +92,6 @@ impl BtVcpu {
     fn crosses_elsewhere(&mut self, id: BlockId, page: u64, mode: CodeMode) -> bool {
         let Some((second, _)) = self.blocks.get(id).sources.second() else { return false };
         self.fetch_page(page.wrapping_add(PAGE_SIZE), mode) != Ok(second & !PAGE_OFFSET)
-    }
-
-    fn translate(&mut self, rip: u64, gpa: u64, mode: CodeMode) -> Option<BlockId> {
-        if self.buffer.room() < BLOCK_ROOM {
-            self.statistics.evictions += 1;
-            self.forget_all();
-        }
-        self.mark_frame(gpa >> PAGE_SHIFT);
-        // Bytes that others go on changing are the interpreter's.
-        let made = (0..TRIES).find_map(|_| self.try_translate(rip, gpa, mode));
-        if made.is_none() {
-            self.unmark_bare(gpa >> PAGE_SHIFT);
-        }
-        made
-    }
-
-    /// Makes and keeps a block; `None` if there is none, or if its bytes changed meanwhile.
-    fn try_translate(&mut self, rip: u64, gpa: u64, mode: CodeMode) -> Option<BlockId> {
-        let room = (PAGE_SIZE - (gpa & PAGE_OFFSET)) as usize;
-        let mut bytes = [0_u8; LONGEST + 16];
-        let mut length = room.min(LONGEST);
-        self.mmu.ram().read(x86::Gpa(gpa), &mut bytes[..length])?;
-        let next_page = (rip & !PAGE_OFFSET).wrapping_add(PAGE_SIZE);
-        // What begins at the end of linear memory goes on nowhere.
-        let is_last = mode.legacy.is_some() && next_page > legacy::LINEAR;
-        let next_gpa = match room {
-            0..=LONGEST if !is_last => self.fetch_page(next_page, mode).ok(),
-            _ => None,
-        };
-        if let Some(next) = next_gpa
-            && self.mmu.ram().read(x86::Gpa(next), &mut bytes[room..room + 16]).is_some()
-        {
-            length += 16;
-        }
-        if self.buffer.room() < BLOCK_ROOM {
-            return None;
-        }
-        if let Some(legacy) = mode.legacy {
-            length = length.min(legacy.room(rip));
-        }
-        let space = self.pinned.id(self.mmu.current_view());
-        let source =
-            Source { address: rip, gpa, bytes: &bytes[..length], next_gpa, mode, space, sites: &self.sites };
-        let lowered = self.lowering.lower(&source, self.buffer.next_address())?;
-        self.buffer.append(lowered.code);
-        let block = lowered.block;
-        if !self.still_holds(&block, &bytes) {
-            return None;
-        }
-        if self.config.perf_map {
-            perf_map::add(&block, rip);
-        }
-        self.statistics.translated(block.instructions);
-        let (marks, links) = self.lowering.places();
-        Some(self.blocks.add(block, marks, links).0)
     }
 
     /// A direct jump that is not linked yet: links it if the target may be linked.

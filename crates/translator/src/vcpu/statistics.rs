@@ -55,6 +55,7 @@ pub struct Statistics {
     targets: u64,
     blocks: u64,
     instructions: u64,
+    recalled: u64,
     ticks: [u64; PHASES],
     since: u64,
     phase: usize,
@@ -78,10 +79,14 @@ impl Statistics {
         now - std::mem::replace(&mut self.targets, now)
     }
 
-    /// A block was made.
-    pub fn translated(&mut self, instructions: u32) {
-        self.blocks += 1;
-        self.instructions += u64::from(instructions);
+    /// A block was made: taken from the store or translated.
+    pub fn made(&mut self, instructions: u32, is_stored: bool) {
+        if is_stored {
+            self.recalled += 1;
+        } else {
+            self.blocks += 1;
+            self.instructions += u64::from(instructions);
+        }
     }
 
     /// The run loop begins.
@@ -118,6 +123,7 @@ impl Statistics {
         let mut rows = vec![
             ("blocks translated", self.blocks),
             ("instructions translated", self.instructions),
+            ("blocks taken from the store", self.recalled),
             ("blocks in cache", blocks.len() as u64),
             ("code cache bytes", code_bytes as u64),
             ("code cache evictions", self.evictions),

@@ -34,7 +34,7 @@ fn listing(mode: CodeMode, bytes: &[u8], instructions: usize) -> Vec<String> {
     let lowered = lowering.lower(&source, 0x10_0000).unwrap();
     let start = (lowered.block.body() - lowered.block.checked) as usize;
     let mut decoder =
-        Decoder::with_ip(64, &lowered.code[start..], lowered.block.body(), DecoderOptions::NONE);
+        Decoder::with_ip(64, &lowering.host_code()[start..], lowered.block.body(), DecoderOptions::NONE);
     let mut formatter = NasmFormatter::new();
     (0..instructions)
         .map(|_| {

@@ -1,0 +1,179 @@
+//! Translated blocks beyond the life of one code cache: what one CPU has translated, the others need not, nor this one
+//! again after its code cache was full, nor the next run.
+//!
+//! A stored block is found by the guest's bytes and by everything else that its host code was made from
+//! ([`identity`]); it is lifted out of its place ([`crate::emit::fixups`]) and set down wherever it is wanted. Blocks lie
+//! one after the other in [`chunk`]s in a file without a name, so that they cost the host no memory that it cannot take
+//! back; a CPU reads them chunk by chunk ([`reader`]). With a directory, they are kept there when the machine has ended
+//! ([`kept`]). See `docs/decisions/0008-stored-translations.md`.
+
+mod checksum;
+mod chunk;
+mod engine;
+mod entry;
+mod identity;
+mod index;
+mod kept;
+mod reader;
+
+use std::fs::File;
+use std::io;
+use std::os::unix::fs::FileExt;
+use std::path::PathBuf;
+
+use parking_lot::{Mutex, RwLock};
+
+use chunk::{ALIGNMENT, CHUNK_BYTES, CHUNK_HEADER, Chunk, Place};
+pub use entry::Translated;
+pub use identity::Identity;
+use index::{CANDIDATES, Index};
+use kept::Kept;
+pub use reader::{Found, Reader};
+
+/// Chunks that one run may add, and that a kept file may have: 128 MiB.
+const CHUNKS_MOST: u32 = 8192;
+/// A kept file is replaced if a run has added one block for so many that it holds.
+const WORTH_KEEPING: usize = 32;
+
+/// The stored blocks of one machine.
+pub struct Store {
+    /// What says that blocks were made by this very engine.
+    engine: u64,
+    index: RwLock<Index>,
+    kept: Option<Kept>,
+    /// Blocks in the kept file.
+    kept_blocks: usize,
+    directory: Option<PathBuf>,
+    file: File,
+    added: Mutex<Added>,
+}
+
+/// What this run has added.
+struct Added {
+    /// Chunks that were written to the file.
+    full: u32,
+    /// The next one, and how much of it is used.
+    chunk: Box<Chunk>,
+    used: usize,
+    /// The file takes no more.
+    is_over: bool,
+}
+
+impl Store {
+    /// A store whose blocks are kept in a directory, if there is one, and begin with those kept there.
+    pub fn open(directory: Option<PathBuf>) -> io::Result<Self> {
+        let engine = engine::identity()?;
+        let found = directory.as_deref().and_then(|directory| Kept::open(directory, engine));
+        let (kept, index) = found.map_or_else(Default::default, |(kept, index)| (Some(kept), index));
+        let added = Added { full: 0, chunk: chunk::empty(), used: CHUNK_HEADER, is_over: false };
+        Ok(Self {
+            engine,
+            kept,
+            kept_blocks: index.blocks(),
+            index: RwLock::new(index),
+            directory,
+            file: tempfile::tempfile()?,
+            added: Mutex::new(added),
+        })
+    }
+
+    fn kept_chunks(&self) -> u32 {
+        self.kept.as_ref().map_or(0, Kept::chunks)
+    }
+
+    /// Where blocks with a tag are.
+    fn places(&self, tag: u32) -> impl Iterator<Item = Place> + use<> {
+        self.index.read().find(tag)
+    }
+
+    /// Reads a chunk and says how much of it is there.
+    fn read(&self, number: u32, into: &mut Chunk) -> Option<usize> {
+        let Some(own) = number.checked_sub(self.kept_chunks()) else {
+            return self.kept.as_ref()?.read(number, into).then_some(CHUNK_BYTES);
+        };
+        let added = self.added.lock();
+        if own == added.full {
+            into[..added.used].copy_from_slice(&added.chunk[..added.used]);
+            return Some(added.used);
+        }
+        drop(added);
+        chunk::read(&self.file, u64::from(own) * CHUNK_BYTES as u64, into).then_some(CHUNK_BYTES)
+    }
+
+    /// Adds a block that was made into an entry.
+    fn add(&self, tag: u32, entry: &[u8]) {
+        debug_assert!(entry.len().is_multiple_of(ALIGNMENT));
+        if self.places(tag).count() == CANDIDATES {
+            return;
+        }
+        let mut added = self.added.lock();
+        if added.used + entry.len() > CHUNK_BYTES && !added.is_over {
+            self.write_out(&mut added);
+        }
+        if added.is_over {
+            return;
+        }
+        let offset = added.used;
+        added.chunk[offset..offset + entry.len()].copy_from_slice(entry);
+        added.used += entry.len();
+        let chunk = self.kept_chunks() + added.full;
+        drop(added);
+        self.index.write().insert(tag, Place { chunk, offset });
+    }
+
+    fn write_out(&self, added: &mut Added) {
+        chunk::seal(&mut added.chunk);
+        let written =
+            self.file.write_all_at(&added.chunk[..], u64::from(added.full) * CHUNK_BYTES as u64);
+        added.is_over = written.is_err() || added.full + 1 >= CHUNKS_MOST;
+        if let Err(error) = written {
+            tracing::warn!(%error, "no more translations are stored");
+            return;
+        }
+        added.full += 1;
+        added.chunk.fill(0);
+        added.used = CHUNK_HEADER;
+    }
+
+    /// Keeps the blocks for the next run, if that is worth it: those that this run has used or added first, the others as
+    /// long as there is room.
+    pub fn keep(&self) -> io::Result<()> {
+        let Some(directory) = self.directory.as_deref() else { return Ok(()) };
+        let index = self.index.read();
+        let fresh = index.blocks() - self.kept_blocks;
+        if fresh == 0 || fresh * WORTH_KEEPING < self.kept_blocks {
+            return Ok(());
+        }
+        let order = self.worth_keeping();
+        let mut new_number = vec![None; (self.kept_chunks() + CHUNKS_MOST) as usize + 1];
+        for (new, old) in order.iter().enumerate() {
+            new_number[*old as usize] = Some(new as u32);
+        }
+        let moved = index.moved(|place| {
+            Some(Place { chunk: (*new_number.get(place.chunk as usize)?)?, offset: place.offset })
+        });
+        let read = |number: u32, chunk: &mut Chunk| self.read_whole(order[number as usize], chunk);
+        kept::write(directory, self.engine, &moved, order.len() as u32, read)
+    }
+
+    /// Reads a chunk to be written elsewhere.
+    fn read_whole(&self, number: u32, chunk: &mut Chunk) -> bool {
+        chunk.fill(0);
+        let length = self.read(number, chunk);
+        if length.is_some_and(|length| length < CHUNK_BYTES) {
+            chunk::seal(chunk);
+        }
+        length.is_some()
+    }
+
+    /// The chunks to keep, in order.
+    fn worth_keeping(&self) -> Vec<u32> {
+        let is_used = |number: &u32| self.kept.as_ref().is_some_and(|kept| kept.is_used(*number));
+        let (used, unused): (Vec<_>, Vec<_>) = (0..self.kept_chunks()).partition(is_used);
+        let added = self.added.lock();
+        let first = self.kept_chunks();
+        let last = first + added.full + u32::from(!added.is_over && added.used > CHUNK_HEADER);
+        let all = used.into_iter().chain(first..last).chain(unused);
+        all.take(CHUNKS_MOST as usize).collect()
+    }
+}

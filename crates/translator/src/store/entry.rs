@@ -1,0 +1,273 @@
+//! One stored block, as bytes: what it was made from, its host code, lifted from its place, and what belongs to it.
+use super::chunk::{ALIGNMENT, CHUNK_BYTES, CHUNK_HEADER};
+use super::identity::Identity;
+use crate::cache::block::{Entries, FlagPlace, Link, Mark, Pointers};
+use crate::emit::fixups::{Fixup, FixupKind, Position, lift};
+
+/// A block that was just translated.
+pub struct Translated<'a> {
+    /// What it will be found by.
+    pub identity: Identity,
+    /// The guest's bytes that it was made from, those that were only looked at included.
+    pub source: &'a [u8],
+    /// Its host code and where that lies.
+    pub code: &'a [u8],
+    /// Where it lies.
+    pub position: Position,
+    /// Address of its first byte.
+    pub checked: u64,
+    /// Its entries.
+    pub entries: Entries,
+    /// Guest instructions.
+    pub instructions: u32,
+    /// Instruction starts.
+    pub marks: &'a [Mark],
+    /// Direct jumps out of it.
+    pub links: &'a [Link],
+    /// What depends on where it lies.
+    pub fixups: &'a [Fixup],
+}
+
+/// Bytes of the fixed part: lengths, entries, identity.
+const FIXED: usize = 48;
+const MARK_BYTES: usize = 5;
+const LINK_BYTES: usize = 9;
+const FIXUP_BYTES: usize = 2;
+/// Places of fixups have 14 bits beside their kind.
+const CODE_MOST: usize = 1 << 14;
+/// Blocks that take more are not stored.
+const ENTRY_MOST: usize = (CHUNK_BYTES - CHUNK_HEADER) / 2;
+
+impl Translated<'_> {
+    /// Writes it to an empty buffer. `None` if it cannot be stored.
+    pub fn write(&self, out: &mut Vec<u8>) -> Option<()> {
+        let lengths = [
+            self.source.len(),
+            self.code.len(),
+            self.entries.attention as usize,
+            self.entries.linked as usize,
+            self.entries.body as usize,
+            self.instructions as usize,
+            self.marks.len(),
+            self.links.len(),
+            self.fixups.len(),
+        ];
+        if self.code.len() >= CODE_MOST || lengths.iter().any(|length| *length > usize::from(u16::MAX)) {
+            return None;
+        }
+        out.extend_from_slice(&[0; 4]);
+        lengths.iter().for_each(|length| out.extend_from_slice(&(*length as u16).to_le_bytes()));
+        out.extend_from_slice(&[0; 2]);
+        self.identity.0.iter().for_each(|word| out.extend_from_slice(&word.to_le_bytes()));
+        debug_assert_eq!(out.len(), FIXED);
+        out.extend_from_slice(self.source);
+        let code = out.len();
+        out.extend_from_slice(self.code);
+        lift(&mut out[code..], self.fixups, self.position)?;
+        self.marks.iter().for_each(|mark| out.extend_from_slice(&pack_mark(mark)));
+        for link in self.links {
+            out.extend_from_slice(&pack_link(link, self.checked)?);
+        }
+        self.fixups.iter().for_each(|fixup| out.extend_from_slice(&pack_fixup(*fixup)));
+        let size = out.len().next_multiple_of(ALIGNMENT);
+        out.resize(size, 0);
+        out[..4].copy_from_slice(&(size as u32).to_le_bytes());
+        (size <= ENTRY_MOST).then_some(())
+    }
+}
+
+/// A stored block.
+#[derive(Clone, Copy)]
+pub struct Entry<'a> {
+    identity: Identity,
+    /// The guest's bytes that it was made from.
+    pub source: &'a [u8],
+    /// Its host code, lifted.
+    pub code: &'a [u8],
+    /// Its entries.
+    pub entries: Entries,
+    /// Guest instructions.
+    pub instructions: u32,
+    marks: &'a [[u8; MARK_BYTES]],
+    links: &'a [[u8; LINK_BYTES]],
+    fixups: &'a [[u8; FIXUP_BYTES]],
+}
+
+impl<'a> Entry<'a> {
+    /// The block at the beginning of some bytes; `None` if there is no whole one.
+    pub fn parse(bytes: &'a [u8]) -> Option<Self> {
+        let (size, _) = bytes.split_first_chunk::<4>()?;
+        let bytes = bytes.get(..u32::from_le_bytes(*size) as usize)?;
+        let (fixed, rest) = bytes.split_at_checked(FIXED)?;
+        let number = |index: usize| u16::from_le_bytes([fixed[4 + 2 * index], fixed[5 + 2 * index]]);
+        let length = |index: usize| usize::from(number(index));
+        let mut words = fixed[24..].as_chunks::<8>().0.iter().map(|word| u64::from_le_bytes(*word));
+        let identity = Identity(std::array::from_fn(|_| words.next().unwrap_or(0)));
+        let (source, rest) = rest.split_at_checked(length(0))?;
+        let (code, rest) = rest.split_at_checked(length(1))?;
+        let (marks, rest) = rest.split_at_checked(length(6) * MARK_BYTES)?;
+        let (links, rest) = rest.split_at_checked(length(7) * LINK_BYTES)?;
+        let (fixups, _) = rest.split_at_checked(length(8) * FIXUP_BYTES)?;
+        let [attention, linked, body] = [2, 3, 4].map(|index| u32::from(number(index)));
+        let entries = Entries { attention, linked, body, end: code.len() as u32 };
+        Some(Self {
+            identity,
+            source,
+            code,
+            entries,
+            instructions: u32::from(number(5)),
+            marks: marks.as_chunks().0,
+            links: links.as_chunks().0,
+            fixups: fixups.as_chunks().0,
+        })
+    }
+
+    /// Whether it is the block of an identity at code that begins with these bytes.
+    pub fn is_of(&self, identity: &Identity, bytes: &[u8]) -> bool {
+        self.identity == *identity && bytes.starts_with(self.source)
+    }
+    /// Instruction starts.
+    pub fn marks(&self) -> impl Iterator<Item = Mark> {
+        self.marks.iter().map(unpack_mark)
+    }
+    /// Direct jumps out of it if its first byte is at `checked`.
+    pub fn links(&self, checked: u64) -> impl Iterator<Item = Link> {
+        self.links.iter().map(move |bytes| unpack_link(bytes, checked))
+    }
+    /// What depends on where it lies.
+    pub fn fixups(&self) -> impl Iterator<Item = Fixup> {
+        self.fixups.iter().map(|bytes| unpack_fixup(*bytes))
+    }
+}
+
+fn pack_mark(mark: &Mark) -> [u8; MARK_BYTES] {
+    let flags = u8::from(mark.flags == FlagPlace::Spilled);
+    let pointers = match mark.pointers {
+        Pointers::Guest => 0,
+        Pointers::HostTarget => 1,
+        Pointers::HostBoth => 2,
+    };
+    let ([a, b], [c, d]) = (mark.host.to_le_bytes(), mark.guest.to_le_bytes());
+    [a, b, c, d, flags | pointers << 1]
+}
+
+fn unpack_mark(bytes: &[u8; MARK_BYTES]) -> Mark {
+    let [a, b, c, d, state] = *bytes;
+    let flags = if state & 1 != 0 { FlagPlace::Spilled } else { FlagPlace::Eflags };
+    let pointers = match state >> 1 {
+        0 => Pointers::Guest,
+        1 => Pointers::HostTarget,
+        _ => Pointers::HostBoth,
+    };
+    Mark { host: u16::from_le_bytes([a, b]), guest: i16::from_le_bytes([c, d]), flags, pointers }
+}
+
+fn pack_link(link: &Link, checked: u64) -> Option<[u8; LINK_BYTES]> {
+    let [a, b] = u16::try_from(link.place.checked_sub(checked)?).ok()?.to_le_bytes();
+    let [c, d] = u16::try_from(link.stub.checked_sub(checked)?).ok()?.to_le_bytes();
+    let [e, f, g, h] = i32::try_from(link.target).ok()?.to_le_bytes();
+    Some([a, b, c, d, e, f, g, h, u8::from(link.backward)])
+}
+
+fn unpack_link(bytes: &[u8; LINK_BYTES], checked: u64) -> Link {
+    let [a, b, c, d, e, f, g, h, backward] = *bytes;
+    Link {
+        place: checked + u64::from(u16::from_le_bytes([a, b])),
+        stub: checked + u64::from(u16::from_le_bytes([c, d])),
+        target: i64::from(i32::from_le_bytes([e, f, g, h])),
+        backward: backward != 0,
+    }
+}
+
+fn pack_fixup(fixup: Fixup) -> [u8; FIXUP_BYTES] {
+    let kind = match fixup.kind {
+        FixupKind::Thunk => 0,
+        FixupKind::Address32 => 1,
+        FixupKind::Address64 => 2,
+    };
+    (fixup.place | kind << 14).to_le_bytes()
+}
+
+fn unpack_fixup(bytes: [u8; FIXUP_BYTES]) -> Fixup {
+    let packed = u16::from_le_bytes(bytes);
+    let kind = match packed >> 14 {
+        0 => FixupKind::Thunk,
+        1 => FixupKind::Address32,
+        _ => FixupKind::Address64,
+    };
+    Fixup { place: packed & (CODE_MOST as u16 - 1), kind }
+}
+
+#[cfg(test)]
+pub(super) mod tests {
+    use super::*;
+    use crate::cache::block::CodeMode;
+
+    pub const CHECKED: u64 = 0x7000_0000;
+    const MARKS: [Mark; 2] = [
+        Mark { host: 0, guest: 0x123, flags: FlagPlace::Eflags, pointers: Pointers::Guest },
+        Mark { host: 9, guest: -4, flags: FlagPlace::Spilled, pointers: Pointers::HostBoth },
+    ];
+    const LINKS: [Link; 1] =
+        [Link { place: CHECKED + 3, stub: CHECKED + 20, target: -0x1_0000, backward: true }];
+    const FIXUPS: [Fixup; 1] = [Fixup { place: 21, kind: FixupKind::Thunk }];
+
+    /// A block of `length` bytes of host code that was made from `source`.
+    pub fn translated<'a>(source: &'a [u8], code: &'a [u8]) -> Translated<'a> {
+        Translated {
+            identity: Identity::of(0x40_0123, CodeMode { user: true, ..CodeMode::default() }),
+            source,
+            code,
+            position: Position { code: 0x5000, page: 0x40_0000 },
+            checked: CHECKED,
+            entries: Entries { attention: 1, linked: 2, body: 3, end: code.len() as u32 },
+            instructions: 2,
+            marks: &MARKS,
+            links: &LINKS,
+            fixups: &FIXUPS,
+        }
+    }
+
+    #[test]
+    fn what_is_written_is_what_is_read() {
+        let code: Vec<u8> = (0..40).collect();
+        let block = translated(&[0x90, 0xc3], &code);
+        let mut bytes = Vec::new();
+        block.write(&mut bytes).unwrap();
+        let entry = Entry::parse(&bytes).unwrap();
+        assert!(entry.is_of(&block.identity, &[0x90, 0xc3, 0x55]));
+        assert!(!entry.is_of(&block.identity, &[0x90]) && !entry.is_of(&block.identity, &[0x90, 0xc2]));
+        assert_eq!((entry.instructions, entry.entries.body, entry.entries.end), (2, 3, 40));
+        assert!(entry.marks().eq(MARKS));
+        let links: Vec<_> = entry.links(CHECKED).collect();
+        assert_eq!(format!("{links:?}"), format!("{LINKS:?}"));
+        assert!(entry.fixups().eq(FIXUPS));
+        let mut code_again = entry.code.to_vec();
+        crate::emit::fixups::set_down(&mut code_again, &FIXUPS, block.position).unwrap();
+        assert_eq!(code_again, code);
+    }
+
+    #[test]
+    fn no_part_of_an_entry_is_an_entry() {
+        let code = [0x90; 64];
+        let mut bytes = Vec::new();
+        translated(&[0xc3], &code).write(&mut bytes).unwrap();
+        for length in 0..bytes.len() {
+            assert!(Entry::parse(&bytes[..length]).is_none(), "{length}");
+        }
+        for at in 0..24 {
+            let mut damaged = bytes.clone();
+            damaged[at] = 0xff;
+            // Whatever comes of it, nothing is read that is not there.
+            if let Some(entry) = Entry::parse(&damaged) {
+                assert!(entry.marks().count() + entry.links(0).count() + entry.fixups().count() < bytes.len());
+            }
+        }
+    }
+
+    #[test]
+    fn large_blocks_are_not_stored() {
+        let code = vec![0x90; ENTRY_MOST];
+        assert!(translated(&[0xc3], &code).write(&mut Vec::new()).is_none());
+    }
+}

@@ -1,0 +1,124 @@
+//! What a stored block is found by: everything but the guest's bytes that its host code was made from.
+use crate::cache::block::CodeMode;
+use crate::emit::fixups::Neighbourhood;
+use x86::address::PAGE_OFFSET;
+
+/// Mode and place of a block, as far as its host code depends on them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Identity(pub(super) [u64; 3]);
+
+impl Identity {
+    /// That of a block that begins at a linear address.
+    pub fn of(address: u64, mode: CodeMode) -> Self {
+        let place = match mode.legacy {
+            // Offsets in a segment wrap around where linear addresses do not.
+            Some(_) if mode.is_pinned() => address,
+            _ if mode.is_pinned() => address & PAGE_OFFSET | Neighbourhood::of(address).bits() << 16,
+            _ => address & PAGE_OFFSET,
+        };
+        Self([place, flags(mode), segment(mode)])
+    }
+}
+
+fn flags(mode: CodeMode) -> u64 {
+    let own = [
+        mode.user,
+        mode.syscall,
+        mode.time_stamp,
+        mode.bases,
+        mode.windows,
+        mode.settled,
+        mode.vectors,
+        mode.legacy.is_some(),
+    ];
+    let legacy = mode.legacy.map(|legacy| [legacy.code_32, legacy.stack_32, legacy.protected]);
+    let bits = own.into_iter().chain(legacy.unwrap_or_default());
+    let bits = bits.fold(0, |bits, flag| bits << 1 | u64::from(flag));
+    bits << 8 | mode.legacy.map_or(0, |legacy| u64::from(legacy.flat))
+}
+
+fn segment(mode: CodeMode) -> u64 {
+    mode.legacy.map_or(0, |legacy| u64::from(legacy.base) << 32 | u64::from(legacy.limit))
+}
+
+/// Bytes of the guest's code that count in a tag.
+const TAG_BYTES: usize = 16;
+
+/// A number that blocks with different identities or bytes hardly ever share; never 0.
+pub fn tag(identity: &Identity, bytes: &[u8]) -> u32 {
+    let mut first = [0; TAG_BYTES];
+    let length = bytes.len().min(TAG_BYTES);
+    first[..length].copy_from_slice(&bytes[..length]);
+    let first = u128::from_le_bytes(first);
+    let words = identity.0.into_iter().chain([first as u64, (first >> 64) as u64]);
+    (super::checksum::of_words(words) >> 32) as u32 | 1
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::legacy::Legacy;
+
+    const KERNEL: CodeMode = CodeMode {
+        user: false,
+        syscall: true,
+        time_stamp: true,
+        bases: true,
+        windows: true,
+        settled: false,
+        vectors: true,
+        legacy: None,
+    };
+    const USER: CodeMode = CodeMode { user: true, ..KERNEL };
+
+    #[test]
+    fn the_same_code_elsewhere_is_the_same_block() {
+        assert_eq!(Identity::of(0x5555_5555_5123, USER), Identity::of(0x7fff_0000_0123, USER));
+        assert_eq!(Identity::of(0xffff_ffff_8100_0123, KERNEL), Identity::of(0xffff_ffff_9abc_d123, KERNEL));
+        assert_ne!(Identity::of(0xffff_ffff_8100_0123, KERNEL), Identity::of(0xffff_ffff_8100_0124, KERNEL));
+    }
+
+    #[test]
+    fn addresses_of_another_form_make_another_block() {
+        let settled = CodeMode { settled: true, ..USER };
+        assert_ne!(Identity::of(0x40_1000, settled), Identity::of(0x5555_5555_5000, settled));
+        assert_ne!(Identity::of(0x5555_5555_5000, settled), Identity::of(0x7fff_0000_0000, settled));
+    }
+
+    #[test]
+    fn every_assumption_counts() {
+        let modes = [
+            CodeMode { user: true, ..KERNEL },
+            CodeMode { syscall: false, ..KERNEL },
+            CodeMode { time_stamp: false, ..KERNEL },
+            CodeMode { bases: false, ..KERNEL },
+            CodeMode { windows: false, ..KERNEL },
+            CodeMode { settled: true, ..KERNEL },
+            CodeMode { vectors: false, ..KERNEL },
+            KERNEL,
+        ];
+        let legacy = Legacy {
+            code_32: true,
+            stack_32: true,
+            protected: true,
+            flat: 0xd,
+            base: 0,
+            limit: u32::MAX,
+        };
+        let segments = [
+            legacy,
+            Legacy { code_32: false, ..legacy },
+            Legacy { stack_32: false, ..legacy },
+            Legacy { protected: false, ..legacy },
+            Legacy { flat: 0, ..legacy },
+            Legacy { base: 16, ..legacy },
+            Legacy { limit: 0xffff, ..legacy },
+        ];
+        let segments = segments.map(|legacy| CodeMode { legacy: Some(legacy), ..KERNEL });
+        let all: Vec<_> =
+            modes.into_iter().chain(segments).map(|mode| Identity::of(0x40_1000, mode)).collect();
+        for (index, one) in all.iter().enumerate() {
+            assert!(!all[..index].contains(one), "{index}");
+        }
+    }
+}

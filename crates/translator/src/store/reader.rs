@@ -1,0 +1,136 @@
+//! One CPU's way to the stored blocks: the chunks that it used lately, and the block that it found last.
+use std::sync::Arc;
+
+use super::Store;
+use super::chunk::{self, CHUNK_BYTES, Chunk, Place};
+use super::entry::{Entry, Translated};
+use super::identity::{Identity, tag};
+use crate::cache::block::{Entries, Link, Mark};
+use crate::emit::fixups::{Fixup, Position, set_down};
+
+/// Chunks that a CPU remembers: 1 MiB.
+const REMEMBERED: usize = 64;
+
+/// A CPU's own.
+pub struct Reader {
+    store: Arc<Store>,
+    remembered: Vec<Option<Remembered>>,
+    found: Found,
+    fixups: Vec<Fixup>,
+    written: Vec<u8>,
+}
+
+struct Remembered {
+    number: u32,
+    /// Bytes that were there when it was read.
+    length: usize,
+    chunk: Box<Chunk>,
+}
+
+/// A block that was found, ready to be set down where it was asked for.
+#[derive(Default)]
+pub struct Found {
+    /// Its host code.
+    pub code: Vec<u8>,
+    /// Its entries.
+    pub entries: Entries,
+    /// Guest instructions.
+    pub instructions: u32,
+    /// Bytes of the guest's code that it was made from.
+    pub looked_at: usize,
+    marks: Vec<Mark>,
+    links: Vec<Link>,
+}
+
+impl Reader {
+    /// A CPU's own way to a store.
+    pub fn new(store: Arc<Store>) -> Self {
+        let remembered = (0..REMEMBERED).map(|_| None).collect();
+        Self { store, remembered, found: Found::default(), fixups: Vec::new(), written: Vec::new() }
+    }
+
+    /// The block of an identity at code that begins with these bytes, to lie at a position, its first byte at `checked`.
+    pub fn find(
+        &mut self,
+        identity: &Identity,
+        bytes: &[u8],
+        position: Position,
+        checked: u64,
+    ) -> Option<&Found> {
+        let places = self.store.places(tag(identity, bytes));
+        for place in places {
+            let slot = place.chunk as usize % REMEMBERED;
+            let remembered = &mut self.remembered[slot];
+            let Some(entry) = read(&self.store, remembered, place) else { continue };
+            if entry.is_of(identity, bytes)
+                && self.found.take(&entry, &mut self.fixups, position, checked).is_some()
+            {
+                return Some(&self.found);
+            }
+        }
+        None
+    }
+
+    /// The instruction starts and the direct jumps of the block that was found last.
+    pub fn places(&self) -> (&[Mark], &[Link]) {
+        (&self.found.marks, &self.found.links)
+    }
+
+    /// Stores the block of code that begins with these bytes for others, and for later.
+    pub fn add(&mut self, translated: &Translated<'_>, bytes: &[u8]) {
+        self.written.clear();
+        if translated.write(&mut self.written).is_some() {
+            self.store.add(tag(&translated.identity, bytes), &self.written);
+        }
+    }
+}
+
+fn read<'a>(store: &Store, remembered: &'a mut Option<Remembered>, place: Place) -> Option<Entry<'a>> {
+    let is_there = remembered.as_ref().is_some_and(|it| it.number == place.chunk && it.length > place.offset);
+    if !is_there {
+        let mut chunk = remembered.take().map_or_else(chunk::empty, |it| it.chunk);
+        let length = store.read(place.chunk, &mut chunk)?;
+        *remembered = Some(Remembered { number: place.chunk, length, chunk });
+    }
+    let Remembered { length, chunk, .. } = remembered.as_ref()?;
+    Entry::parse(chunk.get(place.offset..*length)?)
+}
+
+impl Found {
+    /// Becomes a stored block. `None` if it cannot lie there, or makes no sense.
+    fn take(
+        &mut self,
+        entry: &Entry<'_>,
+        fixups: &mut Vec<Fixup>,
+        position: Position,
+        checked: u64,
+    ) -> Option<()> {
+        self.code.clear();
+        self.code.extend_from_slice(entry.code);
+        fixups.clear();
+        fixups.extend(entry.fixups());
+        set_down(&mut self.code, fixups, position)?;
+        (self.entries, self.instructions, self.looked_at) =
+            (entry.entries, entry.instructions, entry.source.len());
+        self.marks.clear();
+        self.marks.extend(entry.marks());
+        self.links.clear();
+        self.links.extend(entry.links(checked));
+        self.is_sound(checked).then_some(())
+    }
+
+    /// Whether what may be patched or entered lies in the code.
+    fn is_sound(&self, checked: u64) -> bool {
+        let length = self.code.len() as u64;
+        let Entries { attention, linked, body, .. } = self.entries;
+        let is_inside = |link: &Link| {
+            link.place - checked + 4 <= length && link.stub >= link.place && link.stub - checked < length
+        };
+        [attention, linked, body].iter().all(|entry| u64::from(*entry) < length)
+            && length >= u64::from(crate::cache::code::JUMP_BYTES as u32)
+            && !self.marks.is_empty()
+            && self.links.iter().all(is_inside)
+    }
+}
+
+const _: () = assert!(CHUNK_BYTES <= u16::MAX as usize);
