@@ -24,7 +24,7 @@ use std::path::PathBuf;
 use parking_lot::{Mutex, RwLock};
 
 use chunk::{ALIGNMENT, CHUNK_BYTES, CHUNK_HEADER, Chunk, Place};
-pub use entry::Translated;
+pub use entry::{Translated, Wanted};
 pub use identity::Identity;
 use index::{CANDIDATES, Index};
 use kept::Kept;

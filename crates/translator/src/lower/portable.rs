@@ -21,9 +21,13 @@ impl Portable {
 }
 
 impl Lowering {
-    /// What to change in the last block for it to lie elsewhere; `None` if nothing makes it fit there.
-    pub fn fixups(&self) -> Option<&[Fixup]> {
-        (!self.portable.is_fixed).then(|| self.asm.fixups())
+    /// What to change in the last block for it to lie elsewhere.
+    pub fn fixups(&self) -> &[Fixup] {
+        self.asm.fixups()
+    }
+    /// Whether the last block fits only guest code at this very place.
+    pub fn is_fixed(&self) -> bool {
+        self.portable.is_fixed
     }
 
     /// At a place, there is an address near the guest's code.

@@ -1,6 +1,6 @@
 //! Instructions that windows do not serve: they touch devices, translated code, or what supervisor code has no window for.
 //! Each time costs a fault of the host, a hundred times a look-up; so after a few of them they go by look-up for good.
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::decode::Decoded;
 use x86::address::{PAGE_OFFSET, PAGE_SIZE};
@@ -13,11 +13,16 @@ const SITES: usize = 1 << 14;
 /// Such instructions, by guest-physical address.
 #[derive(Debug, Default)]
 pub struct Sites {
-    faults: HashMap<u64, u32>,
+    faults: BTreeMap<u64, u32>,
     by_lookup: BTreeSet<u64>,
 }
 
 impl Sites {
+    /// None yet.
+    pub const fn none() -> Self {
+        Self { faults: BTreeMap::new(), by_lookup: BTreeSet::new() }
+    }
+
     /// An access of this instruction could not be made by window, but was allowed. Whether it goes by look-up from now on.
     pub fn note(&mut self, gpa: u64) -> bool {
         if self.faults.len() >= SITES {
@@ -29,9 +34,10 @@ impl Sites {
         *faults >= FAULTS && self.by_lookup.insert(gpa)
     }
 
-    /// Whether one of them lies in these bytes of one frame.
-    pub fn concern(&self, gpa: u64, length: u64) -> bool {
-        self.by_lookup.range(gpa..gpa + length).next().is_some()
+    /// Where in these bytes of one frame they are.
+    pub fn within(&self, gpa: u64, length: usize) -> impl Iterator<Item = u16> {
+        let end = (gpa + length as u64).min((gpa | PAGE_OFFSET) + 1);
+        self.by_lookup.range(gpa..end).map(move |site| (site - gpa) as u16)
     }
 
     /// Marks them in a block that begins at linear address `address`.

@@ -37,6 +37,14 @@ impl Place {
     pub fn pack(self) -> u32 {
         self.chunk << OFFSET_BITS | (self.offset / ALIGNMENT) as u32
     }
+    /// Where the next block may be after one of `size` bytes: behind it, or at the beginning of the next chunk.
+    pub fn after(self, size: usize) -> Self {
+        let offset = self.offset + size;
+        match offset {
+            CHUNK_BYTES.. => Self { chunk: self.chunk + 1, offset: CHUNK_HEADER },
+            _ => Self { offset, ..self },
+        }
+    }
     /// From one number.
     pub fn unpack(packed: u32) -> Self {
         let offset = (packed & ((1 << OFFSET_BITS) - 1)) as usize * ALIGNMENT;

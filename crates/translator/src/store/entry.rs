@@ -3,6 +3,7 @@ use super::chunk::{ALIGNMENT, CHUNK_BYTES, CHUNK_HEADER};
 use super::identity::Identity;
 use crate::cache::block::{Entries, FlagPlace, Link, Mark, Pointers};
 use crate::emit::fixups::{Fixup, FixupKind, Position, lift};
+use crate::lower::sites::Sites;
 
 /// A block that was just translated.
 pub struct Translated<'a> {
@@ -26,13 +27,20 @@ pub struct Translated<'a> {
     pub links: &'a [Link],
     /// What depends on where it lies.
     pub fixups: &'a [Fixup],
+    /// It fits guest code in this very page only.
+    pub is_fixed: bool,
+    /// Where in the source the instructions begin that reach memory by look-up nevertheless.
+    pub sites: &'a [u16],
 }
 
-/// Bytes of the fixed part: lengths, entries, identity.
-const FIXED: usize = 48;
+/// Bytes of the fixed part: lengths, entries, identity, page.
+const FIXED: usize = 56;
+/// In place of the page of a block that fits anywhere.
+const ANYWHERE: u64 = u64::MAX;
 const MARK_BYTES: usize = 5;
 const LINK_BYTES: usize = 9;
 const FIXUP_BYTES: usize = 2;
+const SITE_BYTES: usize = 2;
 /// Places of fixups have 14 bits beside their kind.
 const CODE_MOST: usize = 1 << 14;
 /// Blocks that take more are not stored.
@@ -41,6 +49,8 @@ const ENTRY_MOST: usize = (CHUNK_BYTES - CHUNK_HEADER) / 2;
 impl Translated<'_> {
     /// Writes it to an empty buffer. `None` if it cannot be stored.
     pub fn write(&self, out: &mut Vec<u8>) -> Option<()> {
+        let moves = |fixup: &&Fixup| !self.is_fixed || fixup.kind == FixupKind::Thunk;
+        let fixups: Vec<_> = self.fixups.iter().filter(moves).copied().collect();
         let lengths = [
             self.source.len(),
             self.code.len(),
@@ -50,25 +60,28 @@ impl Translated<'_> {
             self.instructions as usize,
             self.marks.len(),
             self.links.len(),
-            self.fixups.len(),
+            fixups.len(),
+            self.sites.len(),
         ];
         if self.code.len() >= CODE_MOST || lengths.iter().any(|length| *length > usize::from(u16::MAX)) {
             return None;
         }
         out.extend_from_slice(&[0; 4]);
         lengths.iter().for_each(|length| out.extend_from_slice(&(*length as u16).to_le_bytes()));
-        out.extend_from_slice(&[0; 2]);
+        let page = if self.is_fixed { self.position.page } else { ANYWHERE };
+        out.extend_from_slice(&page.to_le_bytes());
         self.identity.0.iter().for_each(|word| out.extend_from_slice(&word.to_le_bytes()));
         debug_assert_eq!(out.len(), FIXED);
         out.extend_from_slice(self.source);
         let code = out.len();
         out.extend_from_slice(self.code);
-        lift(&mut out[code..], self.fixups, self.position)?;
+        lift(&mut out[code..], &fixups, self.position)?;
         self.marks.iter().for_each(|mark| out.extend_from_slice(&pack_mark(mark)));
         for link in self.links {
             out.extend_from_slice(&pack_link(link, self.checked)?);
         }
-        self.fixups.iter().for_each(|fixup| out.extend_from_slice(&pack_fixup(*fixup)));
+        fixups.iter().for_each(|fixup| out.extend_from_slice(&pack_fixup(*fixup)));
+        self.sites.iter().for_each(|site| out.extend_from_slice(&site.to_le_bytes()));
         let size = out.len().next_multiple_of(ALIGNMENT);
         out.resize(size, 0);
         out[..4].copy_from_slice(&(size as u32).to_le_bytes());
@@ -76,10 +89,27 @@ impl Translated<'_> {
     }
 }
 
+/// A block that somebody looks for.
+pub struct Wanted<'a> {
+    /// Its identity.
+    pub identity: Identity,
+    /// Linear address of its page.
+    pub page: u64,
+    /// Guest-physical address of its first byte.
+    pub gpa: u64,
+    /// The guest's bytes from there on.
+    pub bytes: &'a [u8],
+    /// Instructions that windows do not serve.
+    pub sites: &'a Sites,
+}
+
 /// A stored block.
 #[derive(Clone, Copy)]
 pub struct Entry<'a> {
+    /// Bytes that it takes.
+    pub size: usize,
     identity: Identity,
+    page: u64,
     /// The guest's bytes that it was made from.
     pub source: &'a [u8],
     /// Its host code, lifted.
@@ -91,6 +121,7 @@ pub struct Entry<'a> {
     marks: &'a [[u8; MARK_BYTES]],
     links: &'a [[u8; LINK_BYTES]],
     fixups: &'a [[u8; FIXUP_BYTES]],
+    sites: &'a [[u8; SITE_BYTES]],
 }
 
 impl<'a> Entry<'a> {
@@ -102,16 +133,20 @@ impl<'a> Entry<'a> {
         let number = |index: usize| u16::from_le_bytes([fixed[4 + 2 * index], fixed[5 + 2 * index]]);
         let length = |index: usize| usize::from(number(index));
         let mut words = fixed[24..].as_chunks::<8>().0.iter().map(|word| u64::from_le_bytes(*word));
+        let page = words.next()?;
         let identity = Identity(std::array::from_fn(|_| words.next().unwrap_or(0)));
         let (source, rest) = rest.split_at_checked(length(0))?;
         let (code, rest) = rest.split_at_checked(length(1))?;
         let (marks, rest) = rest.split_at_checked(length(6) * MARK_BYTES)?;
         let (links, rest) = rest.split_at_checked(length(7) * LINK_BYTES)?;
-        let (fixups, _) = rest.split_at_checked(length(8) * FIXUP_BYTES)?;
+        let (fixups, rest) = rest.split_at_checked(length(8) * FIXUP_BYTES)?;
+        let (sites, _) = rest.split_at_checked(length(9) * SITE_BYTES)?;
         let [attention, linked, body] = [2, 3, 4].map(|index| u32::from(number(index)));
         let entries = Entries { attention, linked, body, end: code.len() as u32 };
         Some(Self {
+            size: bytes.len(),
             identity,
+            page,
             source,
             code,
             entries,
@@ -119,12 +154,17 @@ impl<'a> Entry<'a> {
             marks: marks.as_chunks().0,
             links: links.as_chunks().0,
             fixups: fixups.as_chunks().0,
+            sites: sites.as_chunks().0,
         })
     }
 
-    /// Whether it is the block of an identity at code that begins with these bytes.
-    pub fn is_of(&self, identity: &Identity, bytes: &[u8]) -> bool {
-        self.identity == *identity && bytes.starts_with(self.source)
+    /// Whether it is what somebody wants.
+    pub fn is(&self, wanted: &Wanted<'_>) -> bool {
+        let sites = self.sites.iter().map(|site| u16::from_le_bytes(*site));
+        self.identity == wanted.identity
+            && wanted.bytes.starts_with(self.source)
+            && (self.page == ANYWHERE || self.page == wanted.page)
+            && wanted.sites.within(wanted.gpa, self.source.len()).eq(sites)
     }
     /// Instruction starts.
     pub fn marks(&self) -> impl Iterator<Item = Mark> {
@@ -225,7 +265,48 @@ pub(super) mod tests {
             marks: &MARKS,
             links: &LINKS,
             fixups: &FIXUPS,
+            is_fixed: false,
+            sites: &[],
         }
+    }
+
+    static NO_SITES: Sites = Sites::none();
+
+    /// What finds it.
+    pub fn wanted(bytes: &[u8]) -> Wanted<'_> {
+        Wanted {
+            identity: Identity::of(0x40_0123, CodeMode { user: true, ..CodeMode::default() }),
+            page: 0x40_0000,
+            gpa: 0x2123,
+            bytes,
+            sites: &NO_SITES,
+        }
+    }
+
+    #[test]
+    fn a_fixed_block_is_only_for_its_page() {
+        let code = [0x90; 40];
+        let fixups = [Fixup { place: 8, kind: FixupKind::Address32 }];
+        let block = Translated { is_fixed: true, fixups: &fixups, ..translated(&[0xc3], &code) };
+        let mut bytes = Vec::new();
+        block.write(&mut bytes).unwrap();
+        let entry = Entry::parse(&bytes).unwrap();
+        assert!(entry.is(&wanted(&[0xc3])) && entry.code == code);
+        assert!(!entry.is(&Wanted { page: 0x41_0000, ..wanted(&[0xc3]) }));
+    }
+
+    #[test]
+    fn what_windows_do_not_serve_has_to_agree() {
+        let mut sites = Sites::default();
+        while !sites.note(0x2124) {}
+        let source = [0x90, 0xa4, 0xc3];
+        let mut bytes = Vec::new();
+        Translated { sites: &[1], ..translated(&source, &[0x90; 40]) }.write(&mut bytes).unwrap();
+        let entry = Entry::parse(&bytes).unwrap();
+        assert!(!entry.is(&wanted(&source)));
+        assert!(entry.is(&Wanted { sites: &sites, ..wanted(&source) }));
+        while !sites.note(0x2125) {}
+        assert!(!entry.is(&Wanted { sites: &sites, ..wanted(&source) }));
     }
 
     #[test]
@@ -235,8 +316,8 @@ pub(super) mod tests {
         let mut bytes = Vec::new();
         block.write(&mut bytes).unwrap();
         let entry = Entry::parse(&bytes).unwrap();
-        assert!(entry.is_of(&block.identity, &[0x90, 0xc3, 0x55]));
-        assert!(!entry.is_of(&block.identity, &[0x90]) && !entry.is_of(&block.identity, &[0x90, 0xc2]));
+        assert!(entry.is(&wanted(&[0x90, 0xc3, 0x55])));
+        assert!(!entry.is(&wanted(&[0x90])) && !entry.is(&wanted(&[0x90, 0xc2])));
         assert_eq!((entry.instructions, entry.entries.body, entry.entries.end), (2, 3, 40));
         assert!(entry.marks().eq(MARKS));
         let links: Vec<_> = entry.links(CHECKED).collect();

@@ -3,8 +3,8 @@ use std::sync::Arc;
 
 use super::Store;
 use super::chunk::{self, CHUNK_BYTES, Chunk, Place};
-use super::entry::{Entry, Translated};
-use super::identity::{Identity, tag};
+use super::entry::{Entry, Translated, Wanted};
+use super::identity::tag;
 use crate::cache::block::{Entries, Link, Mark};
 use crate::emit::fixups::{Fixup, Position, set_down};
 
@@ -15,6 +15,8 @@ const REMEMBERED: usize = 64;
 pub struct Reader {
     store: Arc<Store>,
     remembered: Vec<Option<Remembered>>,
+    /// Behind the block that was found last.
+    next: Option<Place>,
     found: Found,
     fixups: Vec<Fixup>,
     written: Vec<u8>,
@@ -46,29 +48,36 @@ impl Reader {
     /// A CPU's own way to a store.
     pub fn new(store: Arc<Store>) -> Self {
         let remembered = (0..REMEMBERED).map(|_| None).collect();
-        Self { store, remembered, found: Found::default(), fixups: Vec::new(), written: Vec::new() }
+        Self {
+            store,
+            remembered,
+            next: None,
+            found: Found::default(),
+            fixups: Vec::new(),
+            written: Vec::new(),
+        }
     }
 
-    /// The block of an identity at code that begins with these bytes, to lie at a position, its first byte at `checked`.
-    pub fn find(
-        &mut self,
-        identity: &Identity,
-        bytes: &[u8],
-        position: Position,
-        checked: u64,
-    ) -> Option<&Found> {
-        let places = self.store.places(tag(identity, bytes));
-        for place in places {
-            let slot = place.chunk as usize % REMEMBERED;
-            let remembered = &mut self.remembered[slot];
-            let Some(entry) = read(&self.store, remembered, place) else { continue };
-            if entry.is_of(identity, bytes)
-                && self.found.take(&entry, &mut self.fixups, position, checked).is_some()
-            {
-                return Some(&self.found);
-            }
+    /// The block that somebody wants, to lie at a position, its first byte at `checked`.
+    pub fn find(&mut self, wanted: &Wanted<'_>, position: Position, checked: u64) -> Option<&Found> {
+        // Blocks are mostly wanted in the order in which they were made.
+        let next = self.next.take();
+        if !next.is_some_and(|next| self.look(next, wanted, position, checked)) {
+            let mut places = self.store.places(tag(&wanted.identity, wanted.bytes));
+            places.find(|place| self.look(*place, wanted, position, checked))?;
         }
-        None
+        Some(&self.found)
+    }
+
+    /// Whether the wanted block is at a place, ready in [`Reader::found`].
+    fn look(&mut self, place: Place, wanted: &Wanted<'_>, position: Position, checked: u64) -> bool {
+        let slot = place.chunk as usize % REMEMBERED;
+        let Some(entry) = read(&self.store, &mut self.remembered[slot], place) else { return false };
+        if !entry.is(wanted) || self.found.take(&entry, &mut self.fixups, position, checked).is_none() {
+            return false;
+        }
+        self.next = Some(place.after(entry.size));
+        true
     }
 
     /// The instruction starts and the direct jumps of the block that was found last.

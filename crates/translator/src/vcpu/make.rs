@@ -8,7 +8,7 @@ use crate::emit::fixups::Position;
 use crate::legacy;
 use crate::lower::block::{Lowered, Lowering, Source};
 use crate::lower::decode::MAX_INSTRUCTIONS;
-use crate::store::{Identity, Reader, Translated};
+use crate::store::{Identity, Reader, Translated, Wanted};
 
 /// Room that a block may need at most.
 const BLOCK_ROOM: usize = 64 << 10;
@@ -79,13 +79,17 @@ impl BtVcpu {
     }
 }
 
-/// Takes a block from the store and appends its host code. Instructions that windows do not serve are this machine's own.
+/// Takes a block from the store and appends its host code.
 fn recall(store: &mut Reader, source: &Source<'_>, buffer: &mut CodeBuffer) -> Option<Block> {
-    let (identity, checked) = (Identity::of(source.address, source.mode), buffer.next_address());
-    let found = store.find(&identity, source.bytes, position(source, buffer), checked)?;
-    if source.sites.concern(source.gpa, found.looked_at as u64) {
-        return None;
-    }
+    let (position, checked) = (position(source, buffer), buffer.next_address());
+    let wanted = Wanted {
+        identity: Identity::of(source.address, source.mode),
+        page: position.page,
+        gpa: source.gpa,
+        bytes: source.bytes,
+        sites: source.sites,
+    };
+    let found = store.find(&wanted, position, checked)?;
     buffer.append(&found.code);
     let origin = source.origin(found.looked_at);
     Some(Block::new(source.key(), checked, found.entries, origin, found.instructions))
@@ -99,12 +103,11 @@ fn lower(
     buffer: &mut CodeBuffer,
 ) -> Option<Block> {
     let position = position(source, buffer);
-    let Lowered { block, looked_at, .. } = lowering.lower(source, buffer.next_address())?;
+    let Lowered { block, looked_at } = lowering.lower(source, buffer.next_address())?;
     buffer.append(lowering.host_code());
-    if let (Some(store), Some(fixups)) = (store, lowering.fixups())
-        && !source.sites.concern(source.gpa, looked_at as u64)
-    {
+    if let Some(store) = store {
         let (marks, links) = lowering.places();
+        let sites: Vec<_> = source.sites.within(source.gpa, looked_at).collect();
         let translated = Translated {
             identity: Identity::of(source.address, source.mode),
             source: &source.bytes[..looked_at],
@@ -115,7 +118,9 @@ fn lower(
             instructions: block.instructions,
             marks,
             links,
-            fixups,
+            fixups: lowering.fixups(),
+            is_fixed: lowering.is_fixed(),
+            sites: &sites,
         };
         store.add(&translated, source.bytes);
     }
