@@ -8,7 +8,7 @@ mod bare;
 mod compare;
 mod instruction;
 mod machine;
-mod overwritten;
+mod open_flags;
 mod sequence;
 mod setup;
 
@@ -32,7 +32,7 @@ pub struct Report {
     pub cases: u64,
     /// Those that reached their HLT.
     pub completed: u64,
-    /// Those that ended otherwise only because they overwrote code by which flags were dead.
+    /// Those that ended otherwise, and read flags that they may not count on.
     pub overlooked: u64,
     /// What went wrong.
     pub divergences: Vec<String>,
@@ -94,7 +94,7 @@ fn run_case(
     let beside = bare.map(|bare| bare.differences(case, &machines[0], &ends[0])).unwrap_or_default();
     let among_engines = beside.is_empty();
     let text = compare::difference(case, machines, &ends, beside)?;
-    if among_engines && overwritten::revives_flags(case, &mut machines[0]) {
+    if among_engines && open_flags::reads_open_flags(case, &mut machines[0]) {
         report.overlooked += 1;
         return None;
     }

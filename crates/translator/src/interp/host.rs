@@ -200,11 +200,12 @@ impl Core<'_> {
     }
 
     fn place_memory(&mut self, instruction: &Instruction, usage: MemoryUse) -> Fallible<(x86::Gva, Place)> {
-        let mut offset = self.effective_offset(instruction);
+        let offset = self.effective_offset(instruction);
         let segment = self.memory_segment(instruction);
-        if self.is_64() && super::class::needs_alignment(instruction) {
+        if super::class::needs_alignment(instruction) {
             // This comes before all other faults.
-            let base = if segment == FS || segment == GS { self.cpu.segments[segment].base } else { 0 };
+            let has_base = !self.is_64() || segment == FS || segment == GS;
+            let base = if has_base { self.cpu.segments[segment].base } else { 0 };
             if !base.wrapping_add(offset).is_multiple_of(usage.size as u64) {
                 return Err(Exception::general_protection(0));
             }
@@ -214,11 +215,7 @@ impl Core<'_> {
             // A read-modify-write needs a readable segment too.
             self.linear(segment, offset, usage.size as u64, Access::Read)?;
         }
-        offset &= super::core::mask(super::operand::address_size(instruction));
         let address = self.linear(segment, offset, usage.size as u64, access)?;
-        if super::class::needs_alignment(instruction) && !address.0.is_multiple_of(usage.size as u64) {
-            return Err(Exception::general_protection(0));
-        }
         match usage.size {
             10 => self.check_alignment(address, 8)?,
             size => self.check_alignment(address, size)?,

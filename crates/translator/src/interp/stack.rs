@@ -213,7 +213,8 @@ impl Core<'_> {
         frame_link.pointer = self.gpr(RBP, width);
         let bp = self.gpr(RBP, size);
         self.push_on(&mut cursor, size, bp)?;
-        let frame = cursor.pointer;
+        // All of ESP as it will be, whatever part of it a short stack uses.
+        let frame = self.cpu.gpr[RSP] & !mask(width) | cursor.pointer;
         for _ in 1..level {
             frame_link.pointer = frame_link.pointer.wrapping_sub(size as u64) & mask(width);
             let mut at = frame_link;

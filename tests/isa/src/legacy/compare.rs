@@ -4,7 +4,7 @@ use platform::Stop;
 use x86::flags;
 
 use super::machine::{Machine, Outcome};
-use super::overwritten::dead_flags;
+use super::open_flags::dead_flags;
 use super::sequence::Case;
 use super::setup::CODE;
 use crate::state::Vectors;

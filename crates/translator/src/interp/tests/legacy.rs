@@ -279,3 +279,14 @@ fn vzeroupper_leaves_the_upper_registers_to_64_bit_code() {
     machine.steps(1);
     assert_eq!(bytes(&machine, XMM), [0, 0, 1, 1]);
 }
+
+#[test]
+fn misaligned_vectors_are_found_before_the_limit() {
+    for (address, fault) in [(0x1_0001_u64, gp(0)), (0x1_0000, Exception::stack_fault(0))] {
+        let mut machine = user_32(&[0x0f, 0x28, 0x45, 0x00], 0); // movaps xmm0, [ebp]
+        machine.cpu.cr4 |= CR4_OSFXSR;
+        machine.cpu.segments[SS].limit = 0xffff;
+        machine.cpu.gpr[RBP] = address;
+        assert_eq!(machine.step().unwrap_err(), fault, "{address:#x}");
+    }
+}

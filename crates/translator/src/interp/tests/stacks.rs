@@ -153,3 +153,15 @@ fn iret_in_ring_0_takes_all_flags_and_popf_drops_virtual_interrupts() {
     machine.steps(1);
     assert_eq!(machine.cpu.rflags(), flags::AC | flags::ID | flags::IOPL | 2);
 }
+
+#[test]
+fn enter_keeps_the_upper_half_of_the_pointer_of_a_short_stack() {
+    let mut machine = user_32(&[0xc8, 0x10, 0, 1]); // enter 10h, 1
+    machine.cpu.segments[SS] = Segment::from_descriptor(USER_DATA, flat(0xf3, 0));
+    machine.cpu.gpr[RSP] = 0x1234_8000;
+    machine.cpu.gpr[RBP] = 0x5678_9abc;
+    machine.steps(1);
+    assert_eq!(machine.cpu.gpr[RSP], 0x1234_7fe8);
+    assert_eq!(machine.cpu.gpr[RBP], 0x1234_7ffc);
+    assert_eq!(machine.get(0x7ff8), 0x5678_9abc_1234_7ffc);
+}

@@ -1,6 +1,6 @@
-//! Code that overwrites itself just ahead: flags that were dead for the code that was there are lost, and what is there now
-//! may read them (`docs/known-divergences.md`).
-use iced_x86::{Decoder, DecoderOptions, FlowControl};
+//! Status flags that a case may not count on (`docs/known-divergences.md`): those that an instruction leaves undefined, and
+//! those that were dead for code that was overwritten, where what is there now reads them.
+use iced_x86::{Decoder, DecoderOptions, FlowControl, Instruction, Mnemonic};
 use x86::segment::{CS, SS};
 use x86::{CpuState, flags};
 
@@ -47,21 +47,37 @@ fn code_at(memory: &[u8], linear: u64) -> [u8; LONGEST] {
     code
 }
 
-/// Whether an instruction of the case overwrote code ahead of it by which flags were dead, and by what is there now they
-/// are not. The case runs again, one instruction at a time.
-pub fn revives_flags(case: &Case, machine: &mut Machine) -> bool {
+/// Whether the case reads flags that it may not count on: undefined ones, which an exception reads too, or ones that were
+/// dead by code ahead of an instruction that overwrote it. The case runs again, one instruction at a time.
+pub fn reads_open_flags(case: &Case, machine: &mut Machine) -> bool {
     let mut state = machine.prepare(case);
+    let mut undefined = 0;
     for _ in 0..STEPS {
         let before = machine.bytes().to_vec();
+        let code = code_at(&before, (state.segments[CS].base + state.rip) & 0xffff_ffff);
+        let instruction = Decoder::new(case.bits, &code, DecoderOptions::NONE).decode();
+        if undefined & read_flags(&instruction) != 0 {
+            return true;
+        }
         state.rflags |= flags::TF;
-        let Some(next) = step(machine, &state, &before) else { return false };
+        let Some(next) = step(machine, &state, &before) else { return undefined != 0 };
         let dead = |memory: &[u8]| dead_flags(case, memory, next.rip);
         if dead(&before) & !dead(machine.bytes()) != 0 {
             return true;
         }
+        let (open, defined) = flag_effects(&instruction);
+        undefined = undefined & !defined | open;
         state = next;
     }
     false
+}
+
+/// Flags that an instruction reads.
+fn read_flags(instruction: &Instruction) -> u64 {
+    match instruction.mnemonic() {
+        Mnemonic::Pushf | Mnemonic::Pushfd => flags::STATUS,
+        _ => from_iced(instruction.rflags_read()),
+    }
 }
 
 /// The state after one instruction; `None` if it was the last one.
@@ -104,16 +120,22 @@ mod tests {
     use crate::engine::Kind;
     use crate::legacy::{sequence, setup};
 
-    /// Whether flags revive where the opcode of `add eax, 1` is overwritten by another.
-    fn with_opcode(opcode: u8) -> bool {
+    fn reads_open(code: impl Fn(u32) -> Vec<u8>) -> bool {
         let mut rng = SmallRng::seed_from_u64(1);
         let mut machine = Machine::new(Kind::Interpreter, World::Flat32).unwrap();
         machine.install(&setup::image(&mut rng));
         let mut case = sequence::make(&mut rng, World::Flat32);
-        let place = (case.start as u32 + 7).to_le_bytes();
+        case.code = code(case.start as u32);
+        reads_open_flags(&case, &mut machine)
+    }
+
+    /// Whether flags revive where the opcode of `add eax, 1` is overwritten by another.
+    fn with_opcode(opcode: u8) -> bool {
         // mov byte [place], opcode; place: add eax, 1
-        case.code = [&[0xc6, 0x05][..], &place, &[opcode], &[0x05, 1, 0, 0, 0]].concat();
-        revives_flags(&case, &mut machine)
+        reads_open(|start| {
+            let place = (start + 7).to_le_bytes();
+            [&[0xc6, 0x05][..], &place, &[opcode], &[0x05, 1, 0, 0, 0]].concat()
+        })
     }
 
     #[test]
@@ -121,5 +143,18 @@ mod tests {
         assert!(with_opcode(0x15));
         assert!(!with_opcode(0x2d));
         assert!(!with_opcode(0x05));
+    }
+    #[test]
+    fn undefined_flags_are_open_until_they_are_defined() {
+        // mov eax, 1; mul eax leaves ZF undefined, and defines CF
+        let multiply = [0xb8, 1, 0, 0, 0, 0xf7, 0xe0];
+        // setz al; setc al; cmp eax, ecx
+        let after = |code: &[u8]| reads_open(|_| [&multiply, code].concat());
+        assert!(after(&[0x0f, 0x94, 0xc0, 0x39, 0xc8]));
+        assert!(!after(&[0x0f, 0x92, 0xc0, 0x39, 0xc8]));
+        assert!(!after(&[0x39, 0xc8, 0x0f, 0x94, 0xc0]));
+        // ud2
+        assert!(after(&[0x0f, 0x0b]));
+        assert!(!after(&[0x39, 0xc8, 0x0f, 0x0b]));
     }
 }
