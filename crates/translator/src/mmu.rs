@@ -205,6 +205,9 @@ impl Mmu {
     }
 }
 
+/// Frames in a [`Written::group`].
+const GROUP: u64 = 16;
+
 impl Written {
     fn note(&mut self, frame: u64) {
         let word = (frame / 64) as usize;
@@ -213,13 +216,18 @@ impl Written {
         }
         self.0[word] |= 1 << (frame % 64);
     }
-    /// Whether a frame was noted; it is forgotten.
-    fn take(&mut self, frame: u64) -> bool {
+    /// Whether a frame of a [`Written::group`] was noted; all of them are forgotten.
+    fn take_group(&mut self, frame: u64) -> bool {
         let Some(word) = self.0.get_mut((frame / 64) as usize) else { return false };
-        let bit = 1 << (frame % 64);
-        let there = *word & bit != 0;
-        *word &= !bit;
+        let bits = ((1 << GROUP) - 1) << (Self::group(frame) % 64);
+        let there = *word & bits != 0;
+        *word &= !bits;
         there
+    }
+    /// The first of the frames around a frame that lose the right to be written together: code does not come alone, and
+    /// looking for one frame takes as long as for all.
+    const fn group(frame: u64) -> u64 {
+        frame & !(GROUP - 1)
     }
 }
 

@@ -1,6 +1,6 @@
 //! Forgetting translations: address-space switches, INVLPG, INVPCID, and frames that begin to hold translated code.
 use super::table::{Lookup, Ring, Table, empty_tag, index};
-use super::{Filled, Kept, MappingChange, Mmu};
+use super::{Filled, Kept, MappingChange, Mmu, Written};
 use crate::cpu::Cpu;
 use x86::Gva;
 use x86::address::PAGE_SHIFT;
@@ -177,23 +177,24 @@ impl Mmu {
         self.changes.push(MappingChange::Page(address));
     }
 
-    /// Takes the right to write in line from every mapping of a frame, because it is about to hold translated code.
+    /// Takes the right to write in line from every mapping of a frame, because it is about to hold translated code. Others
+    /// of its [`Written::group`] may lose it, too, and get it back when they are written next.
     pub fn protect_frame(&mut self, frame: u64) {
-        let gpa = frame << PAGE_SHIFT;
+        let group = Written::group(frame);
         self.protect_windows(frame);
         self.supervisor.protect(frame);
-        if !self.written.take(frame) {
+        if !self.written.take_group(frame) {
             return;
         }
         let protect = |mut table: Table<'_>, filled: &Filled| {
             for index in filled.indices.iter().map(|index| usize::from(*index)) {
-                table.protect(index, gpa);
+                table.protect(index, group);
             }
         };
         protect(self.views.lookups(0, Ring::Supervisor), &self.global);
         protect(self.views.lookups(0, Ring::Supervisor), &self.local);
         for (view, slot) in self.slots.iter_mut().enumerate() {
-            for (index, entry) in slot.kept.entries.iter_mut().filter(|(_, entry)| entry.gpa() == gpa) {
+            for (index, entry) in slot.kept.entries.iter_mut().filter(|(_, entry)| Written::group(entry.gpa() >> PAGE_SHIFT) == group) {
                 entry.write = empty_tag(usize::from(*index));
             }
             protect(self.views.lookups(view, Ring::User), &slot.user);

@@ -3,6 +3,7 @@
 //! A look-up entry is hit when `address ^ entry.read` (or `.write`) is at most `4096 - size`: one comparison covers the
 //! tag, the permission and page crossing. An empty entry carries the tag of a page that belongs to another index, so no
 //! address that selects the entry can ever match it.
+use super::Written;
 use x86::Gva;
 use x86::address::{PAGE_OFFSET, PAGE_SHIFT};
 
@@ -98,10 +99,10 @@ impl<'a> Table<'a> {
         }
         left
     }
-    /// Takes the right to write to a frame.
-    pub fn protect(&mut self, index: usize, gpa: u64) {
+    /// Takes the right to write to the frames of a group.
+    pub fn protect(&mut self, index: usize, group: u64) {
         for entry in self.both(index).into_iter().filter(|entry| !entry.is_empty(index)) {
-            if entry.gpa() == gpa {
+            if Written::group(entry.gpa() >> PAGE_SHIFT) == group {
                 entry.write = empty_tag(index);
             }
         }
