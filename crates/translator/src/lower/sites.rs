@@ -1,9 +1,8 @@
 //! Instructions that windows do not serve: they touch devices, translated code, or what supervisor code has no window for.
 //! Each time costs a fault of the host, a hundred times a look-up; so after a few of them they go by look-up for good.
-use std::collections::{HashMap, HashSet};
-
 use super::decode::Decoded;
-use x86::address::{PAGE_OFFSET, PAGE_SIZE};
+use crate::cache::blocks::{WordMap, WordSet};
+use x86::address::{PAGE_OFFSET, PAGE_SHIFT, PAGE_SIZE};
 
 /// Faults after which an instruction goes by look-up.
 const FAULTS: u32 = 2;
@@ -13,8 +12,10 @@ const SITES: usize = 1 << 14;
 /// Such instructions, by guest-physical address.
 #[derive(Debug, Default)]
 pub struct Sites {
-    faults: HashMap<u64, u32>,
-    by_lookup: HashSet<u64>,
+    faults: WordMap<u64, u32>,
+    by_lookup: WordSet<u64>,
+    /// The frames that they lie in.
+    frames: WordSet<u64>,
 }
 
 impl Sites {
@@ -23,15 +24,20 @@ impl Sites {
         if self.faults.len() >= SITES {
             self.faults.clear();
             self.by_lookup.clear();
+            self.frames.clear();
         }
         let faults = self.faults.entry(gpa).or_default();
         *faults += 1;
-        *faults >= FAULTS && self.by_lookup.insert(gpa)
+        let is_new = *faults >= FAULTS && self.by_lookup.insert(gpa);
+        if is_new {
+            self.frames.insert(gpa >> PAGE_SHIFT);
+        }
+        is_new
     }
 
     /// Marks them in a block that begins at linear address `address`.
     pub fn mark(&self, code: &mut [Decoded], address: u64, gpa: u64) {
-        if self.by_lookup.is_empty() {
+        if !self.frames.contains(&(gpa >> PAGE_SHIFT)) {
             return;
         }
         let room = PAGE_SIZE - (gpa & PAGE_OFFSET);
