@@ -2,4 +2,5 @@
 
 pub mod asm;
 pub mod long_form;
+pub mod piece;
 pub mod rewrite;
