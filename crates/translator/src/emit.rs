@@ -3,4 +3,5 @@
 pub mod asm;
 pub mod fixups;
 pub mod long_form;
+pub mod piece;
 pub mod rewrite;

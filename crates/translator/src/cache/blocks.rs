@@ -1,5 +1,5 @@
 //! Translated blocks: found by guest-physical address, linked to one another, and unlinked when their bytes change.
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::hash::{BuildHasherDefault, Hash, Hasher};
 
 pub use super::block::{ANY_PAGE, Block, CodeMode, Entries, FlagPlace, Key, Link, Mark, Pointers, Sources};
@@ -31,6 +31,9 @@ impl Hasher for WordHasher {
 
 /// A map whose keys need no protection from collisions: those would cost the guest its own time.
 pub type WordMap<K, V> = HashMap<K, V, BuildHasherDefault<WordHasher>>;
+
+/// A set of such keys.
+pub type WordSet<K> = HashSet<K, BuildHasherDefault<WordHasher>>;
 
 /// A link of a block that is kept; there are hundreds of thousands.
 struct Linked {

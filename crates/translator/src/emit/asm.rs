@@ -3,6 +3,7 @@
 //! Code is written into a byte vector together with the address at which it will run, so that relative operands come out
 //! right; the code cache copies it to its place.
 use super::fixups::{Fixup, FixupKind};
+use super::piece::Piece;
 use x86::reg::{RAX, RSP};
 
 /// A host register by its number.
@@ -55,14 +56,55 @@ impl Mem {
     pub const fn base(base: Reg, disp: i32) -> Self {
         Self { base: Some(base), index: None, disp, gs: false }
     }
+
+    /// ModRM, SIB and displacement, with `reg` (at its place in ModRM) as the other operand.
+    pub fn encode(self, reg: u8) -> Piece {
+        let mut piece = Piece::default();
+        let Some(base) = self.base else {
+            let (index, scale) = self.index.unwrap_or((RSP as u8, 0));
+            piece.extend(&[0x04 | reg, scale << 6 | (index & 7) << 3 | 5]);
+            piece.dword(self.disp);
+            return piece;
+        };
+        let (mode, size) = match self.disp {
+            0 if base & 7 != 5 => (0x00, 0),
+            -128..=127 => (0x40, 1),
+            _ => (0x80, 4),
+        };
+        if self.index.is_some() || base & 7 == RSP as u8 {
+            let (index, scale) = self.index.unwrap_or((RSP as u8, 0));
+            piece.extend(&[mode | reg | 4, scale << 6 | (index & 7) << 3 | (base & 7)]);
+        } else {
+            piece.push(mode | reg | (base & 7));
+        }
+        match size {
+            0 => {}
+            1 => piece.push(self.disp as u8),
+            _ => piece.dword(self.disp),
+        }
+        piece
+    }
+}
+
+/// A REX prefix, or 0 if none is needed.
+fn rex(wide: bool, r: u8, x: u8, b: u8) -> u8 {
+    let bits = u8::from(wide) << 3 | r << 2 | x << 1 | b;
+    if bits == 0 { 0 } else { 0x40 | bits }
 }
 
 /// A place in emitted code: an offset from its beginning.
 pub type Offset = usize;
 
+/// Bytes of code that there is room for at first; no block comes near it.
+const ROOM: usize = 64 << 10;
+/// Bytes that are written at once, of which not all need count.
+const WIDEST: usize = 16;
+
 /// The assembler.
 pub struct Asm {
+    /// Code up to `here`; what follows it is overwritten.
     bytes: Vec<u8>,
+    here: Offset,
     origin: u64,
     fixups: Vec<Fixup>,
 }
@@ -70,17 +112,17 @@ pub struct Asm {
 impl Asm {
     /// An empty piece of code that will run at `origin`.
     pub fn new() -> Self {
-        Self { bytes: Vec::with_capacity(8192), origin: 0, fixups: Vec::new() }
+        Self { bytes: vec![0; ROOM], here: 0, origin: 0, fixups: Vec::new() }
     }
     /// Starts over at another address; keeps the buffer.
     pub fn restart(&mut self, origin: u64) {
-        self.bytes.clear();
+        self.here = 0;
         self.fixups.clear();
         self.origin = origin;
     }
     /// The code so far.
     pub fn code(&self) -> &[u8] {
-        &self.bytes
+        &self.bytes[..self.here]
     }
     /// What in it depends on where it lies.
     pub fn fixups(&self) -> &[Fixup] {
@@ -92,77 +134,75 @@ impl Asm {
     }
     /// Where the next instruction goes.
     pub fn here(&self) -> Offset {
-        self.bytes.len()
+        self.here
     }
     /// The address at which an offset will run.
     pub fn address(&self, offset: Offset) -> u64 {
         self.origin + offset as u64
     }
     /// Raw bytes.
-    pub fn raw(&mut self, bytes: &[u8]) {
-        self.bytes.extend_from_slice(bytes);
+    #[inline]
+    pub fn raw<const N: usize>(&mut self, bytes: &[u8; N]) {
+        self.first_of(bytes, N);
+    }
+    /// The first `length` of some bytes.
+    #[inline]
+    pub fn first_of<const N: usize>(&mut self, bytes: &[u8; N], length: usize) {
+        debug_assert!(length <= N);
+        if self.bytes.len() < self.here + N {
+            self.grow();
+        }
+        self.bytes[self.here..self.here + N].copy_from_slice(bytes);
+        self.here += length;
+    }
+    /// Bytes of any number.
+    pub fn copy(&mut self, bytes: &[u8]) {
+        for byte in bytes {
+            self.byte(*byte);
+        }
+    }
+    #[cold]
+    fn grow(&mut self) {
+        self.bytes.resize(2 * self.bytes.len() + WIDEST, 0);
+    }
+    #[inline]
+    fn put(&mut self, piece: Piece) {
+        self.first_of(&piece.bytes(), piece.len());
     }
     fn byte(&mut self, byte: u8) {
-        self.bytes.push(byte);
+        self.raw(&[byte]);
     }
     fn dword(&mut self, value: i32) {
         self.raw(&value.to_le_bytes());
     }
 
     /// Any instruction with a ModRM memory operand: legacy `prefix` (0 for none), `opcode`, REX.W.
+    #[inline]
     pub fn op_mem(&mut self, prefix: u8, wide: bool, opcode: &[u8], reg: Reg, mem: Mem) {
-        if mem.gs {
-            self.byte(0x65);
-        }
-        if prefix != 0 {
-            self.byte(prefix);
-        }
+        self.op_mem_of(prefix, wide, Piece::of(opcode), reg, mem);
+    }
+
+    fn op_mem_of(&mut self, prefix: u8, wide: bool, opcode: Piece, reg: Reg, mem: Mem) {
+        let mut head = Piece::default();
+        head.push_if(mem.gs, 0x65);
+        head.push_if(prefix != 0, prefix);
         let (x, b) = (mem.index.map_or(0, |(index, _)| index >> 3), mem.base.map_or(0, |base| base >> 3));
-        self.rex(wide, reg >> 3, x, b, false);
-        self.raw(opcode);
-        self.modrm_mem(reg, mem);
-    }
-
-    fn rex(&mut self, wide: bool, r: u8, x: u8, b: u8, force: bool) {
-        let rex = 0x40 | u8::from(wide) << 3 | r << 2 | x << 1 | b;
-        if rex != 0x40 || force {
-            self.byte(rex);
-        }
-    }
-
-    /// ModRM, SIB and displacement of a memory operand.
-    pub fn modrm_mem(&mut self, reg: Reg, mem: Mem) {
-        let reg = (reg & 7) << 3;
-        let Some(base) = mem.base else {
-            let (index, scale) = mem.index.unwrap_or((RSP as u8, 0));
-            self.raw(&[0x04 | reg, scale << 6 | (index & 7) << 3 | 5]);
-            self.dword(mem.disp);
-            return;
-        };
-        let needs_sib = mem.index.is_some() || base & 7 == RSP as u8;
-        let (mode, size) = match mem.disp {
-            0 if base & 7 != 5 => (0x00, 0),
-            -128..=127 => (0x40, 1),
-            _ => (0x80, 4),
-        };
-        if needs_sib {
-            let (index, scale) = mem.index.unwrap_or((RSP as u8, 0));
-            self.raw(&[mode | reg | 4, scale << 6 | (index & 7) << 3 | (base & 7)]);
-        } else {
-            self.byte(mode | reg | (base & 7));
-        }
-        match size {
-            0 => {}
-            1 => self.byte(mem.disp as u8),
-            _ => self.dword(mem.disp),
-        }
+        let rex = rex(wide, reg >> 3, x, b);
+        head.push_if(rex != 0, rex);
+        head.append(opcode);
+        self.put(head);
+        self.put(mem.encode((reg & 7) << 3));
     }
 
     /// Any instruction with two registers: `rm` is the one in ModRM.rm.
+    #[inline]
     pub fn op_reg(&mut self, wide: bool, opcode: &[u8], reg: Reg, rm: Reg) {
-        self.rex(wide, reg >> 3, 0, rm >> 3, false);
-        self.raw(opcode);
-        self.byte(0xc0 | (reg & 7) << 3 | (rm & 7));
+        let mut piece = Piece::default();
+        let rex = rex(wide, reg >> 3, 0, rm >> 3);
+        piece.push_if(rex != 0, rex);
+        piece.extend(opcode);
+        piece.push(0xc0 | (reg & 7) << 3 | (rm & 7));
+        self.put(piece);
     }
 
     /// `mov reg, [mem]`, 64 bits.
@@ -188,7 +228,7 @@ impl Asm {
     /// `mov [mem], imm` of 2 or 4 bytes.
     pub fn store_imm_sized(&mut self, size: u32, mem: Mem, value: u32) {
         self.op_mem(operand_prefix(size), false, &[0xc7], 0, mem);
-        self.raw(&value.to_le_bytes()[..size as usize]);
+        self.first_of(&value.to_le_bytes(), size as usize);
     }
     /// `mov reg, [mem]` of 2 or 4 bytes; 2 leave the rest of the register.
     pub fn load_sized(&mut self, size: u32, reg: Reg, mem: Mem) {
@@ -196,8 +236,11 @@ impl Asm {
     }
     /// `reg` = the 2 or 4 bytes at `[mem]`, zero-extended.
     pub fn load_extended(&mut self, size: u32, reg: Reg, mem: Mem) {
-        let opcode: &[u8] = if size == 2 { &[0x0f, 0xb7] } else { &[0x8b] };
-        self.op_mem(0, false, opcode, reg, mem);
+        if size == 2 {
+            self.op_mem(0, false, &[0x0f, 0xb7], reg, mem);
+        } else {
+            self.load32(reg, mem);
+        }
     }
     /// `mov to, from` of 2 or 4 bytes; 2 leave the rest of the register.
     pub fn mov_sized(&mut self, size: u32, to: Reg, from: Reg) {
@@ -249,15 +292,16 @@ impl Asm {
     /// The shortest `mov reg, value`.
     pub fn mov_imm(&mut self, reg: Reg, value: u64) {
         if value <= u64::from(u32::MAX) {
-            self.rex(false, 0, 0, reg >> 3, false);
-            self.byte(0xb8 | reg & 7);
-            self.dword(value as u32 as i32);
+            let mut piece = Piece::default();
+            piece.push_if(reg >= 8, 0x41);
+            piece.push(0xb8 | reg & 7);
+            piece.dword(value as u32 as i32);
+            self.put(piece);
         } else if value as i64 == i64::from(value as i32) {
             self.op_reg(true, &[0xc7], 0, reg);
             self.dword(value as i32);
         } else {
-            self.rex(true, 0, 0, reg >> 3, false);
-            self.byte(0xb8 | reg & 7);
+            self.raw(&[0x48 | reg >> 3, 0xb8 | reg & 7]);
             self.raw(&value.to_le_bytes());
         }
     }
@@ -271,8 +315,7 @@ impl Asm {
     }
     /// `lea reg, [rip + …]` of a place in this code.
     pub fn lea_here(&mut self, reg: Reg, target: Offset) {
-        self.rex(true, reg >> 3, 0, 0, false);
-        self.raw(&[0x8d, 0x05 | (reg & 7) << 3]);
+        self.raw(&[0x48 | (reg >> 3) << 2, 0x8d, 0x05 | (reg & 7) << 3]);
         let next = self.here() + 4;
         self.dword(target as i32 - next as i32);
     }
@@ -338,14 +381,12 @@ impl Asm {
     }
     /// `jmp rel32`; returns the place of its displacement for [`Asm::bind`].
     pub fn jmp(&mut self) -> Offset {
-        self.byte(0xe9);
-        self.dword(0);
+        self.raw(&[0xe9, 0, 0, 0, 0]);
         self.here() - 4
     }
     /// `jcc rel32`; returns the place of its displacement for [`Asm::bind`].
     pub fn jcc(&mut self, condition: u8) -> Offset {
-        self.raw(&[0x0f, 0x80 | condition]);
-        self.dword(0);
+        self.raw(&[0x0f, 0x80 | condition, 0, 0, 0, 0]);
         self.here() - 4
     }
     /// Makes the jump whose displacement is at `place` lead here.

@@ -1,7 +1,8 @@
 //! Rewriting a guest instruction so that its memory operand becomes `[register]`: the bytes are taken apart (SDM 2A
 //! chapter 2) and put together again around a new ModRM; nothing else of the instruction changes.
 
-use super::asm::Reg;
+use super::asm::{Asm, Mem, Reg};
+use super::piece::Piece;
 use iced_x86::{Decoder, DecoderOptions, Instruction, OpKind, Register};
 
 /// A 64-bit-mode instruction with ModRM, taken apart.
@@ -47,54 +48,93 @@ impl Operand {
     }
 
     /// ModRM, SIB and displacement, with `reg` (at its place in ModRM) as the other operand.
-    fn emit(self, reg: u8, out: &mut Vec<u8>) {
-        let (mode, size) = match self.disp {
-            0 if self.base & 7 != 5 => (0x00, 0),
-            -128..=127 => (0x40, 1),
-            _ => (0x80, 4),
-        };
-        if self.index.is_some() || self.base & 7 == 4 {
-            let index = self.index.map_or(4, |index| index & 7);
-            out.extend_from_slice(&[mode | reg | 4, self.scale << 6 | index << 3 | self.base & 7]);
-        } else {
-            out.push(mode | reg | self.base & 7);
-        }
-        out.extend_from_slice(&self.disp.to_le_bytes()[..size]);
+    fn encode(self, reg: u8) -> Piece {
+        let index = self.index.map(|index| (index, self.scale));
+        Mem { base: Some(self.base), index, disp: self.disp, gs: false }.encode(reg)
     }
 }
 
-/// Writes `bytes` (one valid instruction in 64-bit mode with a memory operand) with that operand replaced by another.
-/// Segment and address-size prefixes are dropped: the address was computed before. Returns how many bytes follow the
-/// displacement. `None` for EVEX and forms without ModRM.
-pub fn with_memory(bytes: &[u8], operand: Operand, out: &mut Vec<u8>) -> Option<usize> {
+/// The most bytes of an instruction.
+const LONGEST: usize = 15;
+
+/// A host instruction.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Encoded {
+    bytes: [u8; 24],
+    length: usize,
+    after: usize,
+}
+
+impl Encoded {
+    /// Adds a piece; three of them fit.
+    fn add(&mut self, piece: Piece) {
+        self.bytes[self.length..self.length + 8].copy_from_slice(&piece.bytes());
+        self.length += piece.len();
+    }
+    /// Its bytes.
+    pub fn bytes(&self) -> &[u8] {
+        &self.bytes[..self.length]
+    }
+    /// How many bytes follow the displacement.
+    pub fn after(&self) -> usize {
+        self.after
+    }
+    /// Appends it to code.
+    pub fn append_to(&self, asm: &mut Asm) {
+        asm.first_of(&self.bytes, self.length);
+    }
+}
+
+/// `bytes` (one valid instruction in 64-bit mode with a memory operand) with that operand replaced by another. Segment and
+/// address-size prefixes are dropped: the address was computed before. `None` for EVEX, forms without ModRM, and what would
+/// be too long.
+pub fn with_memory(bytes: &[u8], operand: Operand) -> Option<Encoded> {
     let parts = Parts::of(bytes)?;
-    if parts.lock {
-        out.push(0xf0);
-    }
-    if parts.has_66 {
-        out.push(0x66);
-    }
-    if parts.repeat != 0 {
-        out.push(parts.repeat);
-    }
+    let mut head = Piece::default();
+    head.push_if(parts.lock, 0xf0);
+    head.push_if(parts.has_66, 0x66);
+    head.push_if(parts.repeat != 0, parts.repeat);
     let (high, high_index) = (operand.base >> 3, operand.index.map_or(0, |index| index >> 3));
     match parts.encoding {
         Encoding::Legacy { rex, opcode } => {
             let new = (rex & !0b011) | high_index << 1 | high;
-            if rex != 0 || new != 0 {
-                out.push(0x40 | new);
-            }
-            out.extend_from_slice(&bytes[opcode..parts.modrm]);
+            head.push_if(rex != 0 || new != 0, 0x40 | new);
+            head.extend(&bytes[opcode..parts.modrm]);
         }
         Encoding::Vex { payload: [first, second], opcode } => {
             // X and B are inverted.
             let first = (first & !0x60) | (1 - high_index) << 6 | (1 - high) << 5;
-            out.extend_from_slice(&[0xc4, first, second, bytes[opcode]]);
+            head.extend(&[0xc4, first, second, bytes[opcode]]);
         }
     }
-    operand.emit(bytes[parts.modrm] & 0x38, out);
-    out.extend_from_slice(&bytes[parts.immediate..]);
-    Some(bytes.len() - parts.immediate)
+    let immediate = bytes.get(parts.immediate..).filter(|immediate| immediate.len() <= 4)?;
+    let mut encoded = Encoded::default();
+    encoded.add(head);
+    encoded.add(operand.encode(bytes[parts.modrm] & 0x38));
+    encoded.add(Piece::of(immediate));
+    encoded.after = immediate.len();
+    (encoded.length <= LONGEST).then_some(encoded)
+}
+
+/// Whether [`with_memory`] takes an instruction apart as the CPU does, for certain: at most one prefix beside REX, and a
+/// one-byte or two-byte opcode with ModRM. A test goes through all of them; others are checked as they come, by
+/// [`is_same`]. (AH and its like are the caller's care: they need an operand without REX.)
+pub fn is_simple(bytes: &[u8]) -> bool {
+    let rest = match bytes {
+        [0x65 | 0x66 | 0xf0, rest @ ..] => rest,
+        all => all,
+    };
+    let rest = match rest {
+        [0x40..=0x4f, rest @ ..] => rest,
+        all => all,
+    };
+    match rest {
+        [0x0f, opcode, ..] => !matches!(opcode, 0x0f | 0x38 | 0x3a),
+        [opcode, ..] => {
+            !is_prefix(*opcode) && !matches!(opcode, 0x62 | 0x66 | 0x8f | 0xa0..=0xa3 | 0xc4 | 0xc5 | 0xd7)
+        }
+        [] => false,
+    }
 }
 
 /// Whether `bytes` are `original` with its memory operand replaced: the check that stands between the guest's bytes and the
@@ -208,10 +248,9 @@ mod tests {
     }
 
     fn moved(bytes: &[u8], operand: Operand) -> String {
-        let mut out = Vec::new();
-        with_memory(bytes, operand, &mut out).expect("has a memory operand");
-        let instruction = Decoder::new(64, &out, DecoderOptions::NONE).decode();
-        assert_eq!(instruction.len(), out.len());
+        let out = with_memory(bytes, operand).expect("has a memory operand");
+        let instruction = Decoder::new(64, out.bytes(), DecoderOptions::NONE).decode();
+        assert_eq!(instruction.len(), out.bytes().len());
         let mut text = String::new();
         NasmFormatter::new().format(&instruction, &mut text);
         text
@@ -236,6 +275,49 @@ mod tests {
     }
 
     #[test]
+    fn what_is_simple_needs_no_check() {
+        let operands = [
+            Operand::at(10),
+            Operand { base: 5, index: Some(11), scale: 0, disp: 0 },
+            Operand { base: 12, index: Some(9), scale: 3, disp: -0x12345 },
+        ];
+        let prefixes: [&[u8]; 4] = [&[], &[0x65], &[0x66], &[0xf0]];
+        let rexes = (0x40..=0x4f).map(|rex| vec![rex]).chain([vec![]]);
+        let heads: Vec<_> =
+            rexes.flat_map(|rex| prefixes.map(|prefix| [prefix, rex.as_slice()].concat())).collect();
+        let opcodes = (0..=255).map(|opcode| vec![opcode]).chain((0..=255).map(|opcode| vec![0x0f, opcode]));
+        // Each mode of ModRM with each register beside it.
+        let operand_bytes = (0..24_u8).flat_map(|upper| [0, 4, 5, 7].map(|rm| upper << 3 | rm));
+        let tails: Vec<_> = operand_bytes.map(|modrm| [modrm, 0x25, 1, 2, 3, 4, 5, 6, 7, 8]).collect();
+        let mut simple = 0;
+        for opcode in opcodes {
+            for (head, tail) in heads.iter().flat_map(|head| tails.iter().map(move |tail| (head, tail))) {
+                let bytes = [head.as_slice(), &opcode, tail].concat();
+                if !is_simple(&bytes) {
+                    continue;
+                }
+                let instruction = Decoder::new(64, &bytes, DecoderOptions::NONE).decode();
+                let bytes = &bytes[..instruction.len()];
+                let kinds = || {
+                    (0..instruction.op_count()).map(|i| (instruction.op_kind(i), instruction.op_register(i)))
+                };
+                let high_byte = |register| (Register::AH..=Register::BH).contains(&register);
+                let excluded =
+                    kinds().any(|(kind, register)| kind == OpKind::Register && high_byte(register));
+                if excluded || !kinds().any(|(kind, _)| kind == OpKind::Memory) {
+                    continue;
+                }
+                for operand in operands {
+                    let out = with_memory(bytes, operand).unwrap_or_else(|| panic!("{bytes:x?}"));
+                    assert!(is_same(&instruction, operand, out.bytes()), "{bytes:x?} {operand:?}");
+                    simple += 1;
+                }
+            }
+        }
+        assert!(simple > 100_000);
+    }
+
+    #[test]
     fn operands_may_have_an_index_and_a_displacement() {
         let by = |base, disp| Operand { base, index: Some(10), scale: 0, disp };
         assert_eq!(moved(&[0x48, 0x8b, 0x44, 0x24, 0x08], by(4, 8)), "mov rax,[rsp+r10+8]");
@@ -253,11 +335,10 @@ mod tests {
 
     #[test]
     fn truncated_and_foreign_bytes_are_refused() {
-        let mut out = Vec::new();
         for bytes in
             [&[][..], &[0x48], &[0x8b], &[0x8b, 0x04], &[0x62, 0xf1, 0x7c, 0x48, 0x10, 0x00], &[0x8b, 0xc0]]
         {
-            assert!(with_memory(bytes, Operand::at(10), &mut out).is_none(), "{bytes:x?}");
+            assert!(with_memory(bytes, Operand::at(10)).is_none(), "{bytes:x?}");
         }
     }
 }

@@ -3,7 +3,7 @@ use std::mem::offset_of;
 
 use super::cold::Cold;
 use super::decode::{Decoded, MAX_INSTRUCTIONS, STATUS, Way, decode};
-use super::liveness;
+use super::liveness::{self, Flags};
 use super::narrow::Narrow;
 use super::portable::Portable;
 use super::scratch::Scratch;
@@ -177,6 +177,7 @@ impl Lowering {
         self.source_address = source.address;
         self.source_bytes.clear();
         self.source_bytes.extend_from_slice(&source.bytes[..self.looked_at]);
+        self.source_bytes.extend_from_slice(&[0; 16]);
         let at_end = self.live_at_end(&last, source);
         liveness::analyse(&mut code, at_end);
         let live_in = code[0].live_before;
@@ -352,10 +353,9 @@ impl Lowering {
         if self.flags == FlagPlace::Eflags {
             return;
         }
-        let instruction = &decoded.instruction;
-        let writes = instruction.rflags_modified() & STATUS;
-        let keeps = decoded.live_after & !liveness::killed(instruction);
-        if liveness::reads(instruction) != 0 || (writes != 0 && keeps != 0) {
+        let Flags { reads, writes, kills } = decoded.flags;
+        let keeps = decoded.live_after & !u32::from(kills);
+        if reads != 0 || (writes != 0 && keeps != 0) {
             self.asm.restore_flags(offset_of!(Cpu, spilled_flags), via);
             self.clobber(via);
             self.flags = FlagPlace::Eflags;

@@ -1,7 +1,7 @@
 //! Instructions that run as they are, with at most their memory operand redirected.
 use std::mem::offset_of;
 
-use iced_x86::{Instruction, Mnemonic, OpKind, Register};
+use iced_x86::{Instruction, Mnemonic};
 
 use super::block::Lowering;
 use super::decode::Decoded;
@@ -9,33 +9,16 @@ use super::memory::number;
 use crate::cpu::Cpu;
 use crate::emit::asm::{Mem, Reg, T0, T1};
 use crate::emit::fixups::FixupKind;
-use crate::emit::rewrite::{self, Operand};
+use crate::emit::rewrite::{self, Encoded, Operand};
 use crate::mmu::Access;
 use crate::runtime::thunks::gpr;
 use x86::reg::{RBX, RCX, RDI, RSI};
 
-/// Whether a scratch register's guest namesake is a register operand.
-fn names(instruction: &Instruction, wanted: Reg) -> bool {
-    (0..instruction.op_count()).any(|i| {
-        instruction.op_kind(i) == OpKind::Register && {
-            let register = instruction.op_register(i);
-            register.is_gpr() && number(register) == wanted
-        }
-    })
-}
-
-pub(super) fn names_high_byte(instruction: &Instruction) -> bool {
-    (0..instruction.op_count()).any(|i| {
-        instruction.op_kind(i) == OpKind::Register
-            && matches!(instruction.op_register(i), Register::AH | Register::BH | Register::CH | Register::DH)
-    })
-}
-
 /// Whether code with windows reaches the memory operand of an instruction that is copied by its window. A fault would lose
 /// a register that AH and its like need for the address; CMPXCHG16B checks its alignment first.
 pub(super) fn by_window(decoded: &Decoded) -> bool {
-    let instruction = &decoded.instruction;
-    !decoded.by_lookup && instruction.mnemonic() != Mnemonic::Cmpxchg16b && !names_high_byte(instruction)
+    let aligned = decoded.instruction.mnemonic() == Mnemonic::Cmpxchg16b;
+    !(decoded.by_lookup || aligned || decoded.names_high_byte)
 }
 
 impl Lowering {
@@ -54,7 +37,7 @@ impl Lowering {
         }
         self.mark();
         let bytes = self.bytes_of(instruction);
-        self.asm.raw(&bytes[..instruction.len()]);
+        self.asm.first_of(&bytes, instruction.len());
         for register in [T0, T1] {
             if decoded.writes & 1 << register != 0 {
                 self.store_guest(register);
@@ -66,8 +49,8 @@ impl Lowering {
     pub(super) fn copy_memory(&mut self, decoded: &Decoded, size: u32, access: Access) {
         let instruction = &decoded.instruction;
         // The address goes where the instruction names no register.
-        let (address, other) = if names(instruction, T0) { (T1, T0) } else { (T0, T1) };
-        let named = names(instruction, other);
+        let (address, other) = if decoded.names(T0) { (T1, T0) } else { (T0, T1) };
+        let named = decoded.names(other);
         let operand = if self.mode.windows && by_window(decoded) {
             self.settle_flags(decoded, other);
             self.windowed_operand(instruction, address, other, named)
@@ -78,8 +61,8 @@ impl Lowering {
             self.clobber_both();
             Operand::at(address)
         };
-        if names_high_byte(instruction) {
-            self.copy_with_low_base(instruction, address);
+        if decoded.names_high_byte {
+            self.copy_with_low_base(decoded, address);
             return;
         }
         if named && decoded.reads & 1 << other != 0 {
@@ -93,8 +76,9 @@ impl Lowering {
     }
 
     /// AH and its like cannot be encoded beside R10: the address goes through a register without REX.
-    pub(super) fn copy_with_low_base(&mut self, instruction: &Instruction, address: Reg) {
-        let base = [RSI, RDI, RBX].into_iter().find(|r| !names(instruction, *r as Reg)).unwrap_or(RSI) as Reg;
+    pub(super) fn copy_with_low_base(&mut self, decoded: &Decoded, address: Reg) {
+        let instruction = &decoded.instruction;
+        let base = [RSI, RDI, RBX].into_iter().find(|r| !decoded.names(*r as Reg)).unwrap_or(RSI) as Reg;
         let spill = Mem::gs(offset_of!(Cpu, spill));
         self.asm.store(spill, base);
         self.asm.mov(base, address);
@@ -108,23 +92,23 @@ impl Lowering {
 
     fn rewrite(&mut self, instruction: &Instruction, operand: Operand) {
         let bytes = self.bytes_of(instruction);
-        let mut out = std::mem::take(&mut self.scratch);
-        out.clear();
         let near = self.take_expected_displacement();
-        let after = rewrite::with_memory(&bytes[..instruction.len()], operand, &mut out);
-        if let Some(after) = after
-            && rewrite::is_same(instruction, operand, &out)
-        {
-            self.mark();
-            self.asm.raw(&out);
-            if let Some(address) = near {
-                self.note_address(address, self.asm.here() - after - 4, FixupKind::Address32);
+        let bytes = &bytes[..instruction.len()];
+        let is_right = |encoded: &Encoded| {
+            rewrite::is_simple(bytes) || rewrite::is_same(instruction, operand, encoded.bytes())
+        };
+        match rewrite::with_memory(bytes, operand).filter(is_right) {
+            Some(encoded) => {
+                self.mark();
+                encoded.append_to(&mut self.asm);
+                if let Some(address) = near {
+                    let place = self.asm.here() - encoded.after() - 4;
+                    self.note_address(address, place, FixupKind::Address32);
+                }
             }
-        } else {
             // What the guest's bytes mean to the host is not to be guessed.
-            self.interpret();
+            None => self.interpret(),
         }
-        self.scratch = out;
     }
 
     pub(super) fn lea(&mut self, decoded: &Decoded) {
@@ -138,7 +122,7 @@ impl Lowering {
                 }
             }
             let bytes = self.bytes_of(instruction);
-            self.asm.raw(&bytes[..instruction.len()]);
+            self.asm.first_of(&bytes, instruction.len());
         } else if wide {
             self.code_address(to, instruction.ip_rel_memory_address());
         } else {
@@ -214,11 +198,9 @@ impl Lowering {
         self.asm.raw(&[rex, 0x0f, opcode, 0x1a]); // op [r10], r11
     }
 
-    /// The bytes of an instruction, kept from decoding.
+    /// The bytes of an instruction, kept from decoding, and more after them.
     pub(super) fn bytes_of(&self, instruction: &Instruction) -> [u8; 16] {
         let start = instruction.ip().wrapping_sub(self.source_address) as usize;
-        let mut bytes = [0; 16];
-        bytes[..instruction.len()].copy_from_slice(&self.source_bytes[start..start + instruction.len()]);
-        bytes
+        *self.source_bytes[start..].first_chunk().unwrap_or(&[0; 16])
     }
 }

@@ -1,12 +1,15 @@
 //! Decoding of a block, and the choice of a way for each instruction.
 use iced_x86::{
-    Code, CpuidFeature, Decoder, DecoderOptions, EncodingKind, FlowControl, Instruction, InstructionInfo,
-    InstructionInfoFactory, Mnemonic, OpAccess, OpKind, Register,
+    Code, CpuidFeature, Decoder, DecoderOptions, EncodingKind, Instruction, Mnemonic, OpAccess, OpKind,
 };
 
+use super::forms::{Form, Kind};
+use super::liveness::Flags;
 use super::string::StringOperation;
 use super::system::System;
+use super::usage::{Memory, Usage};
 use crate::cache::blocks::CodeMode;
+use crate::emit::asm::{Reg, T0, T1};
 use crate::legacy::Legacy;
 use crate::mmu::Access;
 
@@ -111,6 +114,12 @@ pub struct Decoded {
     pub reads: u16,
     /// General-purpose registers that it may change, as bits.
     pub writes: u16,
+    /// General-purpose registers that are operands themselves, as bits.
+    pub names: u16,
+    /// AH or its like is an operand.
+    pub names_high_byte: bool,
+    /// What it does to the status flags.
+    pub flags: Flags,
     /// It reaches its memory operand by look-up even in code with windows ([`super::sites`]).
     pub by_lookup: bool,
     /// It touches x87, MMX, XMM or YMM registers.
@@ -122,6 +131,10 @@ pub struct Decoded {
 }
 
 impl Decoded {
+    /// Whether a register is an operand itself.
+    pub fn names(&self, register: Reg) -> bool {
+        self.names & 1 << register != 0
+    }
     /// Whether it may have two memory operands.
     pub fn looks_up_twice(&self) -> bool {
         match self.way {
@@ -131,6 +144,9 @@ impl Decoded {
         }
     }
 }
+
+/// The scratch registers, as bits.
+const SCRATCH: u16 = 1 << T0 | 1 << T1;
 
 /// iced's bits of the six status flags.
 pub const STATUS: u32 = 0x3f;
@@ -142,30 +158,33 @@ pub fn decode(bytes: &[u8], address: u64, mode: CodeMode, out: &mut Vec<Decoded>
     out.clear();
     let bits = mode.legacy.map_or(64, Legacy::bits);
     let mut decoder = Decoder::with_ip(bits, bytes, address, DecoderOptions::NONE);
-    let mut factory = InstructionInfoFactory::new();
+    let mut factory = None;
     let mut instruction = Instruction::default();
     while out.len() < MAX_INSTRUCTIONS && decoder.can_decode() {
         decoder.decode_out(&mut instruction);
         if instruction.is_invalid() && decoder.last_error() == iced_x86::DecoderError::NoMoreBytes {
             return;
         }
-        let vectors = uses_vectors(&instruction);
-        let system = System::of(&instruction, mode);
-        let info = factory.info(&instruction);
+        let form = Form::of(&instruction);
+        let Form { kind, vectors, .. } = *form;
+        let used = Usage::of(&instruction, form.rule, &mut factory);
+        let system = if form.system { System::of(&instruction, mode) } else { None };
         let way = match (mode.legacy, system) {
-            (Some(legacy), _) => super::legacy::choose(&instruction, mode, legacy, vectors, info),
+            (Some(legacy), _) => super::legacy::choose(&instruction, mode, legacy, vectors, used.memory),
             (None, Some(system)) => Way::System(system),
             (None, None) if vectors && !mode.vectors => Way::Interpret,
-            (None, None) => way_of(&instruction, info),
+            (None, None) => way_of(&instruction, kind, &used),
         };
         let offset = (instruction.ip() & 0xfff) as u32;
-        let (reads, writes) = registers(info);
         out.push(Decoded {
             instruction,
             offset,
             way,
-            reads,
-            writes,
+            reads: used.reads,
+            writes: used.writes,
+            names: used.names,
+            names_high_byte: used.names_high_byte,
+            flags: form.flags(&instruction),
             by_lookup: false,
             vectors,
             live_before: 0,
@@ -178,55 +197,24 @@ pub fn decode(bytes: &[u8], address: u64, mode: CodeMode, out: &mut Vec<Decoded>
     }
 }
 
-/// The general-purpose registers that an instruction reads and writes.
-fn registers(info: &InstructionInfo) -> (u16, u16) {
-    let (mut reads, mut writes) = (0, 0);
-    for used in info.used_registers().iter().filter(|used| used.register().is_gpr()) {
-        let bit = 1 << used.register().full_register().number();
-        let reads_it = !matches!(used.access(), OpAccess::Write | OpAccess::NoMemAccess | OpAccess::None);
-        let only_reads = matches!(used.access(), OpAccess::Read | OpAccess::CondRead | OpAccess::None);
-        // Part of a register, or under a condition: the rest stays.
-        if reads_it || used.register().size() < 4 {
-            reads |= bit;
-        }
-        if !only_reads {
-            writes |= bit;
-        }
+fn way_of(instruction: &Instruction, kind: Kind, used: &Usage) -> Way {
+    match kind {
+        Kind::Privileged | Kind::Uncopied => Way::Interpret,
+        Kind::String => StringOperation::of(instruction).map_or(Way::Interpret, Way::String),
+        Kind::Flow => flow(instruction),
+        Kind::Nothing => Way::Nothing,
+        Kind::Stack => stack(instruction),
+        Kind::Lea if instruction.op0_register().size() >= 4 => Way::Lea,
+        Kind::Lea => Way::Interpret,
+        Kind::Copied => memory(instruction, used),
     }
-    (reads, writes)
 }
 
-fn way_of(instruction: &Instruction, info: &InstructionInfo) -> Way {
-    if instruction.is_invalid() || instruction.is_privileged() {
-        return Way::Interpret;
-    }
-    if instruction.is_string_instruction() {
-        return StringOperation::of(instruction).map_or(Way::Interpret, Way::String);
-    }
-    match instruction.flow_control() {
-        FlowControl::Next => {}
-        _ => return flow(instruction),
-    }
-    if is_nothing(instruction) {
-        return Way::Nothing;
-    }
-    if instruction.is_stack_instruction() {
-        return stack(instruction);
-    }
-    if instruction.mnemonic() == Mnemonic::Lea {
-        return if instruction.op0_register().size() >= 4 { Way::Lea } else { Way::Interpret };
-    }
-    if !may_copy(instruction) {
-        return Way::Interpret;
-    }
-    memory(instruction, info)
-}
-
-fn memory(instruction: &Instruction, info: &InstructionInfo) -> Way {
-    let access = match info.used_memory() {
-        [] => return Way::Copy,
-        [only] => only.access(),
-        _ => return Way::Interpret,
+fn memory(instruction: &Instruction, used: &Usage) -> Way {
+    let access = match used.memory {
+        Memory::Unused => return Way::Copy,
+        Memory::Once(access) => access,
+        Memory::Often => return Way::Interpret,
     };
     let access = match access {
         OpAccess::None | OpAccess::NoMemAccess => return Way::Nothing,
@@ -247,7 +235,7 @@ fn memory(instruction: &Instruction, info: &InstructionInfo) -> Way {
         let narrow = instruction.memory_base().size() == 4 || instruction.memory_index().size() == 4;
         return if narrow { Way::Interpret } else { Way::BitString };
     }
-    if uses_scratch_twice(instruction) {
+    if used.names & SCRATCH == SCRATCH {
         return Way::Interpret;
     }
     Way::CopyMemory { size, access }
@@ -335,16 +323,6 @@ pub(super) fn is_bit_string(code: Code) -> bool {
             | Btc_rm32_r32
             | Btc_rm64_r64
     )
-}
-
-/// Whether both scratch registers are register operands beside a memory operand.
-fn uses_scratch_twice(instruction: &Instruction) -> bool {
-    let names = |wanted: Register| {
-        (0..instruction.op_count()).any(|i| {
-            instruction.op_kind(i) == OpKind::Register && instruction.op_register(i).full_register() == wanted
-        })
-    };
-    names(Register::R10) && names(Register::R11)
 }
 
 /// Whether the host may execute the instruction itself: no privilege, no leak of the host, offered by the CPU model.
@@ -486,7 +464,8 @@ fn is_vector_feature(feature: CpuidFeature) -> bool {
     )
 }
 
-fn uses_vectors(instruction: &Instruction) -> bool {
+/// Whether an instruction touches x87, MMX, XMM or YMM registers.
+pub(super) fn uses_vectors(instruction: &Instruction) -> bool {
     use Mnemonic::*;
     let only_in_name = matches!(
         instruction.mnemonic(),

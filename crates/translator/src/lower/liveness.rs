@@ -3,6 +3,26 @@ use iced_x86::{Instruction, Mnemonic, OpKind};
 
 use super::decode::{Decoded, STATUS};
 
+/// What an instruction does to the status flags, as iced's bits.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Flags {
+    /// Those that it reads.
+    pub reads: u8,
+    /// Those that it may write.
+    pub writes: u8,
+    /// Those that it gives a new value whatever happens.
+    pub kills: u8,
+}
+
+impl Flags {
+    /// Of an instruction.
+    pub fn new(instruction: &Instruction) -> Self {
+        let writes = (instruction.rflags_modified() & STATUS) as u8;
+        let kills = if may_leave_flags(instruction) { 0 } else { writes };
+        Self { reads: reads(instruction) as u8, writes, kills }
+    }
+}
+
 /// Fills `live_before` and `live_after`; `at_end` are the flags that are live after the last instruction.
 pub fn analyse(block: &mut [Decoded], at_end: u32) {
     let mut live = at_end;
@@ -12,13 +32,13 @@ pub fn analyse(block: &mut [Decoded], at_end: u32) {
             live = STATUS;
         }
         decoded.live_after = live;
-        live = (live & !killed(&decoded.instruction)) | reads(&decoded.instruction);
+        live = (live & !u32::from(decoded.flags.kills)) | u32::from(decoded.flags.reads);
         decoded.live_before = live;
     }
 }
 
 /// Status flags that an instruction reads.
-pub fn reads(instruction: &Instruction) -> u32 {
+fn reads(instruction: &Instruction) -> u32 {
     match instruction.mnemonic() {
         // These save RFLAGS as a whole; the last ones may fault, and then their handler sees them.
         Mnemonic::Pushf | Mnemonic::Pushfd | Mnemonic::Pushfq => STATUS,
@@ -29,20 +49,17 @@ pub fn reads(instruction: &Instruction) -> u32 {
     }
 }
 
-/// Status flags that an instruction gives a new value whatever happens.
-pub fn killed(instruction: &Instruction) -> u32 {
-    if may_leave_flags(instruction) { 0 } else { instruction.rflags_modified() & STATUS }
+/// Whether instructions of one form may differ in what they do to the flags.
+pub(super) fn depends_on_operands(instruction: &Instruction) -> bool {
+    instruction.is_string_instruction() || is_shift(instruction)
 }
 
 /// Shifts and rotations by nothing leave the flags as they are, and so do repetitions of no element.
 fn may_leave_flags(instruction: &Instruction) -> bool {
-    use Mnemonic::*;
     if instruction.is_string_instruction() {
         return instruction.has_rep_prefix() || instruction.has_repne_prefix();
     }
-    let shifts =
-        matches!(instruction.mnemonic(), Shl | Sal | Shr | Sar | Rol | Ror | Rcl | Rcr | Shld | Shrd);
-    if !shifts {
+    if !is_shift(instruction) {
         return false;
     }
     let last = instruction.op_count() - 1;
@@ -52,18 +69,24 @@ fn may_leave_flags(instruction: &Instruction) -> bool {
     }
 }
 
+fn is_shift(instruction: &Instruction) -> bool {
+    use Mnemonic::*;
+    matches!(instruction.mnemonic(), Shl | Sal | Shr | Sar | Rol | Ror | Rcl | Rcr | Shld | Shrd)
+}
+
 /// The flags that code reads before it writes them, as far as a look at its first instructions tells.
 pub fn needed_by(code: &[Decoded]) -> u32 {
     let (mut needed, mut open) = (0, STATUS);
     for decoded in code {
-        if decoded.way.ends_block() && reads(&decoded.instruction) == 0 {
+        let reads = u32::from(decoded.flags.reads);
+        if decoded.way.ends_block() && reads == 0 {
             break;
         }
-        needed |= reads(&decoded.instruction) & open;
+        needed |= reads & open;
         if decoded.way.may_leave() {
             break;
         }
-        open &= !killed(&decoded.instruction);
+        open &= !u32::from(decoded.flags.kills);
         if open == 0 {
             return needed;
         }

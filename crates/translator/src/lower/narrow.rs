@@ -32,6 +32,9 @@ impl Narrow {
 
     /// What an instruction makes of it.
     pub fn follow(&mut self, decoded: &Decoded) {
+        if decoded.writes == 0 {
+            return;
+        }
         let instruction = &decoded.instruction;
         let target = (instruction.op_count() > 0 && instruction.op0_kind() == OpKind::Register)
             .then(|| instruction.op0_register())

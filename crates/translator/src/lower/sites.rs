@@ -1,9 +1,10 @@
 //! Instructions that windows do not serve: they touch devices, translated code, or what supervisor code has no window for.
 //! Each time costs a fault of the host, a hundred times a look-up; so after a few of them they go by look-up for good.
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 
 use super::decode::Decoded;
-use x86::address::{PAGE_OFFSET, PAGE_SIZE};
+use crate::cache::blocks::{WordMap, WordSet};
+use x86::address::{PAGE_OFFSET, PAGE_SHIFT, PAGE_SIZE};
 
 /// Faults after which an instruction goes by look-up.
 const FAULTS: u32 = 2;
@@ -13,36 +14,39 @@ const SITES: usize = 1 << 14;
 /// Such instructions, by guest-physical address.
 #[derive(Debug, Default)]
 pub struct Sites {
-    faults: BTreeMap<u64, u32>,
+    faults: WordMap<u64, u32>,
     by_lookup: BTreeSet<u64>,
+    /// The frames that they lie in.
+    frames: WordSet<u64>,
 }
 
 impl Sites {
-    /// None yet.
-    pub const fn none() -> Self {
-        Self { faults: BTreeMap::new(), by_lookup: BTreeSet::new() }
-    }
-
     /// An access of this instruction could not be made by window, but was allowed. Whether it goes by look-up from now on.
     pub fn note(&mut self, gpa: u64) -> bool {
         if self.faults.len() >= SITES {
             self.faults.clear();
             self.by_lookup.clear();
+            self.frames.clear();
         }
         let faults = self.faults.entry(gpa).or_default();
         *faults += 1;
-        *faults >= FAULTS && self.by_lookup.insert(gpa)
+        let is_new = *faults >= FAULTS && self.by_lookup.insert(gpa);
+        if is_new {
+            self.frames.insert(gpa >> PAGE_SHIFT);
+        }
+        is_new
     }
 
     /// Where in these bytes of one frame they are.
     pub fn within(&self, gpa: u64, length: usize) -> impl Iterator<Item = u16> {
         let end = (gpa + length as u64).min((gpa | PAGE_OFFSET) + 1);
-        self.by_lookup.range(gpa..end).map(move |site| (site - gpa) as u16)
+        let some = self.frames.contains(&(gpa >> PAGE_SHIFT)).then(|| self.by_lookup.range(gpa..end));
+        some.into_iter().flatten().map(move |site| (site - gpa) as u16)
     }
 
     /// Marks them in a block that begins at linear address `address`.
     pub fn mark(&self, code: &mut [Decoded], address: u64, gpa: u64) {
-        if self.by_lookup.is_empty() {
+        if !self.frames.contains(&(gpa >> PAGE_SHIFT)) {
             return;
         }
         let room = PAGE_SIZE - (gpa & PAGE_OFFSET);

@@ -237,8 +237,10 @@ pub(super) fn is_anchored(code: &[Decoded]) -> bool {
         Way::Push | Way::Pop | Way::Call | Way::CallIndirect | Way::Return => true,
         Way::CopyMemory { .. } => {
             let instruction = &decoded.instruction;
-            let near = (instruction.memory_displacement64() as i64).abs() <= NEAR;
-            near && plain_base(instruction) == Some(RSP as Reg)
+            let near = || (instruction.memory_displacement64() as i64).abs() <= NEAR;
+            instruction.memory_base() == Register::RSP
+                && plain_base(instruction).is_some()
+                && near()
                 && by_window(decoded)
                 && !is_masked(instruction)
         }

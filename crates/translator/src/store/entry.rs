@@ -240,6 +240,8 @@ fn unpack_fixup(bytes: [u8; FIXUP_BYTES]) -> Fixup {
 
 #[cfg(test)]
 pub(super) mod tests {
+    use std::sync::LazyLock;
+
     use super::*;
     use crate::cache::block::CodeMode;
 
@@ -270,7 +272,7 @@ pub(super) mod tests {
         }
     }
 
-    static NO_SITES: Sites = Sites::none();
+    static NO_SITES: LazyLock<Sites> = LazyLock::new(Sites::default);
 
     /// What finds it.
     pub fn wanted(bytes: &[u8]) -> Wanted<'_> {

@@ -1,8 +1,5 @@
 //! Keeping jump tables and the mappings of linked supervisor code true.
-use std::collections::HashSet;
-use std::hash::BuildHasherDefault;
-
-use crate::cache::blocks::{CodeMode, WordHasher, WordMap};
+use crate::cache::blocks::{CodeMode, WordMap, WordSet};
 use crate::legacy::{Legacy, TAG};
 use crate::mmu::table::{JUMPS, Jump, Ring, empty_target, jump_index};
 use crate::mmu::{Mmu, view};
@@ -24,8 +21,6 @@ pub struct JumpTables {
     /// What legacy targets in supervisor code's table, and in user code's by view, assume.
     legacy: [Option<CodeMode>; 1 + view::VIEWS],
 }
-
-type WordSet<K> = HashSet<K, BuildHasherDefault<WordHasher>>;
 
 /// What is in one jump table.
 #[derive(Default)]

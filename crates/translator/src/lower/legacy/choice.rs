@@ -1,5 +1,5 @@
 //! Which way an instruction of legacy code goes.
-use iced_x86::{Code, EncodingKind, FlowControl, Instruction, InstructionInfo, Mnemonic, OpAccess, OpKind};
+use iced_x86::{Code, EncodingKind, FlowControl, Instruction, Mnemonic, OpAccess, OpKind};
 
 use crate::cache::blocks::CodeMode;
 use crate::emit::long_form;
@@ -7,16 +7,11 @@ use crate::legacy::Legacy;
 use crate::lower::decode::{Way, is_bit_string, is_nothing, may_copy};
 use crate::lower::string::StringOperation;
 use crate::lower::system::System;
+use crate::lower::usage::Memory;
 use crate::mmu::Access;
 
 /// The way of an instruction.
-pub fn choose(
-    instruction: &Instruction,
-    mode: CodeMode,
-    legacy: Legacy,
-    vectors: bool,
-    info: &InstructionInfo,
-) -> Way {
+pub fn choose(instruction: &Instruction, mode: CodeMode, legacy: Legacy, vectors: bool, used: Memory) -> Way {
     if let Some(system) = system(instruction, mode) {
         return Way::System(system);
     }
@@ -45,7 +40,7 @@ pub fn choose(
         Mnemonic::Lea => Way::Lea,
         // The host would clear the upper eight registers too.
         Mnemonic::Vzeroupper | Mnemonic::Vzeroall => Way::Interpret,
-        _ if may_copy(instruction) && long_form::exists(instruction) => memory(instruction, info),
+        _ if may_copy(instruction) && long_form::exists(instruction) => memory(instruction, used),
         _ => Way::Interpret,
     }
 }
@@ -71,11 +66,11 @@ fn system(instruction: &Instruction, mode: CodeMode) -> Option<System> {
     System::of(instruction, mode).filter(same)
 }
 
-fn memory(instruction: &Instruction, info: &InstructionInfo) -> Way {
-    let access = match info.used_memory() {
-        [] => return Way::Copy,
-        [only] => only.access(),
-        _ => return Way::Interpret,
+fn memory(instruction: &Instruction, used: Memory) -> Way {
+    let access = match used {
+        Memory::Unused => return Way::Copy,
+        Memory::Once(access) => access,
+        Memory::Often => return Way::Interpret,
     };
     let access = match access {
         OpAccess::None | OpAccess::NoMemAccess => return Way::Nothing,

@@ -7,7 +7,6 @@ use crate::emit::asm::{T0, T1};
 use crate::emit::long_form;
 use crate::emit::rewrite::Operand;
 use crate::lower::block::Lowering;
-use crate::lower::copy::names_high_byte;
 use crate::lower::decode::Decoded;
 use crate::lower::memory::number;
 use crate::mmu::Access;
@@ -20,7 +19,7 @@ impl Lowering {
 
     pub(super) fn legacy_copy_memory(&mut self, decoded: &Decoded, size: u32, access: Access) {
         let instruction = &decoded.instruction;
-        if names_high_byte(instruction) {
+        if decoded.names_high_byte {
             // A fault would lose the register that takes the address.
             self.by_window = false;
         }
@@ -37,8 +36,8 @@ impl Lowering {
         }
         let index = index.filter(|_| self.flags == FlagPlace::Eflags);
         self.settle_flags(decoded, T1);
-        if names_high_byte(instruction) {
-            self.copy_with_low_base(instruction, T0);
+        if decoded.names_high_byte {
+            self.copy_with_low_base(decoded, T0);
         } else {
             self.encode_long(instruction, Some(Operand { base: T0, index, scale: 0, disp: 0 }));
         }
@@ -63,7 +62,7 @@ impl Lowering {
         let mut out = std::mem::take(&mut self.scratch);
         if long_form::encode(instruction, operand, &mut out).is_some() {
             self.mark();
-            self.asm.raw(&out);
+            self.asm.copy(&out);
         } else {
             self.interpret();
         }

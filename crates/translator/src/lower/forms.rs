@@ -1,0 +1,129 @@
+//! What is true of every instruction of one form (iced's [`Code`]): iced is asked when the first one comes, and its answers
+//! are kept.
+use std::sync::{LazyLock, OnceLock};
+
+use iced_x86::{Code, FlowControl, Instruction, Mnemonic};
+
+use super::decode::{is_nothing, may_copy, uses_vectors};
+use super::liveness::{self, Flags};
+use super::system::System;
+use super::usage::Rule;
+use crate::cache::blocks::CodeMode;
+
+/// What kind of instruction a form is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// None at all, or one that only supervisors may use.
+    Privileged,
+    /// A string instruction.
+    String,
+    /// A jump, a call, a return or the like.
+    Flow,
+    /// It does nothing a guest could see.
+    Nothing,
+    /// It moves the stack pointer.
+    Stack,
+    /// LEA.
+    Lea,
+    /// The host may execute it itself ([`may_copy`]).
+    Copied,
+    /// The host may not.
+    Uncopied,
+}
+
+/// What is known of a form.
+#[derive(Clone, Copy, Debug)]
+pub struct Form {
+    /// What kind it is.
+    pub kind: Kind,
+    /// It touches x87, MMX, XMM or YMM registers.
+    pub vectors: bool,
+    /// [`System::of`] may know it.
+    pub system: bool,
+    /// The status flags that it reads and writes, unless that depends on its operands.
+    pub flags: Option<Flags>,
+    /// How it uses its operands, if that is simple.
+    pub rule: Option<Rule>,
+}
+
+static FORMS: LazyLock<Box<[OnceLock<Form>]>> =
+    LazyLock::new(|| Code::values().map(|_| OnceLock::new()).collect());
+
+impl Form {
+    /// The form of an instruction.
+    pub fn of(instruction: &Instruction) -> &'static Self {
+        FORMS[instruction.code() as usize].get_or_init(|| Self::new(instruction))
+    }
+
+    fn new(instruction: &Instruction) -> Self {
+        Self {
+            kind: kind(instruction),
+            vectors: uses_vectors(instruction),
+            system: may_be_system(instruction),
+            flags: (!liveness::depends_on_operands(instruction)).then(|| Flags::new(instruction)),
+            rule: Rule::of(instruction.code()),
+        }
+    }
+
+    /// The status flags that an instruction of this form reads and writes.
+    pub fn flags(&self, instruction: &Instruction) -> Flags {
+        self.flags.unwrap_or_else(|| Flags::new(instruction))
+    }
+}
+
+fn kind(instruction: &Instruction) -> Kind {
+    if instruction.is_invalid() || instruction.is_privileged() {
+        Kind::Privileged
+    } else if instruction.is_string_instruction() {
+        Kind::String
+    } else if instruction.flow_control() != FlowControl::Next {
+        Kind::Flow
+    } else if is_nothing(instruction) {
+        Kind::Nothing
+    } else if instruction.is_stack_instruction() {
+        Kind::Stack
+    } else if instruction.mnemonic() == Mnemonic::Lea {
+        Kind::Lea
+    } else if may_copy(instruction) {
+        Kind::Copied
+    } else {
+        Kind::Uncopied
+    }
+}
+
+/// Whether some mode has a translation of it as a system instruction. Which register a MOV names is not the form's.
+fn may_be_system(instruction: &Instruction) -> bool {
+    let mode =
+        CodeMode { syscall: true, time_stamp: true, bases: true, windows: true, ..CodeMode::default() };
+    let known = |user| System::of(instruction, CodeMode { user, ..mode }).is_some();
+    let special = instruction.mnemonic() == Mnemonic::Mov && kind(instruction) != Kind::Copied;
+    special || known(false) || known(true)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use iced_x86::{Decoder, DecoderOptions};
+
+    #[test]
+    fn what_is_kept_of_a_form_is_true_of_all_its_instructions() {
+        let mut seed = 1_u64;
+        for round in 0..400_000_u32 {
+            let mut bytes = [0; 16];
+            for byte in &mut bytes {
+                seed = seed.wrapping_mul(0x5851_f42d_4c95_7f2d).wrapping_add(0x1405_7b7e_f767_814f);
+                *byte = (seed >> 56) as u8;
+            }
+            if round % 2 == 0 {
+                bytes[0] = [0x66, 0xf2, 0xf3, 0x48, 0x0f, 0xc5, 0xc4, 0x4c][round as usize / 2 % 8];
+            }
+            let bits = if round % 3 == 0 { 32 } else { 64 };
+            let instruction = Decoder::new(bits, &bytes, DecoderOptions::NONE).decode();
+            let (kept, own) = (Form::of(&instruction), Form::new(&instruction));
+            assert_eq!(kept.kind, own.kind, "{bytes:x?}");
+            assert_eq!(kept.vectors, own.vectors, "{bytes:x?}");
+            assert!(own.system <= kept.system, "{bytes:x?}");
+            assert_eq!(kept.flags(&instruction), Flags::new(&instruction), "{bytes:x?}");
+        }
+    }
+}
