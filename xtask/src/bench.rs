@@ -8,12 +8,12 @@ mod report;
 mod set;
 mod workload;
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use anyhow::{Context, ensure};
 use clap::Args;
-use manager::images::{COMMAND_LINE, Images, Kernel, Qemu};
+use manager::images::{COMMAND_LINE, Images, Kernel, Qemu, Script};
 use serde::Serialize;
 
 use crate::{guests, project};
@@ -54,6 +54,8 @@ struct Files {
     memory_mib: u32,
     kernel: PathBuf,
     initrd: PathBuf,
+    /// A guest that does nothing but boot.
+    idle: PathBuf,
     host: Host,
     gasang: PathBuf,
     qemu: Option<Qemu>,
@@ -82,6 +84,10 @@ impl Bench {
 
     fn measure(&self, files: &Files, workload: &Workload) -> anyhow::Result<Report> {
         let mut report = Report::new(self.runs, self.scale);
+        let translations = tempfile::tempdir().context("no directory for translations")?;
+        let mut again = gasang(files, 1, &files.idle);
+        again.arg("--translations").arg(translations.path());
+        guest::measure(&mut again).context("a first boot")?;
         for round in 1..=self.runs {
             eprintln!("round {round} of {}", self.runs);
             if let Some(qemu) = &files.qemu {
@@ -89,7 +95,8 @@ impl Bench {
                 report.tcg.push(guest::measure(&mut tcg(files, qemu)).context("under QEMU TCG")?);
             }
             eprintln!("  gasang …");
-            report.gasang.push(guest::measure(&mut gasang(files, 1)).context("under gasang")?);
+            report.gasang.push(guest::measure(&mut cold(files, 1)).context("under gasang")?);
+            report.again.push(guest::measure(&mut again).context("booting again")?);
             eprintln!("  the host …");
             report.native.extend(files.host.measure(workload).context("on the host")?);
         }
@@ -112,6 +119,7 @@ impl Bench {
             memory_mib: self.set.memory_mib(),
             kernel: images.kernel(Kernel::Cloud61)?,
             initrd,
+            idle: images.initramfs(&Script::of("bench-boot", "true"))?,
             host,
             qemu: if compared { Some(images.qemu()?) } else { None },
             gasang: project::build_gasang()?,
@@ -119,11 +127,18 @@ impl Bench {
     }
 }
 
-fn gasang(files: &Files, cpus: u32) -> Command {
+/// A run that knows nothing of earlier ones.
+fn cold(files: &Files, cpus: u32) -> Command {
+    let mut command = gasang(files, cpus, &files.initrd);
+    command.args(["--translations", "none"]);
+    command
+}
+
+fn gasang(files: &Files, cpus: u32, initrd: &Path) -> Command {
     let mut command = Command::new(&files.gasang);
     command.arg("run").arg("--memory").arg(format!("{}M", files.memory_mib));
     command.arg("--cpus").arg(cpus.to_string());
-    command.arg("--kernel").arg(&files.kernel).arg("--initrd").arg(&files.initrd);
+    command.arg("--kernel").arg(&files.kernel).arg("--initrd").arg(initrd);
     command.args(["--append", COMMAND_LINE]);
     command
 }

@@ -5,7 +5,7 @@ use anyhow::Context;
 use serde::Serialize;
 
 use super::guest::Run;
-use super::{Bench, Files, checks, gasang, guest, row_median};
+use super::{Bench, Files, checks, cold, guest, row_median};
 
 /// All runs.
 #[derive(Default, Serialize)]
@@ -22,7 +22,7 @@ impl Parallel {
             eprintln!("round {round} of {}", bench.runs);
             for (cpus, runs) in [(1, &mut parallel.one), (2, &mut parallel.two)] {
                 eprintln!("  gasang with --cpus {cpus} …");
-                let run = guest::measure(&mut gasang(files, cpus));
+                let run = guest::measure(&mut cold(files, cpus));
                 runs.push(run.with_context(|| format!("with --cpus {cpus}"))?);
             }
         }

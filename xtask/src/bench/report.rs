@@ -15,6 +15,8 @@ pub struct Report {
     rounds: u32,
     pub tcg: Vec<Run>,
     pub gasang: Vec<Run>,
+    /// Boots with what an earlier one has translated.
+    pub again: Vec<Run>,
     pub native: Vec<Run>,
 }
 
@@ -29,6 +31,7 @@ pub struct Summary<'a> {
     boot: BTreeMap<&'static str, Boot>,
     tcg: &'a [Run],
     gasang: &'a [Run],
+    again: &'a [Run],
     native: &'a [Run],
 }
 
@@ -62,7 +65,7 @@ impl Row {
 impl Report {
     /// Without runs yet.
     pub fn new(rounds: u32, scale: u32) -> Self {
-        Self { scale, rounds, tcg: Vec::new(), gasang: Vec::new(), native: Vec::new() }
+        Self { scale, rounds, tcg: Vec::new(), gasang: Vec::new(), again: Vec::new(), native: Vec::new() }
     }
 
     /// Rows that failed, or differ.
@@ -89,7 +92,7 @@ impl Report {
                 peak_mib: middle(|run| run.peak_mib)?,
             })
         };
-        [("tcg", of(&self.tcg)), ("gasang", of(&self.gasang))]
+        [("tcg", of(&self.tcg)), ("gasang", of(&self.gasang)), ("again", of(&self.again))]
             .into_iter()
             .filter_map(|(name, boot)| Some((name, boot?)))
             .collect()
@@ -107,6 +110,7 @@ impl Report {
             boot: self.boot(),
             tcg: &self.tcg,
             gasang: &self.gasang,
+            again: &self.again,
             native: &self.native,
         }
     }
@@ -131,15 +135,16 @@ impl Report {
         }
         let (tcg, native) = (summary.geomean_tcg_over_gasang, summary.geomean_gasang_over_native);
         let _ = writeln!(text, "| **geomean** | | | | **{}** | **{}** |", cell(tcg), cell(native));
-        let boot = |field: fn(&Boot) -> f64| {
-            let of = |name| cell(summary.boot.get(name).map(field));
-            let both = (summary.boot.get("tcg").map(field), summary.boot.get("gasang").map(field));
-            let ratio = both.0.zip(both.1).and_then(|(tcg, gasang)| ratio(tcg, gasang));
-            format!("{} | {} | | {} | |", of("tcg"), of("gasang"), cell(ratio))
+        let boot = |name: &str, field: fn(&Boot) -> f64| {
+            let [tcg, gasang] = ["tcg", name].map(|name| summary.boot.get(name).map(field));
+            let ratio = tcg.zip(gasang).and_then(|(tcg, gasang)| ratio(tcg, gasang));
+            format!("{} | {} | | {} | |", cell(tcg), cell(gasang), cell(ratio))
         };
-        let _ = writeln!(text, "| boot to /init, CPU s | {}", boot(|boot| boot.cpu_s));
-        let _ = writeln!(text, "| boot to /init, wall s | {}", boot(|boot| boot.wall_s));
-        let _ = writeln!(text, "| peak memory, MiB | {}", boot(|boot| boot.peak_mib));
+        for (what, name) in [("boot to /init", "gasang"), ("boot again, translations kept", "again")] {
+            let _ = writeln!(text, "| {what}, CPU s | {}", boot(name, |boot| boot.cpu_s));
+            let _ = writeln!(text, "| {what}, wall s | {}", boot(name, |boot| boot.wall_s));
+        }
+        let _ = writeln!(text, "| peak memory, MiB | {}", boot("gasang", |boot| boot.peak_mib));
         text
     }
 }
