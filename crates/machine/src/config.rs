@@ -5,10 +5,12 @@ use crate::board::{RAM_MAX_BYTES, RAM_MIN_BYTES};
 use crate::boot::BootFiles;
 use x86::address::PAGE_SIZE;
 
-/// Room for translated code if the user says nothing: a part of the guest's memory, between these.
+/// Room for the translated code of one CPU if the user says nothing: a part of the guest's memory, between these.
 const CODE_CACHE_PART: u64 = 32;
 const CODE_CACHE_SMALL: u64 = 24 << 20;
 const CODE_CACHE_LARGE: u64 = 96 << 20;
+/// All CPUs together get such a part, or what one gets.
+const CODE_CACHES_PART: u64 = 8;
 /// The least and the most room for translated code.
 const CODE_CACHE_LEAST: u64 = 8 << 20;
 const CODE_CACHE_MOST: u64 = 1 << 30;
@@ -31,8 +33,8 @@ pub struct MachineConfig {
     /// Whether there is a debug console at port 0xe9.
     pub debug_console: bool,
     /// Bound on the memory for translated code, 8 MiB to 1 GiB, shared out evenly among CPUs; each gets 8 MiB at least. The
-    /// description of the code takes about as much again.
-    pub code_cache_bytes: u64,
+    /// description of the code takes about as much again. `None` for one that goes by memory and CPUs.
+    pub code_cache_bytes: Option<u64>,
     /// Where translated code is kept for the next machine, if anywhere.
     pub translations: Option<PathBuf>,
     /// Interpret everything: slow, for finding the engine's own bugs.
@@ -79,7 +81,7 @@ impl MachineConfig {
             boot,
             debug_exit: None,
             debug_console: false,
-            code_cache_bytes: (memory_bytes / CODE_CACHE_PART).clamp(CODE_CACHE_SMALL, CODE_CACHE_LARGE),
+            code_cache_bytes: None,
             translations: None,
             interpret_only: false,
             timed: false,
@@ -89,15 +91,23 @@ impl MachineConfig {
 
     /// Room for the translated code of each CPU.
     pub fn code_cache_per_cpu(&self) -> usize {
-        let share = self.code_cache_bytes / u64::from(self.cpus.max(1));
+        let all = self.code_cache_bytes.unwrap_or_else(|| self.usual_code_cache());
+        let share = all / u64::from(self.cpus.max(1));
         share.clamp(CODE_CACHE_LEAST_PER_CPU, CODE_CACHE_MOST) as usize
+    }
+
+    fn usual_code_cache(&self) -> u64 {
+        let one = (self.memory_bytes / CODE_CACHE_PART).clamp(CODE_CACHE_SMALL, CODE_CACHE_LARGE);
+        (one * u64::from(self.cpus)).min((self.memory_bytes / CODE_CACHES_PART).max(one))
     }
 
     /// Checks what can be checked without the host.
     pub fn validate(&self) -> Result<(), ConfigError> {
         let bytes = self.memory_bytes;
-        if !(CODE_CACHE_LEAST..=CODE_CACHE_MOST).contains(&self.code_cache_bytes) {
-            return Err(ConfigError::CodeCache(self.code_cache_bytes));
+        if let Some(room) = self.code_cache_bytes
+            && !(CODE_CACHE_LEAST..=CODE_CACHE_MOST).contains(&room)
+        {
+            return Err(ConfigError::CodeCache(room));
         }
         if bytes < RAM_MIN_BYTES {
             return Err(ConfigError::MemoryTooSmall(bytes));
@@ -136,8 +146,20 @@ mod tests {
     #[test]
     fn code_caches_share_their_bound_but_have_a_floor() {
         for (cpus, mib) in [(1, 24), (2, 12), (4, 8), (16, 8)] {
-            let config = MachineConfig { cpus, ..MachineConfig::new(RAM_MIN_BYTES, BootFiles::default()) };
+            let code_cache_bytes = Some(24 << 20);
+            let usual = MachineConfig::new(RAM_MIN_BYTES, BootFiles::default());
+            let config = MachineConfig { cpus, code_cache_bytes, ..usual };
             assert_eq!(config.code_cache_per_cpu(), mib << 20);
+        }
+    }
+
+    #[test]
+    fn room_for_code_goes_by_memory_and_cpus() {
+        for (memory_mib, cpus, mib) in
+            [(128, 1, 24), (512, 1, 24), (512, 2, 24), (512, 4, 16), (2048, 1, 64), (2048, 2, 64), (8192, 4, 96)]
+        {
+            let config = MachineConfig { cpus, ..MachineConfig::new(memory_mib << 20, BootFiles::default()) };
+            assert_eq!(config.code_cache_per_cpu(), mib << 20, "{memory_mib} MiB, {cpus} CPUs");
         }
     }
 
@@ -145,7 +167,8 @@ mod tests {
     fn room_for_code_has_bounds() {
         for bytes in [0, CODE_CACHE_LEAST - 1, CODE_CACHE_MOST + 1] {
             let boot = BootFiles::default();
-            let config = MachineConfig { code_cache_bytes: bytes, ..MachineConfig::new(RAM_MIN_BYTES, boot) };
+            let usual = MachineConfig::new(RAM_MIN_BYTES, boot);
+            let config = MachineConfig { code_cache_bytes: Some(bytes), ..usual };
             assert_eq!(config.validate(), Err(ConfigError::CodeCache(bytes)));
         }
     }

@@ -30,8 +30,10 @@ use index::{CANDIDATES, Index};
 use kept::Kept;
 pub use reader::{Found, Reader};
 
-/// Chunks that one run may add, and that a kept file may have: 128 MiB.
-const CHUNKS_MOST: u32 = 8192;
+/// Chunks that one run may add: 512 MiB.
+const ADDED_MOST: u32 = 32768;
+/// Chunks that a kept file may have: 128 MiB.
+const KEPT_MOST: u32 = 8192;
 /// A kept file is replaced if a run has added one block for so many that it holds.
 const WORTH_KEEPING: usize = 32;
 
@@ -125,7 +127,7 @@ impl Store {
         chunk::seal(&mut added.chunk);
         let written =
             self.file.write_all_at(&added.chunk[..], u64::from(added.full) * CHUNK_BYTES as u64);
-        added.is_over = written.is_err() || added.full + 1 >= CHUNKS_MOST;
+        added.is_over = written.is_err() || added.full + 1 >= ADDED_MOST;
         if let Err(error) = written {
             tracing::warn!(%error, "no more translations are stored");
             return;
@@ -145,7 +147,7 @@ impl Store {
             return Ok(());
         }
         let order = self.worth_keeping();
-        let mut new_number = vec![None; (self.kept_chunks() + CHUNKS_MOST) as usize + 1];
+        let mut new_number = vec![None; (self.kept_chunks() + ADDED_MOST) as usize + 1];
         for (new, old) in order.iter().enumerate() {
             new_number[*old as usize] = Some(new as u32);
         }
@@ -174,6 +176,6 @@ impl Store {
         let first = self.kept_chunks();
         let last = first + added.full + u32::from(!added.is_over && added.used > CHUNK_HEADER);
         let all = used.into_iter().chain(first..last).chain(unused);
-        all.take(CHUNKS_MOST as usize).collect()
+        all.take(KEPT_MOST as usize).collect()
     }
 }

@@ -49,8 +49,8 @@ pub struct Run {
     /// End the guest after this time, for example 90s or 5m, with exit code 6
     #[arg(long, value_name = "TIME", value_parser = quantity::duration)]
     timeout: Option<Duration>,
-    /// Memory for translated code of all CPUs together [default: a 32nd of the guest's memory, 24M to 96M]; its
-    /// description takes as much again
+    /// Memory for translated code of all CPUs together [default: a 32nd of the guest's memory, 24M to 96M, for each CPU];
+    /// its description takes as much again
     #[arg(long, value_name = "SIZE", value_parser = quantity::size)]
     code_cache: Option<u64>,
     /// Where translated code is kept, so that the next guest with the same programs starts faster; 'none' keeps nothing
@@ -106,7 +106,7 @@ impl Run {
         let defaults = MachineConfig::new(self.memory, boot);
         MachineConfig {
             cpus: self.cpus,
-            code_cache_bytes: self.code_cache.unwrap_or(defaults.code_cache_bytes),
+            code_cache_bytes: self.code_cache,
             translations: self.translations(),
             debug_exit: self.debug_exit,
             debug_console: self.debug_console,
