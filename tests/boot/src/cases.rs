@@ -6,6 +6,7 @@ mod cpus;
 mod ends;
 mod kernels;
 mod results;
+mod translations;
 
 use crate::Verdict;
 use crate::lab::Lab;
@@ -30,8 +31,14 @@ impl Case {
 
 /// All of them.
 pub fn all() -> Vec<Case> {
-    [kernels::cases(), cpus::cases(), console::cases(), ends::cases(), results::cases(), clock::cases()]
-        .into_iter()
-        .flatten()
-        .collect()
+    let groups = [
+        kernels::cases(),
+        cpus::cases(),
+        console::cases(),
+        ends::cases(),
+        results::cases(),
+        clock::cases(),
+        translations::cases(),
+    ];
+    groups.into_iter().flatten().collect()
 }

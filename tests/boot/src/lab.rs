@@ -12,6 +12,8 @@ use crate::console::{Finished, Guest};
 pub struct Lab {
     gasang: PathBuf,
     guests: PathBuf,
+    /// Translations that one test leaves for the next.
+    translations: tempfile::TempDir,
 }
 
 /// A guest to be, with sensible defaults.
@@ -56,8 +58,9 @@ impl Setup {
 
 impl Lab {
     /// For a built command, with guests kept in a directory.
-    pub fn new(gasang: PathBuf, guests: PathBuf) -> Self {
-        Self { gasang, guests }
+    pub fn new(gasang: PathBuf, guests: PathBuf) -> anyhow::Result<Self> {
+        let translations = tempfile::tempdir().context("no directory for translations")?;
+        Ok(Self { gasang, guests, translations })
     }
 
     /// The guests.
@@ -67,16 +70,22 @@ impl Lab {
 
     /// `gasang run` with the default guest.
     pub fn default_guest(&self) -> Command {
+        let mut command = self.run();
+        command.arg("--guests-dir").arg(&self.guests);
+        command
+    }
+
+    fn run(&self) -> Command {
         let mut command = Command::new(&self.gasang);
-        command.arg("run").arg("--guests-dir").arg(&self.guests);
+        command.arg("run").env("GASANG_TRANSLATIONS", self.translations.path());
         command
     }
 
     /// The command that boots a guest.
     pub fn command(&self, setup: &Setup) -> anyhow::Result<Command> {
         let images = self.images();
-        let mut command = Command::new(&self.gasang);
-        command.arg("run").arg("--kernel").arg(images.kernel(setup.kernel)?);
+        let mut command = self.run();
+        command.arg("--kernel").arg(images.kernel(setup.kernel)?);
         command.arg("--initrd").arg(images.initramfs(&setup.script)?);
         command.args(["--memory", setup.memory, "--append", &format!("{COMMAND_LINE} {}", setup.append)]);
         command.args(&setup.options);

@@ -37,7 +37,13 @@ pub enum Verdict {
 
 fn main() -> ExitCode {
     let options = Options::parse();
-    let lab = Lab::new(options.gasang, options.guests_dir);
+    let lab = match Lab::new(options.gasang, options.guests_dir) {
+        Ok(lab) => lab,
+        Err(error) => {
+            println!("FAILED   all: {error:#}");
+            return ExitCode::FAILURE;
+        }
+    };
     let (mut passed, mut failed, mut skipped) = (0, 0, 0);
     for _ in 0..options.repeat {
         for case in cases::all() {

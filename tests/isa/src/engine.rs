@@ -14,7 +14,7 @@ use std::sync::Arc;
 
 use anyhow::Context;
 use platform::{GuestRam, Stop, Vcpu};
-use translator::{BtVcpu, Config, TscModel, WindowPolicy};
+use translator::{BtVcpu, Config, Store, TscModel, WindowPolicy};
 use x86::{CpuState, flags};
 
 use crate::case::{CODE_WINDOW, Case, Runner};
@@ -45,6 +45,8 @@ pub enum Kind {
     Windows,
     /// The same, translated for the one address space.
     Settled,
+    /// The same, with the blocks that another one has stored.
+    Stored,
 }
 
 /// An engine with its guest.
@@ -70,7 +72,7 @@ pub fn config(kind: Kind) -> Config {
         cpu_count: 1,
         windows: match kind {
             Kind::Windows => WindowPolicy::Always,
-            Kind::Settled => WindowPolicy::Settled,
+            Kind::Settled | Kind::Stored => WindowPolicy::Settled,
             Kind::Interpreter | Kind::Translator => WindowPolicy::Never,
         },
         interpret_only: kind == Kind::Interpreter,
@@ -97,6 +99,16 @@ impl Engine {
         self.entry = entry;
         self.base = self.kernel.cpu_state(entry);
         self.at_stop = false;
+    }
+
+    /// Which engine it is.
+    pub fn kind(&self) -> Kind {
+        self.kind
+    }
+
+    /// From now on, the engine takes blocks from a store and adds those that it makes.
+    pub fn share(&mut self, store: &Arc<Store>) {
+        self.vcpu.share(Arc::clone(store));
     }
 
     /// The engine's counters.
@@ -208,6 +220,7 @@ impl Runner for Engine {
             Kind::Translator => "translator",
             Kind::Windows => "windows",
             Kind::Settled => "settled",
+            Kind::Stored => "stored",
         }
     }
 

@@ -1,15 +1,24 @@
 //! All runners together: a case runs on each, and the first one is right.
+use std::sync::Arc;
+
+use translator::Store;
+
 use crate::bare::{BareCpu, BareError};
 use crate::case::{Case, Runner};
 use crate::compare;
 use crate::engine::{Engine, Entry, Kind};
 use crate::state::{Ending, Outcome};
 
+/// Cases whose blocks a store holds; it has room for several times as many.
+const CASES_A_STORE: u32 = 10_000;
+
 /// The runners, the bare CPU first if it can serve.
 pub struct Oracle {
     bare: Option<BareCpu>,
     engines: Vec<Engine>,
     outcomes: Vec<Outcome>,
+    /// Cases until the store is renewed.
+    until_new_store: u32,
     /// Why there is no bare CPU.
     pub bare_missing: Option<BareError>,
 }
@@ -18,13 +27,26 @@ impl Oracle {
     /// Interpreter, translator, and the bare CPU where it can serve.
     pub fn new(entry: Entry) -> anyhow::Result<Self> {
         // Engines first: the bare CPU's signal handlers chain to theirs.
-        let kinds = [Kind::Interpreter, Kind::Translator, Kind::Windows, Kind::Settled];
+        let kinds = [Kind::Interpreter, Kind::Translator, Kind::Windows, Kind::Settled, Kind::Stored];
         let engines = kinds.into_iter().map(|kind| Engine::new(kind, entry)).collect::<Result<_, _>>()?;
         let (bare, bare_missing) = match BareCpu::new() {
             Ok(bare) => (Some(bare), None),
             Err(error) => (None, Some(error)),
         };
-        Ok(Self { bare, engines, outcomes: vec![Outcome::default(); kinds.len() + 1], bare_missing })
+        let outcomes = vec![Outcome::default(); kinds.len() + 1];
+        Ok(Self { bare, engines, outcomes, until_new_store: 0, bare_missing })
+    }
+
+    /// Gives [`Kind::Settled`] a store whose blocks [`Kind::Stored`] takes, before the last one is full.
+    fn renew_store(&mut self) {
+        let Some(left) = self.until_new_store.checked_sub(1) else {
+            self.until_new_store = CASES_A_STORE;
+            let store = Arc::new(Store::open(None).expect("room for a store"));
+            let sharing = |engine: &&mut Engine| matches!(engine.kind(), Kind::Settled | Kind::Stored);
+            self.engines.iter_mut().filter(sharing).for_each(|engine| engine.share(&store));
+            return;
+        };
+        self.until_new_store = left;
     }
 
     /// Whether what rows say was recorded on a CPU such as this one.
@@ -57,6 +79,7 @@ impl Oracle {
 
     /// Runs a case on everybody.
     pub fn execute(&mut self, case: &Case, with_bare: bool) {
+        self.renew_store();
         let bare = self.bare.iter_mut().filter(|_| with_bare).map(|bare| bare as &mut dyn Runner);
         let engines = self.engines.iter_mut().map(|engine| engine as &mut dyn Runner);
         for (runner, outcome) in bare.chain(engines).zip(&mut self.outcomes) {

@@ -76,6 +76,7 @@ impl Machine {
             Kind::Translator => "translator",
             Kind::Windows => "windows",
             Kind::Settled => "settled",
+            Kind::Stored => "stored",
         }
     }
 
