@@ -155,9 +155,15 @@ mod tests {
 
     #[test]
     fn room_for_code_goes_by_memory_and_cpus() {
-        for (memory_mib, cpus, mib) in
-            [(128, 1, 24), (512, 1, 24), (512, 2, 24), (512, 4, 16), (2048, 1, 64), (2048, 2, 64), (8192, 4, 96)]
-        {
+        for (memory_mib, cpus, mib) in [
+            (128, 1, 24),
+            (512, 1, 24),
+            (512, 2, 24),
+            (512, 4, 16),
+            (2048, 1, 64),
+            (2048, 2, 64),
+            (8192, 4, 96),
+        ] {
             let config = MachineConfig { cpus, ..MachineConfig::new(memory_mib << 20, BootFiles::default()) };
             assert_eq!(config.code_cache_per_cpu(), mib << 20, "{memory_mib} MiB, {cpus} CPUs");
         }

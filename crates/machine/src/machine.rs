@@ -90,8 +90,17 @@ impl Machine {
             cpus.push(Cpu::new(index, engine, &chipset, &shared)?);
         }
         let tables = Tables::build(config.cpus);
-        let mut machine =
-            Self { images, tables, ram, chipset, console: Some(console), cpus, translations: None, shared, entry: None };
+        let mut machine = Self {
+            images,
+            tables,
+            ram,
+            chipset,
+            console: Some(console),
+            cpus,
+            translations: None,
+            shared,
+            entry: None,
+        };
         machine.load()?;
         Ok(machine)
     }

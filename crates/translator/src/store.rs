@@ -32,8 +32,8 @@ pub use reader::{Found, Reader};
 
 /// Chunks that one run may add: 512 MiB.
 const ADDED_MOST: u32 = 32768;
-/// Chunks that a kept file may have: 128 MiB.
-const KEPT_MOST: u32 = 8192;
+/// Chunks that a kept file may have: 64 MiB.
+const KEPT_MOST: u32 = 4096;
 /// A kept file is replaced if a run has added one block for so many that it holds.
 const WORTH_KEEPING: usize = 32;
 
@@ -125,8 +125,7 @@ impl Store {
 
     fn write_out(&self, added: &mut Added) {
         chunk::seal(&mut added.chunk);
-        let written =
-            self.file.write_all_at(&added.chunk[..], u64::from(added.full) * CHUNK_BYTES as u64);
+        let written = self.file.write_all_at(&added.chunk[..], u64::from(added.full) * CHUNK_BYTES as u64);
         added.is_over = written.is_err() || added.full + 1 >= ADDED_MOST;
         if let Err(error) = written {
             tracing::warn!(%error, "no more translations are stored");

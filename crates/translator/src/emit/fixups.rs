@@ -170,7 +170,11 @@ mod tests {
     fn neighbourhoods_tell_forms_and_windows_apart() {
         let of = Neighbourhood::of;
         assert!(of(0x40_0000).holds(0x60_0000) && !of(0x40_0000).holds(0x9000_0000));
-        assert!(!of(0x40_0000).holds(0x7f) && !of(0).holds(0x10) && !of(0xffff_ffff_ffff_f000).holds(u64::MAX));
-        assert!(of(0x5555_5555_5000).holds(0x5555_6000_0000) && !of(0x5555_5555_5000).holds(0x7fff_0000_0000));
+        assert!(
+            !of(0x40_0000).holds(0x7f) && !of(0).holds(0x10) && !of(0xffff_ffff_ffff_f000).holds(u64::MAX)
+        );
+        assert!(
+            of(0x5555_5555_5000).holds(0x5555_6000_0000) && !of(0x5555_5555_5000).holds(0x7fff_0000_0000)
+        );
     }
 }

@@ -169,7 +169,14 @@ impl Lowering {
     }
 
     /// An operand at a fixed address, which is `near` the code or just there: its window is known.
-    fn windowed_constant(&mut self, place: u64, near: bool, address: Reg, other: Reg, named: bool) -> Operand {
+    fn windowed_constant(
+        &mut self,
+        place: u64,
+        near: bool,
+        address: Reg,
+        other: Reg,
+        named: bool,
+    ) -> Operand {
         let delta = Mem::gs(window_offset(self.ring()) + 8 * window::number(Gva(place)));
         self.asm.load(address, delta);
         self.clobber(address);

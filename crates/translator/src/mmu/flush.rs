@@ -194,7 +194,12 @@ impl Mmu {
         protect(self.views.lookups(0, Ring::Supervisor), &self.global);
         protect(self.views.lookups(0, Ring::Supervisor), &self.local);
         for (view, slot) in self.slots.iter_mut().enumerate() {
-            for (index, entry) in slot.kept.entries.iter_mut().filter(|(_, entry)| Written::group(entry.gpa() >> PAGE_SHIFT) == group) {
+            for (index, entry) in slot
+                .kept
+                .entries
+                .iter_mut()
+                .filter(|(_, entry)| Written::group(entry.gpa() >> PAGE_SHIFT) == group)
+            {
                 entry.write = empty_tag(usize::from(*index));
             }
             protect(self.views.lookups(view, Ring::User), &slot.user);

@@ -343,7 +343,9 @@ pub(super) mod tests {
             damaged[at] = 0xff;
             // Whatever comes of it, nothing is read that is not there.
             if let Some(entry) = Entry::parse(&damaged) {
-                assert!(entry.marks().count() + entry.links(0).count() + entry.fixups().count() < bytes.len());
+                assert!(
+                    entry.marks().count() + entry.links(0).count() + entry.fixups().count() < bytes.len()
+                );
             }
         }
     }

@@ -97,14 +97,8 @@ mod tests {
             CodeMode { vectors: false, ..KERNEL },
             KERNEL,
         ];
-        let legacy = Legacy {
-            code_32: true,
-            stack_32: true,
-            protected: true,
-            flat: 0xd,
-            base: 0,
-            limit: u32::MAX,
-        };
+        let legacy =
+            Legacy { code_32: true, stack_32: true, protected: true, flat: 0xd, base: 0, limit: u32::MAX };
         let segments = [
             legacy,
             Legacy { code_32: false, ..legacy },

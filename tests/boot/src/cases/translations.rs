@@ -102,7 +102,9 @@ fn damaged(lab: &Lab) -> anyhow::Result<()> {
     let second = run(lab, directory.path(), "nokaslr", &[])?;
     ensure!(second.translated > 1000, "damaged blocks were taken: only {} translated", second.translated);
     // A byte of the header, and a file that was cut off.
-    for spoiled in [[&whole[..20], &[whole[20] ^ 1], &whole[21..]].concat(), whole[..whole.len() / 2].to_vec()] {
+    for spoiled in
+        [[&whole[..20], &[whole[20] ^ 1], &whole[21..]].concat(), whole[..whole.len() / 2].to_vec()]
+    {
         std::fs::write(&kept, &spoiled)?;
         let next = run(lab, directory.path(), "nokaslr", &[])?;
         ensure!(next.translated > 20_000, "a damaged file was taken: only {} translated", next.translated);

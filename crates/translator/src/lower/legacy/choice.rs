@@ -28,7 +28,7 @@ pub fn choose(instruction: &Instruction, mode: CodeMode, legacy: Legacy, vectors
     }
     match instruction.flow_control() {
         FlowControl::Next => {}
-        _ => return flow(instruction, legacy),
+        _ => return flow(instruction, mode, legacy),
     }
     if is_nothing(instruction) {
         return Way::Nothing;
@@ -85,9 +85,11 @@ fn memory(instruction: &Instruction, used: Memory) -> Way {
     if is_bit_string(instruction.code()) { Way::BitString } else { Way::CopyMemory { size, access } }
 }
 
-fn flow(instruction: &Instruction, legacy: Legacy) -> Way {
+fn flow(instruction: &Instruction, mode: CodeMode, legacy: Legacy) -> Way {
     let direct = matches!(instruction.op0_kind(), OpKind::NearBranch16 | OpKind::NearBranch32);
-    if direct && legacy.leaves_segment(instruction) {
+    // A target that is cut to 16 bits is not relative to the page.
+    let is_absolute = instruction.op0_kind() == OpKind::NearBranch16 && !mode.is_pinned();
+    if is_absolute || (direct && legacy.leaves_segment(instruction)) {
         return Way::Interpret;
     }
     match instruction.code() {

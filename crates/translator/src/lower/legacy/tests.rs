@@ -82,6 +82,18 @@ fn segments_that_are_not_flat_are_checked_before_the_look_up() {
 }
 
 #[test]
+fn targets_of_16_bits_are_for_code_that_stays_where_it_is() {
+    // jmp rel16 in 32-bit code
+    let ways = |user| {
+        let mut code = Vec::new();
+        decode(&[0x66, 0xe9, 0, 0], 0x1000, mode(FLAT, user, false), &mut code);
+        code.iter().map(|decoded| decoded.way).collect::<Vec<_>>()
+    };
+    assert_eq!(ways(false), [Way::Jump]);
+    assert_eq!(ways(true), [Way::Interpret]);
+}
+
+#[test]
 fn what_the_host_lacks_or_a_segment_forbids_is_interpreted() {
     assert_eq!(ways(FLAT, &[0x60]), [Way::Interpret]);
     assert_eq!(ways(FLAT, &[0x27]), [Way::Interpret]);
