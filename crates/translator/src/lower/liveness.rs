@@ -45,8 +45,17 @@ fn reads(instruction: &Instruction) -> u32 {
         Mnemonic::Syscall => STATUS,
         Mnemonic::Iret | Mnemonic::Iretd | Mnemonic::Iretq => STATUS,
         Mnemonic::Popf | Mnemonic::Popfd | Mnemonic::Popfq => STATUS,
+        // They may write over what follows, which then wants other flags; several elements at once, so that it is worth
+        // the few instructions.
+        _ if is_bulk_store(instruction) => STATUS,
         _ => instruction.rflags_read() & STATUS,
     }
+}
+
+fn is_bulk_store(instruction: &Instruction) -> bool {
+    use Mnemonic::{Movsb, Movsd, Movsq, Movsw, Stosb, Stosd, Stosq, Stosw};
+    let stores = [Movsb, Movsw, Movsd, Movsq, Stosb, Stosw, Stosd, Stosq];
+    instruction.is_string_instruction() && stores.contains(&instruction.mnemonic())
 }
 
 /// Whether instructions of one form may differ in what they do to the flags.
