@@ -1,5 +1,7 @@
 //! Comparing how two runners ended.
-use iced_x86::{CpuidFeature, Decoder, DecoderOptions, FlowControl, InstructionInfoFactory, Mnemonic};
+use iced_x86::{
+    CpuidFeature, Decoder, DecoderOptions, FlowControl, InstructionInfoFactory, Mnemonic, OpKind,
+};
 
 use crate::case::{CODE_WINDOW, Case, Runner};
 use crate::layout::{self, CODE, MEMORY, PAGE, Region, Rights};
@@ -14,13 +16,14 @@ pub fn compared_flags(case: &Case) -> u64 {
 
 /// Flags that are dead where a case ended: what follows overwrites them before it reads any. The block translator need
 /// not know them when an instruction faults; whoever restarts the instruction cannot tell.
-pub fn dead_flags(case: &Case, rip: u64) -> u64 {
+fn dead_flags(runner: &dyn Runner, rip: u64) -> u64 {
     let (mut dead, mut live) = (0, 0);
     let mut next = rip;
+    // Jumps may lead to what earlier cases have left.
+    let code = runner.memory(CODE);
     // Longer than any sequence, so that an endless loop ends.
     for _ in 0..64 {
-        let at = usize::try_from(next.wrapping_sub(case.state.rip)).ok();
-        let Some(rest) = at.and_then(|at| case.code.get(at..)).filter(|rest| !rest.is_empty()) else { break };
+        let Some(rest) = CODE.offset(next, 1).and_then(|at| code.get(at..)) else { break };
         let instruction = Decoder::with_ip(64, rest, next, DecoderOptions::NONE).decode();
         next = match instruction.flow_control() {
             FlowControl::Next => instruction.next_ip(),
@@ -55,7 +58,7 @@ pub fn tolerance(case: &Case, first: &Outcome, runner: &dyn Runner) -> Tolerance
     let flags = match runner.forgets_dead_flags() {
         // Flags were dead for the code that was there before.
         true if overwrites_itself(case, runner) => COMPARED_FLAGS,
-        true => dead_flags(case, rip),
+        true => dead_flags(runner, rip),
         false => 0,
     };
     let present = match first.ending {
@@ -125,8 +128,19 @@ pub fn agree(case: &Case, one: (&dyn Runner, &Outcome), other: (&dyn Runner, &Ou
     }
     let tolerance = tolerance(case, one.1, other.0);
     let memory_counts = !(tolerance.order || tolerance.x87) || !is_access_fault(one.1);
-    registers_agree(case, one.1, other.1, tolerance)
-        && (!memory_counts || memory_agrees(case, one.0, other.0))
+    let agree = registers_agree(case, one.1, other.1, tolerance)
+        && (!memory_counts || memory_agrees(case, one.0, other.0));
+    agree || (one.1.ending == other.1.ending && wrote_over_itself(case, one.1.state.rip, other.0))
+}
+
+/// Whether a case ended where a REP STOS or REP MOVS had been before it wrote over itself. An engine notices after the
+/// element that does; fast string operations of a CPU go on for a while.
+fn wrote_over_itself(case: &Case, rip: u64, runner: &dyn Runner) -> bool {
+    let at = usize::try_from(rip.wrapping_sub(case.state.rip)).ok();
+    let Some(rest) = at.and_then(|at| case.code.get(at..)) else { return false };
+    let instruction = Decoder::with_ip(64, rest, rip, DecoderOptions::NONE).decode();
+    let stores = instruction.is_string_instruction() && instruction.op0_kind() != OpKind::Register;
+    stores && instruction.has_rep_prefix() && overwrites_itself(case, runner)
 }
 
 /// The regions that a case may have written: its code window and all writable data.

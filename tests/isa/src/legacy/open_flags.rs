@@ -14,7 +14,7 @@ const LONGEST: usize = 15;
 /// Instructions and repetitions to follow a case for.
 const STEPS: usize = 2000;
 
-/// Flags that are dead at an offset in a case ([`crate::compare::dead_flags`]), in some contents of memory.
+/// Flags that are dead at an offset in a case (as [`crate::compare`] has it), in some contents of memory.
 pub fn dead_flags(case: &Case, memory: &[u8], offset: u64) -> u64 {
     let base = case.segments[CS].base;
     let (mut dead, mut live) = (0, 0);
