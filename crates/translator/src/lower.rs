@@ -15,6 +15,8 @@ pub mod liveness;
 pub mod memory;
 pub mod narrow;
 pub mod portable;
+#[cfg(test)]
+mod samples;
 pub mod scratch;
 pub mod sites;
 pub mod stack;

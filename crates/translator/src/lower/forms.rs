@@ -103,22 +103,12 @@ fn may_be_system(instruction: &Instruction) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use iced_x86::{Decoder, DecoderOptions};
+    use crate::lower::samples;
 
     #[test]
     fn what_is_kept_of_a_form_is_true_of_all_its_instructions() {
-        let mut seed = 1_u64;
-        for round in 0..400_000_u32 {
-            let mut bytes = [0; 16];
-            for byte in &mut bytes {
-                seed = seed.wrapping_mul(0x5851_f42d_4c95_7f2d).wrapping_add(0x1405_7b7e_f767_814f);
-                *byte = (seed >> 56) as u8;
-            }
-            if round % 2 == 0 {
-                bytes[0] = [0x66, 0xf2, 0xf3, 0x48, 0x0f, 0xc5, 0xc4, 0x4c][round as usize / 2 % 8];
-            }
-            let bits = if round % 3 == 0 { 32 } else { 64 };
-            let instruction = Decoder::new(bits, &bytes, DecoderOptions::NONE).decode();
+        let first = [0x66, 0xf2, 0xf3, 0x48, 0x0f, 0xc5, 0xc4, 0x4c];
+        for (bytes, _, instruction) in samples::instructions(1, 400_000, first) {
             let (kept, own) = (Form::of(&instruction), Form::new(&instruction));
             assert_eq!(kept.kind, own.kind, "{bytes:x?}");
             assert_eq!(kept.vectors, own.vectors, "{bytes:x?}");

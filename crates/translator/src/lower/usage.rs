@@ -219,7 +219,7 @@ const fn parts() -> [Part; 256] {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use iced_x86::{Decoder, DecoderOptions};
+    use crate::lower::samples;
 
     #[test]
     fn registers_have_the_numbers_that_iced_gives_them() {
@@ -234,19 +234,9 @@ mod tests {
     #[test]
     fn rules_say_what_iced_says() {
         let mut factory = InstructionInfoFactory::new();
-        let mut seed = 7_u64;
         let mut ruled = 0;
-        for round in 0..1_000_000_u32 {
-            let mut bytes = [0; 16];
-            for byte in &mut bytes {
-                seed = seed.wrapping_mul(0x5851_f42d_4c95_7f2d).wrapping_add(0x1405_7b7e_f767_814f);
-                *byte = (seed >> 56) as u8;
-            }
-            if round % 2 == 0 {
-                bytes[0] = [0x66, 0x41, 0xf0, 0x48, 0x0f, 0x65, 0x67, 0x4c][round as usize / 2 % 8];
-            }
-            let bits = if round % 3 == 0 { 32 } else { 64 };
-            let instruction = Decoder::new(bits, &bytes, DecoderOptions::NONE).decode();
+        let first = [0x66, 0x41, 0xf0, 0x48, 0x0f, 0x65, 0x67, 0x4c];
+        for (bytes, bits, instruction) in samples::instructions(7, 1_000_000, first) {
             let Some(rule) = Rule::of(instruction.code()) else { continue };
             let (by_rule, told) = (rule.usage(&instruction), Usage::told(&instruction, &mut factory));
             assert_eq!(by_rule, told, "{bits} {:?} {bytes:x?}", instruction.code());
