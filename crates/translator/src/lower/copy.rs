@@ -15,10 +15,25 @@ use crate::runtime::thunks::gpr;
 use x86::reg::{RBX, RCX, RDI, RSI};
 
 /// Whether code with windows reaches the memory operand of an instruction that is copied by its window. A fault would lose
-/// a register that AH and its like need for the address; CMPXCHG16B checks its alignment first.
+/// a register that AH and its like need for the address; others check their alignment first.
 pub(super) fn by_window(decoded: &Decoded) -> bool {
-    let aligned = decoded.instruction.mnemonic() == Mnemonic::Cmpxchg16b;
-    !(decoded.by_lookup || aligned || decoded.names_high_byte)
+    !(decoded.by_lookup || checks_alignment(&decoded.instruction) || decoded.names_high_byte)
+}
+
+/// Whether `#GP(0)` for a misaligned 16-byte operand is not left to the host. For CMPXCHG16B it comes before all other
+/// faults; the SHA instructions have no such fault on AMD's CPUs (seen on family 19h).
+pub(super) fn checks_alignment(instruction: &Instruction) -> bool {
+    instruction.mnemonic() == Mnemonic::Cmpxchg16b || is_sha(instruction)
+}
+
+/// Whether it is one of the SHA instructions.
+pub(super) fn is_sha(instruction: &Instruction) -> bool {
+    use Mnemonic::*;
+    let mnemonic = instruction.mnemonic();
+    matches!(
+        mnemonic,
+        Sha1msg1 | Sha1msg2 | Sha1nexte | Sha1rnds4 | Sha256msg1 | Sha256msg2 | Sha256rnds2
+    )
 }
 
 impl Lowering {

@@ -1,10 +1,11 @@
 //! Memory operands: the effective address, the look-up, and what follows a miss.
 use std::mem::offset_of;
 
-use iced_x86::{Instruction, Mnemonic, Register};
+use iced_x86::{Instruction, Register};
 
 use super::block::Lowering;
 use super::cold::Cold;
+use super::copy::checks_alignment;
 use super::decode::Decoded;
 use crate::cpu::Cpu;
 use crate::emit::asm::{Mem, Reg, T0, T1, cond};
@@ -134,7 +135,7 @@ impl Lowering {
     pub(super) fn look_up_operand(&mut self, decoded: &Decoded, size: u32, access: Access, address: Reg) {
         self.spill_if_live(decoded);
         self.effective_address(&decoded.instruction, address);
-        if decoded.instruction.mnemonic() == Mnemonic::Cmpxchg16b {
+        if checks_alignment(&decoded.instruction) {
             // Misalignment comes before all other faults.
             self.asm.op_reg(true, &[0xf7], 0, address); // test address, …
             self.asm.raw(&15_u32.to_le_bytes());

@@ -66,12 +66,22 @@ pub fn undefined_at_end(code: &[u8], ip: u64) -> u64 {
 /// The flags that an instruction leaves undefined, and those that it surely defines.
 pub fn flag_effects(instruction: &iced_x86::Instruction) -> (u64, u64) {
     use iced_x86::Mnemonic::{Rcl, Rcr, Rol, Ror, Sal, Sar, Shl, Shld, Shr, Shrd};
-    let undefined = from_iced(instruction.rflags_undefined());
+    let mut undefined = from_iced(instruction.rflags_undefined());
+    if matches!(instruction.mnemonic(), Rcl | Rcr) && full_turns(instruction) {
+        // Intel's CPUs leave it, AMD's compute it as they do for every other count.
+        undefined |= flags::OF;
+    }
     let shift = matches!(instruction.mnemonic(), Rcl | Rcr | Rol | Ror | Sal | Sar | Shl | Shld | Shr | Shrd);
     let by_register = shift && instruction.op_kind(instruction.op_count() - 1) == OpKind::Register;
     let conditional = by_register || instruction.has_rep_prefix() || instruction.has_repne_prefix();
     let modified = instruction.rflags_written() | instruction.rflags_cleared() | instruction.rflags_set();
     (undefined, if conditional { 0 } else { from_iced(modified) & !undefined })
+}
+
+/// Whether a rotation through CF turns its operand around as a whole: iced says that it leaves the flags alone.
+fn full_turns(instruction: &iced_x86::Instruction) -> bool {
+    let by_immediate = instruction.op1_kind() == OpKind::Immediate8;
+    by_immediate && instruction.rflags_modified() == 0 && instruction.immediate8() & 0x1f != 0
 }
 
 /// iced's flag bits as bits of RFLAGS.

@@ -4,6 +4,7 @@ use iced_x86::{Code, EncodingKind, FlowControl, Instruction, Mnemonic, OpAccess,
 use crate::cache::blocks::CodeMode;
 use crate::emit::long_form;
 use crate::legacy::Legacy;
+use crate::lower::copy::is_sha;
 use crate::lower::decode::{Way, is_bit_string, is_nothing, may_copy};
 use crate::lower::string::StringOperation;
 use crate::lower::system::System;
@@ -77,6 +78,10 @@ fn memory(instruction: &Instruction, used: Memory) -> Way {
         OpAccess::Read | OpAccess::CondRead => Access::Read,
         _ => Access::Write,
     };
+    if is_sha(instruction) {
+        // AMD's CPUs do not check its alignment.
+        return Way::Interpret;
+    }
     let is_explicit = (0..instruction.op_count()).any(|i| instruction.op_kind(i) == OpKind::Memory);
     let size = instruction.memory_size().size() as u32;
     if !is_explicit || !(1..=64).contains(&size) {
