@@ -47,6 +47,7 @@ use crate::mmu::Mmu;
 use crate::{Config, SetupError};
 
 pub use self::deliver::{InterruptKind, TripleFault};
+pub(crate) use self::float_state::MXCSR_DEFINED;
 
 /// [`Cpu::interrupt_shadow`] after STI.
 pub(crate) const SHADOW_INTERRUPTS: u32 = 1;

@@ -19,7 +19,7 @@ const HEADER: usize = 512;
 const AVX: usize = 576;
 const AVX_BYTES: usize = 256;
 /// The bits of MXCSR that exist.
-const MXCSR_DEFINED: u32 = 0xffff;
+pub(crate) const MXCSR_DEFINED: u32 = 0xffff;
 /// Components of XCR0.
 const X87_COMPONENT: u64 = 1;
 const SSE_COMPONENT: u64 = 2;

@@ -7,33 +7,41 @@ use super::block::Lowering;
 use super::decode::Decoded;
 use super::memory::number;
 use crate::cpu::Cpu;
-use crate::emit::asm::{Mem, Reg, T0, T1};
+use crate::emit::asm::{Mem, Reg, T0, T1, cond};
 use crate::emit::fixups::FixupKind;
 use crate::emit::rewrite::{self, Encoded, Operand};
+use crate::interp::MXCSR_DEFINED;
 use crate::mmu::Access;
 use crate::runtime::thunks::gpr;
 use x86::reg::{RBX, RCX, RDI, RSI};
 
+/// What is checked of a memory operand because the host may not, or not in the right order.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Check {
+    /// Misalignment comes before all other faults of CMPXCHG16B, and AMD's CPUs (seen on family 19h) allow it to the SHA
+    /// instructions.
+    Alignment,
+    /// AMD's CPUs have more bits of MXCSR than the guest's.
+    MxcsrBits,
+}
+
+impl Check {
+    /// What an instruction needs.
+    pub(super) fn of(instruction: &Instruction) -> Option<Self> {
+        use Mnemonic::*;
+        match instruction.mnemonic() {
+            Cmpxchg16b | Sha1msg1 | Sha1msg2 | Sha1nexte | Sha1rnds4 | Sha256msg1 | Sha256msg2
+            | Sha256rnds2 => Some(Self::Alignment),
+            Ldmxcsr | Vldmxcsr => Some(Self::MxcsrBits),
+            _ => None,
+        }
+    }
+}
+
 /// Whether code with windows reaches the memory operand of an instruction that is copied by its window. A fault would lose
-/// a register that AH and its like need for the address; others check their alignment first.
+/// a register that AH and its like need for the address; others have their operand checked first.
 pub(super) fn by_window(decoded: &Decoded) -> bool {
-    !(decoded.by_lookup || checks_alignment(&decoded.instruction) || decoded.names_high_byte)
-}
-
-/// Whether `#GP(0)` for a misaligned 16-byte operand is not left to the host. For CMPXCHG16B it comes before all other
-/// faults; the SHA instructions have no such fault on AMD's CPUs (seen on family 19h).
-pub(super) fn checks_alignment(instruction: &Instruction) -> bool {
-    instruction.mnemonic() == Mnemonic::Cmpxchg16b || is_sha(instruction)
-}
-
-/// Whether it is one of the SHA instructions.
-pub(super) fn is_sha(instruction: &Instruction) -> bool {
-    use Mnemonic::*;
-    let mnemonic = instruction.mnemonic();
-    matches!(
-        mnemonic,
-        Sha1msg1 | Sha1msg2 | Sha1nexte | Sha1rnds4 | Sha256msg1 | Sha256msg2 | Sha256rnds2
-    )
+    !(decoded.by_lookup || decoded.names_high_byte) && Check::of(&decoded.instruction).is_none()
 }
 
 impl Lowering {
@@ -72,6 +80,9 @@ impl Lowering {
         } else {
             self.clobber_both();
             self.look_up_operand(decoded, size, access, address);
+            if Check::of(instruction) == Some(Check::MxcsrBits) {
+                self.check_mxcsr(address);
+            }
             self.settle_flags(decoded, other);
             self.clobber_both();
             Operand::at(address)
@@ -88,6 +99,14 @@ impl Lowering {
             self.store_guest(other);
         }
         self.follow_stack_pointer(decoded);
+    }
+
+    /// An MXCSR at the host address in a register with bits that do not exist is the interpreter's.
+    fn check_mxcsr(&mut self, address: Reg) {
+        self.asm.op_mem(0, false, &[0xf7], 0, Mem::base(address, 0)); // test dword [address], …
+        self.asm.raw(&(!MXCSR_DEFINED).to_le_bytes());
+        let from = self.asm.jcc(cond::NE);
+        self.unusual(from);
     }
 
     /// AH and its like cannot be encoded beside R10: the address goes through a register without REX.

@@ -5,7 +5,7 @@ use iced_x86::{Instruction, Register};
 
 use super::block::Lowering;
 use super::cold::Cold;
-use super::copy::checks_alignment;
+use super::copy::Check;
 use super::decode::Decoded;
 use crate::cpu::Cpu;
 use crate::emit::asm::{Mem, Reg, T0, T1, cond};
@@ -135,8 +135,7 @@ impl Lowering {
     pub(super) fn look_up_operand(&mut self, decoded: &Decoded, size: u32, access: Access, address: Reg) {
         self.spill_if_live(decoded);
         self.effective_address(&decoded.instruction, address);
-        if checks_alignment(&decoded.instruction) {
-            // Misalignment comes before all other faults.
+        if Check::of(&decoded.instruction) == Some(Check::Alignment) {
             self.asm.op_reg(true, &[0xf7], 0, address); // test address, …
             self.asm.raw(&15_u32.to_le_bytes());
             let from = self.asm.jcc(cond::NE);

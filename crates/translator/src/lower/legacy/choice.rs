@@ -4,7 +4,7 @@ use iced_x86::{Code, EncodingKind, FlowControl, Instruction, Mnemonic, OpAccess,
 use crate::cache::blocks::CodeMode;
 use crate::emit::long_form;
 use crate::legacy::Legacy;
-use crate::lower::copy::is_sha;
+use crate::lower::copy::Check;
 use crate::lower::decode::{Way, is_bit_string, is_nothing, may_copy};
 use crate::lower::string::StringOperation;
 use crate::lower::system::System;
@@ -78,8 +78,7 @@ fn memory(instruction: &Instruction, used: Memory) -> Way {
         OpAccess::Read | OpAccess::CondRead => Access::Read,
         _ => Access::Write,
     };
-    if is_sha(instruction) {
-        // AMD's CPUs do not check its alignment.
+    if Check::of(instruction).is_some() {
         return Way::Interpret;
     }
     let is_explicit = (0..instruction.op_count()).any(|i| instruction.op_kind(i) == OpKind::Memory);
