@@ -1,14 +1,12 @@
 //! Commands of CD-ROM drives: packets for a SCSI unit, and the few others that packet devices know.
 use std::sync::Weak;
 
-use platform::Buffers;
-
 use super::memory::{Command, Gathered, Trouble};
 use super::port::{Attached, Port};
-use super::run::{Ending, Flight};
+use super::run::Flight;
 use super::spec::frame;
 use crate::ata::{Failure, Registers, error, feature, identify_packet, op, status};
-use crate::scsi::{self, Data, Outcome, Step};
+use crate::scsi::{self, Data, Done, Outcome, Step, Transfer};
 
 /// Bytes of a packet that count.
 const PACKET_BYTES: usize = 12;
@@ -71,31 +69,29 @@ impl Port {
         };
         let Some(Attached::CdRom(unit, _)) = &mut self.device else { return };
         let wanted = scsi::Command { cdb: &packet[..PACKET_BYTES], data_out: parameters.all() };
-        let transfer = match unit.execute(&wanted) {
-            Step::Done(outcome) => return self.end_packet(&flight, outcome),
-            Step::Transfer(transfer) => transfer,
-        };
+        match unit.execute(&wanted) {
+            Step::Done(outcome) => self.end_packet(&flight, outcome),
+            Step::Transfer(transfer) => self.transfer_packet(flight, transfer),
+        }
+    }
+    fn transfer_packet(&mut self, flight: Flight, transfer: Transfer) {
         let bytes = match transfer.data() {
             Data::None => 0,
             Data::In(bytes) | Data::Out(bytes) => bytes,
         };
-        let (buffers, interrupts) = match command.gather(&self.ram, bytes) {
-            Ok(_) if bytes == 0 => (Buffers::none(), false),
-            Ok(Gathered { buffers, interrupts }) => (buffers, interrupts),
+        let Gathered { buffers, interrupts } = match flight.command.gather(&self.ram, bytes) {
+            Ok(gathered) => gathered,
             Err(trouble) => return self.stumble(&flight, trouble),
         };
         let flight = Flight { moved: bytes, interrupts, ..flight };
         self.take_off(&flight);
         let (owner, number, generation) = (Weak::clone(&self.owner), self.number, self.generation);
-        let started = transfer.start(
-            buffers,
-            Box::new(move |outcome| {
-                if let Some(owner) = owner.upgrade() {
-                    owner.lock().with_port(number, generation, |port| port.packet_answered(&flight, outcome));
-                }
-            }),
-        );
-        if let Err(outcome) = started {
+        let done: Done = Box::new(move |outcome| {
+            if let Some(owner) = owner.upgrade() {
+                owner.lock().with_port(number, generation, |port| port.packet_answered(&flight, outcome));
+            }
+        });
+        if let Err(outcome) = transfer.start(buffers, done) {
             self.end_packet(&flight, outcome);
         }
     }
@@ -125,7 +121,6 @@ impl Port {
         if task.features & feature::PACKET_DMA == 0 && flight.moved > 0 {
             self.send_pio_setup(&registers, true, flight.moved);
         }
-        debug_assert!(flight.ending == Ending::Registers, "packets are not queued");
         self.finish(&flight, &registers);
     }
 }

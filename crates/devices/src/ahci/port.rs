@@ -238,6 +238,7 @@ impl Port {
             self.state.halted = false;
         }
         self.greet();
+        self.run();
     }
     fn set_link(&mut self, value: u32) {
         let before = self.state.control & sctl::DETECT;

@@ -1,7 +1,8 @@
 //! Commands on their way: from a slot to the device, and their endings back (AHCI §5.3, §5.6, §6.2).
-use std::sync::Weak;
+use std::sync::{Arc, Weak};
 
-use platform::{DiskError, DiskRequest};
+use platform::disk::Answer;
+use platform::{DiskError, DiskOperation, DiskPort, DiskRequest};
 
 use super::memory::{Command, Gathered, Trouble};
 use super::port::{Attached, Port};
@@ -217,24 +218,34 @@ impl Port {
             Ok(Step::Done(registers)) => self.finish(&flight, &registers),
             Ok(Step::Data(bytes)) => self.send_data(flight, &bytes),
             Ok(Step::Batch(batch)) => {
-                let port = drive.port().clone();
+                let port = Arc::clone(drive.port());
                 self.take_off(&flight);
                 batch.submit(&port, self.answer(flight));
             }
             Ok(Step::Transfer(operation, data)) => {
-                let port = drive.port().clone();
-                let (bytes, is_in) = match data {
-                    Move::In(bytes) => (bytes, true),
-                    Move::Out(bytes) => (bytes, false),
-                };
-                let Gathered { buffers, interrupts } = match command.gather(&self.ram, bytes) {
-                    Ok(gathered) => gathered,
-                    Err(trouble) => return self.stumble(&flight, trouble),
-                };
+                let port = Arc::clone(drive.port());
+                self.start_transfer(flight, &port, operation, data);
+            }
+        }
+    }
+    fn start_transfer(
+        &mut self,
+        flight: Flight,
+        port: &Arc<dyn DiskPort>,
+        operation: DiskOperation,
+        data: Move,
+    ) {
+        let (bytes, is_in) = match data {
+            Move::In(bytes) => (bytes, true),
+            Move::Out(bytes) => (bytes, false),
+        };
+        match flight.command.gather(&self.ram, bytes) {
+            Ok(Gathered { buffers, interrupts }) => {
                 let flight = flight.moving(bytes, is_in, interrupts);
                 self.take_off(&flight);
                 port.submit(DiskRequest { operation, buffers, answer: self.answer(flight) });
             }
+            Err(trouble) => self.stumble(&flight, trouble),
         }
     }
     /// Bytes of the device itself.
@@ -249,7 +260,7 @@ impl Port {
         }
     }
     /// What to call when a disk has answered.
-    fn answer(&self, flight: Flight) -> Box<dyn FnOnce(Result<(), DiskError>) + Send> {
+    fn answer(&self, flight: Flight) -> Answer {
         let (owner, number, generation) = (Weak::clone(&self.owner), self.number, self.generation);
         Box::new(move |result| {
             if let Some(owner) = owner.upgrade() {

@@ -50,8 +50,8 @@ impl Words {
         self.set(53, [0x0006]);
         self.set(63, [0x0007, 0x0003, 120, 120, 120, 120]);
         self.set(76, [0x000e, 0x0006]);
-        // ATA-4 to ACS-3.
-        self.set(80, [0x07f0]);
+        // ATA-4 to ACS-2: ACS-3 wants a log of all this.
+        self.set(80, [0x03f0]);
         // Ultra DMA up to 6, which is on.
         self.set(88, [0x407f]);
         self.set(222, [0x107f]);
