@@ -152,7 +152,9 @@ mod tests {
 
     #[test]
     fn nonsense_is_refused_with_what_there_is() {
-        for text in ["", ",ro", "a,bus=ide", "a,rw", "a,serial=", "a,serial=123456789012345678901", "a,format=x"] {
+        for text in
+            ["", ",ro", "a,bus=ide", "a,rw", "a,serial=", "a,serial=123456789012345678901", "a,format=x"]
+        {
             assert!(text.parse::<DiskOption>().is_err(), "{text}");
         }
         let error = "a,writable".parse::<DiskOption>().unwrap_err();

@@ -181,8 +181,12 @@ fn of_what_disk_image(error: &storage::ImageError) -> Option<&'static str> {
     use storage::ImageError::{BackingOutside, Cannot, InUse, Malformed};
     match error {
         InUse(_) => Some("stop whatever uses it; read-only, an image can be used many times (option 'ro')"),
-        BackingOutside { .. } => Some("move both into one directory, and make the image name its backing file relative to that"),
-        Malformed { .. } => Some("'gasang disk check' says more if it can be opened at all; is the format right?"),
+        BackingOutside { .. } => {
+            Some("move both into one directory, and make the image name its backing file relative to that")
+        }
+        Malformed { .. } => {
+            Some("'gasang disk check' says more if it can be opened at all; is the format right?")
+        }
         Cannot { .. } => Some("'gasang disk convert' makes an image of another format"),
         _ => None,
     }

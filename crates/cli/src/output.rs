@@ -14,7 +14,11 @@ pub enum Format {
 }
 
 /// Prints `value` as JSON, or what `table` makes of it.
-pub fn print<T: Serialize>(format: Format, value: &T, table: impl FnOnce(&T) -> String) -> anyhow::Result<()> {
+pub fn print<T: Serialize>(
+    format: Format,
+    value: &T,
+    table: impl FnOnce(&T) -> String,
+) -> anyhow::Result<()> {
     let text = match format {
         Format::Table => table(value),
         Format::Json => serde_json::to_string_pretty(value)? + "\n",

@@ -24,7 +24,9 @@ pub enum RunningError {
     #[error("a machine called {0:?} is running already")]
     NameTaken(String),
     /// A name that cannot be a file's.
-    #[error("{0:?} is no name for a machine: 1 to 64 letters, digits, '-', '_' and '.', the first no '.' or '-'")]
+    #[error(
+        "{0:?} is no name for a machine: 1 to 64 letters, digits, '-', '_' and '.', the first no '.' or '-'"
+    )]
     Name(String),
     /// Sockets cannot be had.
     #[error("cannot use {}", path.display())]

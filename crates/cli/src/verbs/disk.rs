@@ -1,11 +1,12 @@
 //! `gasang disk`: images, and the disks of running machines.
 mod attach;
+mod attached;
 mod check;
 mod convert;
 mod create;
 mod detach;
 mod info;
-mod list;
+
 mod resize;
 
 use clap::{Args, Subcommand};
@@ -34,7 +35,7 @@ enum Action {
     /// Look for contradictions in an image, and mend them
     Check(check::Check),
     /// List the disks of a running machine
-    List(list::List),
+    Attached(attached::Attached),
     /// Give a disk to a running machine
     Attach(attach::Attach),
     /// Take a disk away from a running machine
@@ -50,7 +51,7 @@ impl Disk {
             Action::Convert(convert) => convert.execute(),
             Action::Resize(resize) => resize.execute(),
             Action::Check(check) => check.execute(),
-            Action::List(list) => list.execute(),
+            Action::Attached(attached) => attached.execute(),
             Action::Attach(attach) => attach.execute(),
             Action::Detach(detach) => detach.execute(),
         }

@@ -63,8 +63,7 @@ impl DiskQueue {
         trouble: Arc<dyn Trouble>,
     ) -> io::Result<Self> {
         let (work, quiet) = (Condvar::new(), Condvar::new());
-        let shared =
-            Shared { name: name.to_owned(), image, trouble, state: Mutex::default(), work, quiet };
+        let shared = Shared { name: name.to_owned(), image, trouble, state: Mutex::default(), work, quiet };
         let queue = Self { shared: Arc::new(shared), throw_away };
         queue.shared.state.lock().workers = 1;
         queue.start_worker()?;

@@ -6,12 +6,12 @@ use crate::exit::Code;
 use crate::remote;
 
 #[derive(Args, Debug)]
-#[command(before_help = "Examples:\n  gasang disk list web\n  gasang disk detach web data\n\n\
+#[command(before_help = "Examples:\n  gasang disk attached web\n  gasang disk detach web data\n\n\
                          Unmount it in the guest first: what the guest has not written yet is lost.")]
 pub struct Detach {
     /// The machine's name
     machine: String,
-    /// The disk's name, as 'gasang disk list' shows it
+    /// The disk's name, as 'gasang disk attached' shows it
     disk: String,
 }
 

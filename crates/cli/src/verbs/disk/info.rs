@@ -55,7 +55,10 @@ fn text(described: &Described<'_>) -> String {
         ("image".to_owned(), file.display().to_string()),
         ("format".to_owned(), format!("{}{variant}", info.format)),
         ("disk".to_owned(), format!("{} ({} bytes)", show_size(info.length), info.length)),
-        ("file".to_owned(), format!("{}, {} on its host", show_size(info.file_length), show_size(info.allocated))),
+        (
+            "file".to_owned(),
+            format!("{}, {} on its host", show_size(info.file_length), show_size(info.allocated)),
+        ),
     ];
     rows.extend(info.cluster.map(|bytes| ("cluster".to_owned(), show_size(bytes.into()))));
     rows.extend(info.backing.iter().map(|path| ("backing".to_owned(), path.display().to_string())));

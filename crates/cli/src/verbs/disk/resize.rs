@@ -33,7 +33,11 @@ impl Resize {
         let before = image.shape().length;
         if self.size < before && !self.shrink {
             return Err(Usage {
-                what: format!("that would cut the disk from {} to {}", show_size(before), show_size(self.size)),
+                what: format!(
+                    "that would cut the disk from {} to {}",
+                    show_size(before),
+                    show_size(self.size)
+                ),
                 advice: "if what is beyond may be lost, give --shrink".to_owned(),
             }
             .into());

@@ -1,4 +1,4 @@
-//! `gasang disk list`.
+//! `gasang disk attached`.
 use api::{Disk, Reply, Request};
 use clap::Args;
 
@@ -7,8 +7,8 @@ use crate::quantity::show_size;
 use crate::{output, remote};
 
 #[derive(Args, Debug)]
-#[command(before_help = "Examples:\n  gasang disk list web")]
-pub struct List {
+#[command(before_help = "Examples:\n  gasang disk attached web")]
+pub struct Attached {
     /// The machine's name
     machine: String,
     /// How to print it
@@ -16,7 +16,7 @@ pub struct List {
     format: output::Format,
 }
 
-impl List {
+impl Attached {
     /// Prints the machine's disks.
     pub fn execute(self) -> anyhow::Result<Code> {
         let Reply::Disks(disks) = remote::ask(&self.machine, Request::Disks)? else {
