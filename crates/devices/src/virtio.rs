@@ -7,6 +7,7 @@
 //! Lock order: the transport, then whatever a device asks for its work, then interrupt sinks. Replies wait behind a lock
 //! of their own, a leaf.
 
+pub mod blk;
 mod chains;
 mod completions;
 mod device;

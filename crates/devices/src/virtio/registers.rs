@@ -180,16 +180,14 @@ impl Registers {
         let Some(queue) = selected.map(|slot| &mut slot.queue) else { return Effect::None };
         let Some(place) = queue.place_mut() else { return Effect::None };
         let is_low = offset.is_multiple_of(8);
-        match offset & !7 {
-            _ if offset == common::QUEUE_SIZE => place.size = value as u16,
-            _ if offset == common::QUEUE_ENABLE => {
-                if value == 1 && queue.enable(ram, kind).is_err() {
-                    return Effect::Broken;
-                }
+        match offset {
+            common::QUEUE_SIZE => place.size = value as u16,
+            common::QUEUE_ENABLE if value == 1 => {
+                return queue.enable(ram, kind).map_or(Effect::Broken, |()| Effect::None);
             }
-            common::QUEUE_DESC => put_half(&mut place.descriptors, is_low, value),
-            common::QUEUE_DRIVER => put_half(&mut place.driver, is_low, value),
-            common::QUEUE_DEVICE => put_half(&mut place.device, is_low, value),
+            common::QUEUE_DESC..common::QUEUE_DRIVER => put_half(&mut place.descriptors, is_low, value),
+            common::QUEUE_DRIVER..common::QUEUE_DEVICE => put_half(&mut place.driver, is_low, value),
+            common::QUEUE_DEVICE.. => put_half(&mut place.device, is_low, value),
             _ => {}
         }
         Effect::None

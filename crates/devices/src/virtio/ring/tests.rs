@@ -125,6 +125,7 @@ fn odd_sizes_are_for_packed_rings_alone() {
 fn a_driver_notifies_only_who_waits() {
     for kind in KINDS {
         let mut bench = Bench::new(4, kind);
+        assert_eq!(bench.take(), None);
         for _ in 0..70_000 {
             let id = bench.add_one();
             assert!(bench.driver.must_notify(), "{kind:?}");

@@ -50,7 +50,7 @@ fn malformed_chains_are_refused() {
         (&[(TABLE, 0, INDIRECT, 0)], &[], QueueError::Table),
         (&[(TABLE, 17, INDIRECT, 0)], &[], QueueError::Table),
         (&[(TABLE, 16 * 1025, INDIRECT, 0)], &[], QueueError::Table),
-        (&[(TABLE, u32::MAX & !15, INDIRECT, 0)], &[], QueueError::Table),
+        (&[(TABLE, !15, INDIRECT, 0)], &[], QueueError::Table),
         (&[(TABLE, 16, INDIRECT | NEXT, 1), (at, 4, 0, 0)], &[(at, 4, 0, 0)], QueueError::Table),
         (&[(0x10_0000, 32, INDIRECT, 0)], &[], QueueError::Memory),
         (&[(u64::MAX - 15, 32, INDIRECT, 0)], &[], QueueError::Memory),
@@ -71,7 +71,7 @@ fn split_links_stay_in_their_table_and_end() {
     assert_eq!(taken(SPLIT, &loops, &[]), Err(QueueError::Endless));
     assert_eq!(taken(SPLIT, &[(TABLE, 32, INDIRECT, 0)], &loops), Err(QueueError::Endless));
     assert_eq!(taken(SPLIT, &[(at, 4, NEXT, 4)], &[]), Err(QueueError::Descriptor));
-    assert_eq!(taken(SPLIT, &[(TABLE, 16, INDIRECT, 0)], &[(at, 4, NEXT, 1)]), Err(QueueError::Descriptor));
+    assert_eq!(taken(SPLIT, &[(TABLE, 32, INDIRECT, 0)], &[(at, 4, NEXT, 2)]), Err(QueueError::Descriptor));
     let backwards: [Raw; 3] = [(at, 1, NEXT, 2), (at + 2, 3, 0, 0), (at + 1, 2, NEXT, 1)];
     let chain = taken(SPLIT, &[(TABLE, 48, INDIRECT, 0)], &backwards).unwrap().unwrap();
     assert_eq!(chain.readable().list(), [(Gpa(at), 1), (Gpa(at + 1), 2), (Gpa(at + 2), 3)]);
@@ -139,7 +139,7 @@ fn rings_have_to_be_somewhere() {
             Place { driver: BASE + 1, ..right },
             Place { driver: 1 << 20, ..right },
             Place { device: BASE + 2, ..right },
-            Place { device: u64::MAX & !3, ..right },
+            Place { device: !3, ..right },
         ];
         for place in wrong {
             let mut queue = Queue::new(0, 256);
