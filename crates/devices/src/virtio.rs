@@ -16,6 +16,7 @@ mod registers;
 mod ring;
 pub mod rng;
 mod saved;
+pub mod scsi;
 mod spec;
 mod transport;
 
