@@ -9,7 +9,6 @@ use super::transport::VirtioPci;
 use crate::pci::PciFunction;
 
 pub mod board;
-pub mod fake_disk;
 
 /// Counts, so that tests can tell what they got.
 struct Counting(u8);

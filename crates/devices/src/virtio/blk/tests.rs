@@ -1,14 +1,14 @@
 use std::sync::Arc;
 
-use platform::{Device, DiskOperation, DiskShape};
+use platform::{Device, DiskError, DiskOperation};
 use x86::Gpa;
 
 use super::super::VirtioPci;
 use super::super::ring::driver::{Form, KINDS};
 use super::super::ring::{RingKind, Segment};
 use super::super::tests::board::Board;
-use super::super::tests::fake_disk::FakeDisk;
 use super::{BlkOptions, VirtioBlk};
+use crate::memory_disk::MemoryDisk;
 
 const SPLIT: RingKind = RingKind { packed: false, event_idx: false };
 const FLUSH: u64 = 1 << 9;
@@ -21,20 +21,20 @@ const NONE_YET: u8 = 0xee;
 
 struct Bench {
     board: Board<VirtioBlk>,
-    disk: Arc<FakeDisk>,
+    disk: Arc<MemoryDisk>,
     form: Form,
 }
 
-fn device(disk: &Arc<FakeDisk>, queues: u16) -> VirtioBlk {
+fn device(disk: &Arc<MemoryDisk>, queues: u16) -> VirtioBlk {
     let options = BlkOptions { queues, packed: true, serial: "GASANG-0001".to_owned() };
-    VirtioBlk::new(Arc::<FakeDisk>::clone(disk), &options)
+    VirtioBlk::new(Arc::<MemoryDisk>::clone(disk), &options)
 }
 
 impl Bench {
     fn new(kind: RingKind, features: u64) -> Self {
-        Self::with(FakeDisk::of_sectors(64), kind, features)
+        Self::with(MemoryDisk::new(64 * 512), kind, features)
     }
-    fn with(disk: Arc<FakeDisk>, kind: RingKind, features: u64) -> Self {
+    fn with(disk: Arc<MemoryDisk>, kind: RingKind, features: u64) -> Self {
         let board = Board::started(device(&disk, 2), kind, features);
         Self { board, disk, form: Form::Indirect }
     }
@@ -56,7 +56,7 @@ impl Bench {
     /// The status of a request that leads to nothing on the disk.
     fn refused(&mut self, kind: u32, sector: u64, out: &[Segment], into: &[Segment]) -> u8 {
         self.give(kind, sector, out, into);
-        assert_eq!(self.disk.operations(), []);
+        assert_eq!(self.disk.take_operations(), []);
         assert!(self.board.used(0).is_some());
         self.status()
     }
@@ -83,12 +83,15 @@ fn what_is_written_is_read() {
             let id = bench.give(1, 3, &[(Gpa(DATA), 512), (Gpa(DATA + 0x1000), 512)], &[]);
             assert_eq!((bench.status(), bench.board.used(0)), (NONE_YET, None), "not yet");
             assert!(!bench.board.interrupted());
-            assert_eq!(bench.disk.operations(), [DiskOperation::Write { offset: 0x600, durable: false }]);
-            bench.disk.do_all();
+            assert_eq!(
+                bench.disk.take_operations(),
+                [DiskOperation::Write { offset: 0x600, durable: false }]
+            );
+            bench.disk.pump();
             assert_eq!((bench.status(), bench.board.used(0)), (0, Some((id, 1))));
             assert!(bench.board.interrupted());
             let id = bench.give(0, 4, &[], &[(Gpa(DATA + 0x2100), 100), (Gpa(DATA + 0x3000), 412)]);
-            bench.disk.do_all();
+            bench.disk.pump();
             assert_eq!((bench.status(), bench.board.used(0)), (0, Some((id, 513))));
             assert_eq!(bench.board.peek(DATA + 0x2100, 101), [&[9; 100][..], &[0]].concat());
             assert_eq!(bench.board.peek(DATA + 0x3000, 412), [9; 412]);
@@ -103,7 +106,7 @@ fn header_and_status_lie_anywhere() {
     bench.board.poke(HEADER, &[0; 16]);
     let readable = [(Gpa(HEADER), 3), (Gpa(HEADER + 3), 13)];
     let id = bench.board.give(0, &readable, &[(Gpa(DATA), 13), (Gpa(DATA + 13), 500)], Form::Direct);
-    bench.disk.do_all();
+    bench.disk.pump();
     assert_eq!(bench.board.used(0), Some((id, 513)));
     assert_eq!(bench.board.peek(DATA, 514), [&[5; 512][..], &[0, 0]].concat());
 }
@@ -134,7 +137,7 @@ fn answers_that_come_together_go_to_the_driver_together() {
         for _ in 0..8 {
             scope.spawn(|| bench.disk.do_one(0));
         }
-        while !bench.disk.operations().is_empty() {
+        while bench.disk.waiting() > 0 {
             std::thread::yield_now();
         }
         drop(busy);
@@ -158,7 +161,8 @@ fn what_cannot_be_is_refused() {
         assert_eq!(bench.refused(kind, 0, &[], &sector), 2, "type {kind}");
     }
     bench.give(0, 0, &[], &sector);
-    bench.disk.fail_one();
+    bench.disk.errors.lock().push_back(DiskError::Damaged("by a test".to_owned()));
+    bench.disk.pump();
     assert_eq!(bench.status(), 1);
 }
 
@@ -176,8 +180,9 @@ fn chains_without_header_or_status_stop_the_device() {
 
 #[test]
 fn a_read_only_disk_is_not_written() {
-    let shape = DiskShape { length: 512, read_only: true, physical_block: 512, discard_unit: Some(512) };
-    let mut bench = Bench::with(FakeDisk::new(shape), SPLIT, FEATURES | 1 << 5);
+    let disk = MemoryDisk::new(512);
+    disk.shape.lock().read_only = true;
+    let mut bench = Bench::with(disk, SPLIT, FEATURES | 1 << 5);
     assert_eq!(bench.board.read(4, 4) & (1 << 13 | 1 << 14 | 1 << 5), 1 << 5);
     assert_eq!(bench.refused(1, 0, &[(Gpa(DATA), 512)], &[]), 1);
     let ranges = bench.ranges(&[(0, 1, 0)]);
@@ -204,7 +209,7 @@ fn writes_last_when_the_cache_is_off() {
         }
         assert_eq!(bench.board.config(32, 1), cached.unwrap_or(1));
         bench.give(1, 0, &[(Gpa(DATA), 512)], &[]);
-        bench.disk.operations() == [DiskOperation::Write { offset: 0, durable: true }]
+        bench.disk.take_operations() == [DiskOperation::Write { offset: 0, durable: true }]
     };
     assert!(!write(FEATURES, None));
     assert!(write(FEATURES, Some(0)));
@@ -214,7 +219,7 @@ fn writes_last_when_the_cache_is_off() {
 
 #[test]
 fn the_cache_is_on_before_the_driver_is_ready() {
-    let disk = FakeDisk::of_sectors(8);
+    let disk = MemoryDisk::new(8 * 512);
     assert_eq!(Board::new(device(&disk, 1)).config(32, 1), 1, "drivers look before they are");
 }
 
@@ -225,10 +230,10 @@ fn ranges_are_discarded_and_made_zero() {
     bench.give(11, 0, &ranges, &[]);
     let discard =
         |sector: u64, sectors: u64| DiskOperation::Discard { offset: sector * 512, length: sectors * 512 };
-    assert_eq!(bench.disk.operations(), [discard(8, 8), discard(63, 1)]);
+    assert_eq!(bench.disk.take_operations(), [discard(8, 8), discard(63, 1)]);
     bench.disk.do_one(1);
     assert_eq!(bench.status(), NONE_YET, "one is left");
-    bench.disk.do_all();
+    bench.disk.pump();
     assert_eq!(bench.status(), 0);
     bench.board.write(0x2000 + 32, 1, 0);
     let ranges = bench.ranges(&[(1, 2, 1), (5, 1, 0)]);
@@ -237,11 +242,11 @@ fn ranges_are_discarded_and_made_zero() {
         let (offset, length) = (sector * 512, sectors * 512);
         DiskOperation::WriteZeroes { offset, length, free }
     };
-    assert_eq!(bench.disk.operations(), [zero(1, 2, true), zero(5, 1, false)]);
+    assert_eq!(bench.disk.take_operations(), [zero(1, 2, true), zero(5, 1, false)]);
     bench.disk.do_one(0);
     bench.disk.do_one(0);
-    assert_eq!(bench.disk.operations(), [DiskOperation::Flush], "the cache is off");
-    bench.disk.do_all();
+    assert_eq!(bench.disk.take_operations(), [DiskOperation::Flush], "the cache is off");
+    bench.disk.pump();
     assert_eq!(bench.status(), 0);
 }
 
@@ -279,11 +284,12 @@ fn nothing_of_an_old_request_comes_after_a_reset() {
         } else {
             bench.board.start(SPLIT, FEATURES);
         }
-        bench.disk.answer_drained();
+        bench.board.poke(DATA, &[0; 512]);
+        bench.disk.pump();
         assert_eq!((bench.status(), bench.board.used(0)), (NONE_YET, None));
         assert_eq!(bench.board.peek(DATA, 512), [0; 512]);
         let id = bench.give(4, 0, &[], &[]);
-        bench.disk.do_all();
+        bench.disk.pump();
         assert_eq!((bench.status(), bench.board.used(0)), (0, Some((id, 1))));
     }
 }
@@ -333,7 +339,7 @@ fn it_is_saved_once_nothing_is_on_its_way() {
     std::thread::scope(|scope| {
         scope.spawn(|| {
             std::thread::sleep(std::time::Duration::from_millis(10));
-            bench.disk.do_all();
+            bench.disk.pump();
         });
         VirtioPci::settle(&bench.board.function);
     });
@@ -343,6 +349,6 @@ fn it_is_saved_once_nothing_is_on_its_way() {
     assert_eq!(bench.board.config(32, 1), 0);
     assert!(bench.board.used(0).is_some());
     let id = bench.give(4, 0, &[], &[]);
-    bench.disk.do_all();
+    bench.disk.pump();
     assert_eq!(bench.board.used(0), Some((id, 1)));
 }

@@ -1,13 +1,13 @@
 use std::sync::Arc;
 
-use platform::{Device, DiskOperation};
+use platform::{Device, DiskError, DiskOperation};
 use x86::Gpa;
 
 use super::super::ring::driver::{Form, KINDS};
 use super::super::ring::{RingKind, Segment};
 use super::super::tests::board::Board;
-use super::super::tests::fake_disk::FakeDisk;
 use super::{ScsiOptions, TargetError, VirtioScsi};
+use crate::memory_disk::MemoryDisk;
 use crate::scsi::{Identity, Unit};
 
 mod management;
@@ -23,17 +23,17 @@ const RESPONSE: u64 = 0x2000;
 const DATA: u64 = 0x4000;
 const RESPONSE_BYTES: u32 = 12 + 96;
 
-fn unit(disk: &Arc<FakeDisk>) -> Unit {
+fn unit(disk: &Arc<MemoryDisk>) -> Unit {
     let text = str::to_owned;
     let identity =
         Identity { vendor: text("GASANG"), product: text("DISK"), revision: text("1"), serial: text("0001") };
-    Unit::disk(identity, Arc::<FakeDisk>::clone(disk))
+    Unit::disk(identity, Arc::<MemoryDisk>::clone(disk))
 }
 
 /// A host with a disk at target 3.
 struct Bench {
     board: Board<VirtioScsi>,
-    disk: Arc<FakeDisk>,
+    disk: Arc<MemoryDisk>,
 }
 
 /// What came back for a command.
@@ -52,7 +52,7 @@ fn address(target: u8, lun: u8) -> [u8; 8] {
 
 impl Bench {
     fn new(kind: RingKind) -> Self {
-        let disk = FakeDisk::of_sectors(64);
+        let disk = MemoryDisk::new(64 * 512);
         let mut host = VirtioScsi::new(ScsiOptions { queues: 2, targets: 8, packed: true });
         host.insert(3, unit(&disk)).unwrap();
         Self { board: Board::started(host, kind, FEATURES), disk }
@@ -86,7 +86,7 @@ impl Bench {
     /// A command that its disk does at once.
     fn command(&mut self, target: u8, cdb: &[u8], out: &[Segment], into: &[Segment]) -> Answer {
         self.send(0, address(target, 0), cdb, out, into);
-        self.disk.do_all();
+        self.disk.pump();
         self.answer(0)
     }
     fn data(&self, length: usize) -> Vec<u8> {
@@ -135,10 +135,11 @@ fn what_is_written_is_read() {
         let answer = bench.command(3, &write, &[(Gpa(DATA), 700), (Gpa(DATA + 700), 324)], &[]);
         assert_eq!((answer.response, answer.status, answer.residual), (0, 0, 0));
         let into = [(Gpa(DATA + 0x1000), 500), (Gpa(DATA + 0x2000), 600)];
+        bench.disk.take_operations();
         bench.send(0, address(3, 0), &read_10(5, 2), &[], &into);
-        assert_eq!(bench.disk.operations(), [DiskOperation::Read { offset: 5 * 512 }]);
+        assert_eq!(bench.disk.take_operations(), [DiskOperation::Read { offset: 5 * 512 }]);
         assert_eq!(bench.board.used(REQUEST), None);
-        bench.disk.do_all();
+        bench.disk.pump();
         let answer = bench.answer(0);
         assert_eq!((answer.status, answer.residual, answer.written), (0, 76, RESPONSE_BYTES + 1024));
         assert_eq!(bench.board.peek(DATA + 0x2000, 525), [&[7; 524][..], &[0]].concat());
@@ -152,7 +153,8 @@ fn errors_have_sense_data() {
     let answer = bench.command(3, &read_10(64, 1), &[], &into);
     assert_eq!((answer.response, answer.status, answer.sense[2] & 0xf, answer.sense[12]), (0, 2, 5, 0x21));
     bench.send(0, address(3, 0), &read_10(0, 1), &[], &into);
-    bench.disk.fail_one();
+    bench.disk.errors.lock().push_back(DiskError::Damaged("by a test".to_owned()));
+    bench.disk.pump();
     let answer = bench.answer(0);
     assert_eq!((answer.status, answer.sense[2] & 0xf, answer.residual), (2, 3, 512));
 }

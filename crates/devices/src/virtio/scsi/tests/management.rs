@@ -29,7 +29,8 @@ impl Bench {
         bench
     }
     fn nothing_comes_later(&mut self) {
-        self.disk.answer_drained();
+        self.board.poke(DATA, &[0; 1024]);
+        self.disk.pump();
         assert_eq!(self.board.used(REQUEST), None);
         assert_eq!(self.data(1024), [0; 1024]);
     }
@@ -46,7 +47,7 @@ fn one_command_is_given_up() {
     assert_eq!(bench.answer(1).response, 2);
     assert_eq!(bench.manage(6, address(3, 0), 1), 0);
     assert_eq!(bench.manage(6, address(3, 0), 0), 10, "the other one goes on");
-    bench.disk.answer_drained();
+    bench.disk.pump();
     assert_eq!(bench.answer(0).response, 0);
     assert_eq!(bench.board.used(REQUEST), None);
 }

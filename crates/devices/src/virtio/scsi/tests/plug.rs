@@ -25,7 +25,7 @@ fn a_target_comes_and_goes() {
     for kind in KINDS {
         let mut bench = Bench::ready(kind);
         bench.give_event_buffers(4);
-        let disk = FakeDisk::of_sectors(8);
+        let disk = MemoryDisk::new(8 * 512);
         let function = Arc::clone(&bench.board.function);
         function.lock().attach(5, unit(&disk)).unwrap();
         assert!(bench.board.interrupted());
@@ -54,7 +54,8 @@ fn a_busy_target_goes() {
     bench.send(0, address(3, 0), &read_10(0, 1), &[], &[(Gpa(DATA), 512)]);
     assert!(bench.board.function.lock().detach(3).is_ok());
     assert_eq!(bench.answer(0).response, 3);
-    bench.disk.answer_drained();
+    bench.board.poke(DATA, &[0; 512]);
+    bench.disk.pump();
     assert_eq!(bench.board.used(REQUEST), None);
     assert_eq!(bench.data(512), [0; 512]);
 }
