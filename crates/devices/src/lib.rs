@@ -4,6 +4,7 @@
 //! wires and back ends, never one another; [`interrupts`] alone ties the interrupt controllers together.
 
 pub mod apic;
+mod batch;
 pub mod debug_console;
 pub mod debug_exit;
 pub mod hpet;
@@ -18,5 +19,9 @@ pub mod port92;
 pub mod post_port;
 pub mod reset_control;
 pub mod rtc;
+pub mod scsi;
 pub mod uart;
 pub mod virtio;
+
+#[cfg(test)]
+mod memory_disk;
