@@ -28,3 +28,4 @@ pub use error::ImageError;
 pub use format::Format;
 pub use image::{CheckReport, Extent, ExtentKind, Image, ImageInfo, Repair};
 pub use open::{BackingPolicy, OpenOptions, open};
+pub use vmdk::export_stream;

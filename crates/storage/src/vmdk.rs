@@ -2,6 +2,7 @@
 mod check;
 mod create;
 mod descriptor;
+mod export;
 mod extents;
 mod grains;
 mod header;
@@ -9,4 +10,5 @@ mod image;
 mod spec;
 mod stream;
 
+pub use export::export_stream;
 pub use image::VmdkImage;

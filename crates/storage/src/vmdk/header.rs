@@ -151,11 +151,26 @@ impl Header {
         new.overhead = (redundant + 2 * both).next_multiple_of(new.grain_bytes);
         Ok(new)
     }
+    /// The header of a new stream-optimized image, before its directory has a place.
+    pub fn new_stream(length: u64) -> Result<Self, ImageError> {
+        let new = Self::new(length)?;
+        let first_grain = new.descriptor_offset + new.descriptor_bytes;
+        Ok(Self {
+            flags: spec::FLAG_LINE_ENDS | spec::FLAG_COMPRESSED | spec::FLAG_MARKERS,
+            directory_offset: spec::DIRECTORY_AT_END,
+            redundant_offset: None,
+            overhead: first_grain.next_multiple_of(new.grain_bytes),
+            ..new
+        })
+    }
     /// Its bytes.
     pub fn bytes(&self) -> [u8; spec::HEADER_BYTES] {
         let mut bytes = [0; spec::HEADER_BYTES];
         put(&mut bytes, header::MAGIC, &spec::MAGIC.to_le_bytes());
-        put(&mut bytes, header::VERSION, &1_u32.to_le_bytes());
+        let (version, compression) =
+            if self.is_compressed() { (3_u32, spec::COMPRESSION_DEFLATE) } else { (1, 0) };
+        put(&mut bytes, header::VERSION, &version.to_le_bytes());
+        put(&mut bytes, header::COMPRESSION, &compression.to_le_bytes());
         put(&mut bytes, header::FLAGS, &self.flags.to_le_bytes());
         put(&mut bytes, header::TABLE_ENTRIES, &self.table_entries.to_le_bytes());
         put(&mut bytes, header::LINE_ENDS, &spec::LINE_ENDS);
@@ -165,12 +180,16 @@ impl Header {
             (header::DESCRIPTOR_OFFSET, self.descriptor_offset),
             (header::DESCRIPTOR_SIZE, self.descriptor_bytes),
             (header::REDUNDANT_OFFSET, self.redundant_offset.unwrap_or(0)),
-            (header::DIRECTORY_OFFSET, self.directory_offset),
             (header::OVERHEAD, self.overhead),
         ];
         for (at, value) in in_sectors {
             put(&mut bytes, at, &(value / SECTOR_BYTES).to_le_bytes());
         }
+        let directory = match self.directory_offset {
+            spec::DIRECTORY_AT_END => spec::DIRECTORY_AT_END,
+            offset => offset / SECTOR_BYTES,
+        };
+        put(&mut bytes, header::DIRECTORY_OFFSET, &directory.to_le_bytes());
         bytes
     }
 

@@ -65,6 +65,21 @@ pub mod grain_marker {
     /// Bytes of the marker itself.
     pub const BYTES: usize = 12;
 }
+/// The marker of anything else, which is a sector of its own.
+pub mod marker {
+    /// `numSectors`: sectors of what follows.
+    pub const SECTORS: usize = 0;
+    /// `type`.
+    pub const TYPE: usize = 12;
+    /// MARKER_EOS: nothing follows.
+    pub const END: u32 = 0;
+    /// MARKER_GT: a grain table.
+    pub const TABLE: u32 = 1;
+    /// MARKER_GD: the grain directory.
+    pub const DIRECTORY: u32 = 2;
+    /// MARKER_FOOTER: the header with the true `gdOffset`.
+    pub const FOOTER: u32 = 3;
+}
 /// Bytes from the footer's beginning to the file's end: the footer and the end-of-stream marker.
 pub const FOOTER_FROM_END: u64 = 1024;
 

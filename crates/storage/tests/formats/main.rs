@@ -1,6 +1,7 @@
 //! VDI, VMDK, VHD and VHDX images against QEMU's own reading and writing of them, and against damage.
 extern crate gasang_storage as storage;
 
+mod checksums;
 mod hostile;
 mod killed;
 mod models;
