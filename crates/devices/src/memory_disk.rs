@@ -45,6 +45,16 @@ impl MemoryDisk {
             answer(result);
         }
     }
+    /// Does and answers one of the requests that wait, out of turn.
+    pub(crate) fn do_one(&self, index: usize) {
+        let request = self.waiting.lock().remove(index).expect("a request that waits");
+        let result = self.carry_out(&request);
+        (request.answer)(result);
+    }
+    /// What was asked for since this was last called.
+    pub(crate) fn take_operations(&self) -> Vec<DiskOperation> {
+        std::mem::take(&mut *self.operations.lock())
+    }
     /// Requests that wait.
     pub(crate) fn waiting(&self) -> usize {
         self.waiting.lock().len()
