@@ -20,6 +20,8 @@ pub(crate) struct MemoryDisk {
     pub(crate) drains: AtomicU32,
     waiting: Mutex<VecDeque<DiskRequest>>,
     answers: Mutex<VecDeque<(Answer, Result)>>,
+    /// Held while requests are carried out, for tests in which another thread does that.
+    alone: Mutex<()>,
 }
 
 impl MemoryDisk {
@@ -35,6 +37,7 @@ impl MemoryDisk {
             drains: AtomicU32::new(0),
             waiting: Mutex::default(),
             answers: Mutex::default(),
+            alone: Mutex::default(),
         })
     }
     /// Does and answers everything, also what answers ask for.
@@ -61,6 +64,7 @@ impl MemoryDisk {
     }
 
     fn work(&self) {
+        let _alone = self.alone.lock();
         let requests: Vec<_> = self.waiting.lock().drain(..).collect();
         for request in requests {
             let result = self.carry_out(&request);

@@ -17,6 +17,7 @@ mod hostile;
 mod link;
 mod packet;
 mod queue;
+mod threads;
 
 const LENGTH: u64 = 4 << 20;
 /// Where the driver has its command list, received frames, tables, and data.
