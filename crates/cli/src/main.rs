@@ -6,6 +6,7 @@ use clap::error::ErrorKind;
 use clap::{Parser, Subcommand};
 
 mod console;
+mod control;
 mod disks;
 mod doctor;
 mod ending;

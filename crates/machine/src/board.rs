@@ -128,6 +128,8 @@ pub mod slot {
     pub const HOT: std::ops::RangeInclusive<u8> = 2..=30;
     /// The bridge to the ISA chips, and the AHCI controller beside it.
     pub const LPC_BRIDGE: u8 = 31;
+    /// The function of the AHCI controller in that slot.
+    pub const AHCI_FUNCTION: u8 = 2;
 }
 
 /// What the machine puts into guest RAM below 1 MiB before the guest starts.

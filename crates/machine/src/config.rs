@@ -3,6 +3,7 @@ use std::path::PathBuf;
 
 use crate::board::{RAM_MAX_BYTES, RAM_MIN_BYTES};
 use crate::boot::BootFiles;
+use crate::disks::DiskConfig;
 use x86::address::PAGE_SIZE;
 
 /// Room for the translated code of one CPU if the user says nothing: a part of the guest's memory, between these.
@@ -28,6 +29,8 @@ pub struct MachineConfig {
     pub cpus: u8,
     /// What to boot.
     pub boot: BootFiles,
+    /// Its disks, in the order in which the guest finds those of one bus.
+    pub disks: Vec<DiskConfig>,
     /// Port of the debug-exit device, if there shall be one.
     pub debug_exit: Option<u16>,
     /// Whether there is a debug console at port 0xe9.
@@ -79,6 +82,7 @@ impl MachineConfig {
             memory_bytes,
             cpus: 1,
             boot,
+            disks: Vec::new(),
             debug_exit: None,
             debug_console: false,
             code_cache_bytes: None,

@@ -6,8 +6,9 @@ use devices::pm::Pm;
 use devices::uart::Uart;
 use parking_lot::Mutex;
 
+use crate::chipset::disks::{DiskBoard, DiskPlaceError};
 use crate::control::{CpuControl, Statistics};
-use crate::disks::Trouble;
+use crate::disks::{DiskConfig, Trouble};
 use crate::lifecycle::{Event, Events, Outcome, ResetCause, State};
 use crate::parking::Parking;
 use crate::vcpu::Report;
@@ -27,7 +28,7 @@ pub(crate) struct Shared {
 
 /// Something that the machine's user should know.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Notice {
+pub enum News {
     /// The host's file system is full: the guest stands still until a disk has room.
     DiskFull {
         /// The disk's name.
@@ -40,8 +41,8 @@ pub enum Notice {
     },
 }
 
-/// Takes notices, from any thread; it must not wait for the machine.
-pub type Listener = Box<dyn Fn(&Notice) + Send + Sync>;
+/// Takes news, from any thread; it must not wait for the machine.
+pub type Listener = Box<dyn Fn(&News) + Send + Sync>;
 
 impl Shared {
     pub fn new(cpus: usize) -> Self {
@@ -58,9 +59,9 @@ impl Shared {
         self.cpus.iter().for_each(|cpu| cpu.resume());
     }
 
-    fn notify(&self, notice: &Notice) {
+    fn tell(&self, news: &News) {
         if let Some(listener) = &*self.listener.lock() {
-            listener(notice);
+            listener(news);
         }
     }
 
@@ -84,10 +85,10 @@ impl Report for Shared {
 impl Trouble for Shared {
     fn full(&self, disk: &str) {
         self.pause_all();
-        self.notify(&Notice::DiskFull { disk: disk.to_owned() });
+        self.tell(&News::DiskFull { disk: disk.to_owned() });
     }
     fn over(&self, disk: &str) {
-        self.notify(&Notice::DiskHasRoom { disk: disk.to_owned() });
+        self.tell(&News::DiskHasRoom { disk: disk.to_owned() });
         self.resume_all();
     }
 }
@@ -98,6 +99,7 @@ pub struct MachineHandle {
     pub(crate) shared: Arc<Shared>,
     pub(crate) serial: Weak<Mutex<Uart>>,
     pub(crate) power: Weak<Mutex<Pm>>,
+    pub(crate) disks: Weak<DiskBoard>,
 }
 
 impl MachineHandle {
@@ -123,6 +125,16 @@ impl MachineHandle {
         if let Some(power) = self.power.upgrade() {
             power.lock().press_power_button();
         }
+    }
+
+    /// Gives the running machine a disk.
+    pub fn attach_disk(&self, config: &DiskConfig) -> Result<(), DiskPlaceError> {
+        self.disks.upgrade().ok_or(DiskPlaceError::Over)?.attach(config, self.state() == State::Running)
+    }
+
+    /// Takes a disk away from the running machine.
+    pub fn detach_disk(&self, name: &str) -> Result<(), DiskPlaceError> {
+        self.disks.upgrade().ok_or(DiskPlaceError::Over)?.detach(name)
     }
 
     /// Types bytes into the guest's first serial port, as fast as the guest takes them: blocks while it does not. Only

@@ -42,11 +42,12 @@ pub mod tsc;
 pub mod vcpu;
 
 pub use boot::BootFiles;
+pub use chipset::disks::DiskPlaceError;
 pub use config::MachineConfig;
 pub use console::ConsoleOutput;
 pub use control::Statistics;
 pub use disks::{DiskBus, DiskConfig, DiskKind};
 pub use error::MachineError;
-pub use handle::{MachineHandle, Notice};
+pub use handle::{MachineHandle, News};
 pub use lifecycle::{Outcome, State};
 pub use machine::Machine;

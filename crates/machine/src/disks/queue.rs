@@ -8,6 +8,7 @@ use std::thread::Builder;
 use std::time::Duration;
 
 use parking_lot::{Condvar, Mutex};
+use platform::disk::Answer;
 use platform::{DiskBackend, DiskError, DiskOperation, DiskPort, DiskRequest, DiskShape};
 
 /// Most requests of one disk that are carried out at once.
@@ -44,6 +45,8 @@ struct Shared {
 #[derive(Default)]
 struct State {
     waiting: VecDeque<DiskRequest>,
+    /// Requests that a draining thread has carried out, and must not answer itself.
+    unanswered: VecDeque<(Answer, Result<(), DiskError>)>,
     /// Requests whose buffers are in use.
     busy: usize,
     workers: usize,
@@ -96,13 +99,25 @@ impl DiskPort for DiskQueue {
         }
     }
     fn drain(&self) {
-        let mut state = self.shared.state.lock();
+        let shared = &self.shared;
+        let mut state = shared.state.lock();
         state.drains += 1;
-        self.shared.quiet.notify_all();
-        while state.busy > 0 || !state.waiting.is_empty() {
-            self.shared.quiet.wait(&mut state);
+        shared.quiet.notify_all();
+        // Not left to the workers: they may all be giving answers to the device that waits here.
+        while let Some(request) = state.waiting.pop_front() {
+            state.busy += 1;
+            drop(state);
+            let result = shared.carry_out(&request);
+            state = shared.state.lock();
+            state.busy -= 1;
+            state.unanswered.push_back((request.answer, result));
+            shared.work.notify_one();
+        }
+        while state.busy > 0 {
+            shared.quiet.wait(&mut state);
         }
         state.drains -= 1;
+        shared.quiet.notify_all();
     }
 }
 
@@ -124,6 +139,12 @@ impl Shared {
     fn work(&self) {
         let mut state = self.state.lock();
         loop {
+            if let Some((answer, result)) = state.unanswered.pop_front() {
+                drop(state);
+                answer(result);
+                state = self.state.lock();
+                continue;
+            }
             let Some(request) = state.waiting.pop_front() else {
                 if state.closed {
                     return;
@@ -138,7 +159,7 @@ impl Shared {
             let result = self.carry_out(&request);
             state = self.state.lock();
             state.busy -= 1;
-            if state.drains > 0 && state.busy == 0 && state.waiting.is_empty() {
+            if state.drains > 0 && state.busy == 0 {
                 self.quiet.notify_all();
             }
             drop(state);

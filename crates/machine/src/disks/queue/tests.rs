@@ -121,3 +121,21 @@ fn draining_gives_up_what_finds_no_room() {
     assert!(matches!(answer.recv().unwrap(), Err(DiskError::NoSpace(_))));
     assert_eq!(told.full.load(Ordering::SeqCst), told.over.load(Ordering::SeqCst));
 }
+
+#[test]
+fn answers_that_wait_for_whoever_drains_do_no_harm() {
+    let (queue, _fake, _) = queue();
+    let device = Arc::new(Mutex::new(0));
+    let locked = device.lock();
+    for _ in 0..20 {
+        let device = Arc::clone(&device);
+        let answer = Box::new(move |_| *device.lock() += 1);
+        let buffers = Buffers::of_bytes(vec![0; 512]);
+        queue.submit(DiskRequest { operation: WRITE, buffers, answer });
+    }
+    queue.drain();
+    drop(locked);
+    while *device.lock() < 20 {
+        std::thread::yield_now();
+    }
+}
