@@ -71,16 +71,19 @@ impl MemoryDisk {
         if let Some(error) = self.errors.lock().pop_front() {
             return Err(error);
         }
-        let shape = *self.shape.lock();
+        let read_only = self.shape.lock().read_only;
         let mut bytes = self.bytes.lock();
         let span = request.buffers.all();
+        let end = bytes.len();
         let check = |offset: u64, length: usize| {
             assert!(offset.is_multiple_of(512) && length.is_multiple_of(512), "{length} bytes at {offset}");
-            shape.check(offset, length as u64).map(|()| offset as usize..offset as usize + length)
+            let range = offset as usize..(offset as usize).saturating_add(length);
+            let out = DiskError::OutOfRange { offset, length: length as u64 };
+            if range.end <= end { Ok(range) } else { Err(out) }
         };
         match request.operation {
             DiskOperation::Read { offset } => span.put(0, &bytes[check(offset, span.len())?]),
-            DiskOperation::Write { .. } if shape.read_only => return Err(DiskError::ReadOnly),
+            DiskOperation::Write { .. } if read_only => return Err(DiskError::ReadOnly),
             DiskOperation::Write { offset, .. } => span.get(0, &mut bytes[check(offset, span.len())?]),
             DiskOperation::Flush => {}
             DiskOperation::Discard { offset, length } | DiskOperation::WriteZeroes { offset, length, .. } => {

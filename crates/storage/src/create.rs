@@ -5,6 +5,9 @@ use platform::disk::SECTOR_BYTES;
 
 use crate::file::HostFile;
 use crate::raw::RawImage;
+use crate::vdi::VdiImage;
+use crate::vhd::VhdImage;
+use crate::vmdk::VmdkImage;
 use crate::{Format, Image, ImageError};
 
 /// What to make.
@@ -30,6 +33,9 @@ pub fn create(path: &Path, options: &CreateOptions) -> Result<Box<dyn Image>, Im
     let file = HostFile::create(path)?;
     let made: Result<Box<dyn Image>, ImageError> = match format {
         Format::Raw => RawImage::create(file, length).map(|image| Box::new(image) as Box<dyn Image>),
+        Format::Vdi => VdiImage::create(file, length).map(|image| Box::new(image) as Box<dyn Image>),
+        Format::Vmdk => VmdkImage::create(file, length).map(|image| Box::new(image) as Box<dyn Image>),
+        Format::Vhd => VhdImage::create(file, length).map(|image| Box::new(image) as Box<dyn Image>),
         other => Err(ImageError::Cannot { format: other, what: "created" }),
     };
     if made.is_err() {

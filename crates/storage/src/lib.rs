@@ -7,14 +7,20 @@
 //! for, and nothing in a file makes this crate panic.
 #![forbid(unsafe_code)]
 
+mod blocks;
 mod convert;
 mod create;
 mod error;
+mod fields;
 pub mod file;
 mod format;
 mod image;
 mod open;
 mod raw;
+mod vdi;
+mod vhd;
+mod vhdx;
+mod vmdk;
 
 pub use convert::{Progress, convert};
 pub use create::{CreateOptions, create};
@@ -22,3 +28,4 @@ pub use error::ImageError;
 pub use format::{Format, UnknownFormat};
 pub use image::{CheckReport, Extent, ExtentKind, Image, ImageInfo, Repair};
 pub use open::{BackingPolicy, OpenOptions, open};
+pub use vmdk::export_stream;

@@ -3,6 +3,10 @@ use std::path::Path;
 
 use crate::file::HostFile;
 use crate::raw::RawImage;
+use crate::vdi::VdiImage;
+use crate::vhd::VhdImage;
+use crate::vhdx::VhdxImage;
+use crate::vmdk::VmdkImage;
 use crate::{Format, Image, ImageError};
 
 /// Bytes at a file's beginning and end by which formats are told apart.
@@ -63,6 +67,10 @@ pub(crate) fn open_in_chain(
     };
     match format {
         Format::Raw => Ok(Box::new(RawImage::open(file)?)),
+        Format::Vdi => Ok(Box::new(VdiImage::open(file)?)),
+        Format::Vmdk => Ok(Box::new(VmdkImage::open(file)?)),
+        Format::Vhd => Ok(Box::new(VhdImage::open(file)?)),
+        Format::Vhdx => Ok(Box::new(VhdxImage::open(file)?)),
         other => Err(ImageError::Cannot { format: other, what: "opened" }),
     }
 }

@@ -1,0 +1,40 @@
+//! QEMU's programs for images.
+use std::path::Path;
+use std::process::{Command, Output};
+
+/// Whether `qemu-img` is here; says so if it is not.
+pub fn is_here(test: &str) -> bool {
+    let here = Command::new("qemu-img").arg("--version").output().is_ok_and(|output| output.status.success());
+    if !here {
+        eprintln!("{test} is skipped: there is no qemu-img");
+    }
+    here
+}
+
+/// Runs `qemu-img`.
+pub fn run(arguments: &[&str]) -> Output {
+    Command::new("qemu-img").args(arguments).output().expect("qemu-img runs")
+}
+
+/// Runs it, and wants it to succeed.
+pub fn succeed(arguments: &[&str]) {
+    let output = run(arguments);
+    assert!(output.status.success(), "qemu-img {arguments:?}: {}", text(&output));
+}
+
+/// Wants an image to have the bytes of a raw file, and to be sound where QEMU can tell.
+pub fn same_and_sound(raw: &Path, image: &Path, format: &str) {
+    succeed(&["compare", "-f", "raw", "-F", format, path(raw), path(image)]);
+    if ["vdi", "vmdk", "vhdx"].contains(&format) {
+        succeed(&["check", "-f", format, path(image)]);
+    }
+}
+
+/// A path as an argument.
+pub fn path(path: &Path) -> &str {
+    path.to_str().expect("temporary paths are text")
+}
+
+fn text(output: &Output) -> String {
+    format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr))
+}
