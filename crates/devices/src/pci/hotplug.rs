@@ -98,8 +98,12 @@ mod tests {
     fn slots_are_told_once_and_ejected_one_by_one() {
         let (events, ejected) = (Arc::new(AtomicU32::new(0)), Arc::new(AtomicU32::new(0)));
         let (count, gone) = (Arc::clone(&events), Arc::clone(&ejected));
-        let event = Arc::new(move || drop(count.fetch_add(1, Ordering::SeqCst)));
-        let eject = Arc::new(move |slot| drop(gone.fetch_or(1 << slot, Ordering::SeqCst)));
+        let event = Arc::new(move || {
+            count.fetch_add(1, Ordering::SeqCst);
+        });
+        let eject = Arc::new(move |slot: u8| {
+            gone.fetch_or(1 << slot, Ordering::SeqCst);
+        });
         let mut control = SlotControl::new(event, eject);
         control.plugged(3);
         control.plugged(5);

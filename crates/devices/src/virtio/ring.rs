@@ -24,4 +24,4 @@ pub mod driver;
 #[cfg(test)]
 pub use place::Place;
 #[cfg(test)]
-mod tests;
+pub mod tests;

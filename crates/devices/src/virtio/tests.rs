@@ -8,6 +8,7 @@ use super::rng::{Entropy, VirtioRng};
 use super::transport::VirtioPci;
 use crate::pci::PciFunction;
 
+mod any_driver;
 pub mod board;
 
 /// Counts, so that tests can tell what they got.

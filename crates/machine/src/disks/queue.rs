@@ -1,13 +1,15 @@
 //! The threads that carry out what a device asks of its disk.
 //!
-//! Lock order: the queue's lock is a leaf; it is held neither while an image is used nor while an answer is given.
+//! Lock order: the queue's lock is a leaf; it is held neither while an image is used nor while an answer is given. An
+//! answer may wait for its device's lock while that device drains the queue: so whoever drains carries out himself what
+//! still waits, and leaves the answers to the workers.
 use std::collections::VecDeque;
 use std::io;
 use std::sync::Arc;
 use std::thread::Builder;
 use std::time::Duration;
 
-use parking_lot::{Condvar, Mutex};
+use parking_lot::{Condvar, Mutex, MutexGuard};
 use platform::disk::Answer;
 use platform::{DiskBackend, DiskError, DiskOperation, DiskPort, DiskRequest, DiskShape};
 
@@ -45,8 +47,8 @@ struct Shared {
 #[derive(Default)]
 struct State {
     waiting: VecDeque<DiskRequest>,
-    /// Requests that a draining thread has carried out, and must not answer itself.
-    unanswered: VecDeque<(Answer, Result<(), DiskError>)>,
+    /// Carried out by a thread that may not answer.
+    done: VecDeque<(Answer, Result<(), DiskError>)>,
     /// Requests whose buffers are in use.
     busy: usize,
     workers: usize,
@@ -99,25 +101,19 @@ impl DiskPort for DiskQueue {
         }
     }
     fn drain(&self) {
-        let shared = &self.shared;
-        let mut state = shared.state.lock();
+        let mut state = self.shared.state.lock();
         state.drains += 1;
-        shared.quiet.notify_all();
-        // Not left to the workers: they may all be giving answers to the device that waits here.
+        self.shared.quiet.notify_all();
         while let Some(request) = state.waiting.pop_front() {
-            state.busy += 1;
-            drop(state);
-            let result = shared.carry_out(&request);
-            state = shared.state.lock();
-            state.busy -= 1;
-            state.unanswered.push_back((request.answer, result));
-            shared.work.notify_one();
+            let result;
+            (result, state) = self.shared.carry_out_unlocked(&request, state);
+            state.done.push_back((request.answer, result));
+            self.shared.work.notify_one();
         }
         while state.busy > 0 {
-            shared.quiet.wait(&mut state);
+            self.shared.quiet.wait(&mut state);
         }
         state.drains -= 1;
-        shared.quiet.notify_all();
     }
 }
 
@@ -139,7 +135,7 @@ impl Shared {
     fn work(&self) {
         let mut state = self.state.lock();
         loop {
-            if let Some((answer, result)) = state.unanswered.pop_front() {
+            if let Some((answer, result)) = state.done.pop_front() {
                 drop(state);
                 answer(result);
                 state = self.state.lock();
@@ -154,18 +150,28 @@ impl Shared {
                 state.idle -= 1;
                 continue;
             };
-            state.busy += 1;
-            drop(state);
-            let result = self.carry_out(&request);
-            state = self.state.lock();
-            state.busy -= 1;
-            if state.drains > 0 && state.busy == 0 {
-                self.quiet.notify_all();
-            }
+            let result;
+            (result, state) = self.carry_out_unlocked(&request, state);
             drop(state);
             (request.answer)(result);
             state = self.state.lock();
         }
+    }
+    /// Does what is asked, while others may use the queue.
+    fn carry_out_unlocked<'a>(
+        &'a self,
+        request: &DiskRequest,
+        mut state: MutexGuard<'a, State>,
+    ) -> (Result<(), DiskError>, MutexGuard<'a, State>) {
+        state.busy += 1;
+        drop(state);
+        let result = self.carry_out(request);
+        state = self.state.lock();
+        state.busy -= 1;
+        if state.drains > 0 && state.busy == 0 {
+            self.quiet.notify_all();
+        }
+        (result, state)
     }
 
     /// Does what is asked, again and again while the host has no room.
@@ -173,6 +179,10 @@ impl Shared {
         let mut full = false;
         let result = loop {
             match self.try_once(request) {
+                // Whoever drains may have a device's lock, and troubles nobody.
+                Err(DiskError::NoSpace(error)) if self.state.lock().drains > 0 => {
+                    break Err(DiskError::NoSpace(error));
+                }
                 Err(DiskError::NoSpace(error)) => {
                     if !std::mem::replace(&mut full, true) {
                         tracing::warn!(disk = self.name, %error, "the host has no room for a disk");

@@ -5,8 +5,9 @@ use x86::Gpa;
 use super::super::spec::descriptor::{self, INDIRECT, NEXT};
 use super::QueueError;
 
-/// Descriptors that an indirect table may have.
-const TABLE_MAX: u32 = 1024;
+/// Descriptors that an indirect table may have: what devices here say that a request may have, with all that goes with
+/// it. (§2.7.5.3.1 has the size of the queue as the limit.)
+const TABLE_MAX: u32 = 256;
 
 /// A buffer, and how the chain goes on.
 #[derive(Clone, Copy, Debug)]

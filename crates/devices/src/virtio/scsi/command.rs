@@ -77,8 +77,10 @@ pub struct Shape {
 impl Shape {
     /// The first bytes that the driver sends along; `None` if they are too many for one disk request.
     pub fn outgoing(&self, chain: &Chain, ram: &GuestRam, bytes: u32) -> Option<Buffers> {
-        let end = self.out_at + bytes.min(self.out_room);
-        Buffers::of_ram(ram, chain.readable().part(self.out_at..end))
+        match self.out_at + bytes.min(self.out_room) {
+            end if end == self.out_at => Some(Buffers::none()),
+            end => Buffers::of_ram(ram, chain.readable().part(self.out_at..end)),
+        }
     }
     /// The first bytes of the driver's room; `None` if they are too many for one disk request.
     pub fn incoming(&self, chain: &Chain, ram: &GuestRam, bytes: u32) -> Option<Buffers> {

@@ -136,26 +136,24 @@ impl VirtioScsi {
         };
         match unit.execute(&Command { cdb, data_out: parameters.all() }) {
             Step::Done(outcome) => told(outcome),
-            Step::Transfer(transfer) => {
-                let (wanted, room) = match transfer.data() {
-                    Data::None => return Begun::Transfer(transfer, Buffers::none(), 0, 0),
-                    Data::In(bytes) => (bytes, shape.in_room),
-                    Data::Out(bytes) => (bytes, shape.out_room),
-                };
-                let sends = matches!(transfer.data(), Data::Out(_));
-                let moved = if sends {
-                    shape.outgoing(chain, ram, wanted)
-                } else {
-                    shape.incoming(chain, ram, wanted)
-                };
-                match moved.filter(|_| wanted <= room) {
-                    Some(buffers) if sends => Begun::Transfer(transfer, buffers, wanted, 0),
-                    Some(buffers) => Begun::Transfer(transfer, buffers, 0, wanted),
-                    None => Begun::Failed(response::OVERRUN),
-                }
-            }
+            Step::Transfer(transfer) => match transfer.data() {
+                Data::None => Begun::Transfer(transfer, Buffers::none(), 0, 0),
+                Data::In(bytes) => match shape.incoming(chain, ram, bytes) {
+                    Some(buffers) if bytes <= shape.in_room => Begun::Transfer(transfer, buffers, 0, bytes),
+                    _ => Begun::Failed(response::OVERRUN),
+                },
+                Data::Out(bytes) => match outgoing(parameters, chain, shape, ram, bytes) {
+                    Some(buffers) if bytes <= shape.out_room => Begun::Transfer(transfer, buffers, bytes, 0),
+                    _ => Begun::Failed(response::OVERRUN),
+                },
+            },
         }
     }
+}
+
+/// What a command writes: mostly all that the unit has seen already.
+fn outgoing(seen: Buffers, chain: &Chain, shape: &Shape, ram: &GuestRam, bytes: u32) -> Option<Buffers> {
+    if seen.len() == bytes as usize { Some(seen) } else { shape.outgoing(chain, ram, bytes) }
 }
 
 impl VirtioDevice for VirtioScsi {

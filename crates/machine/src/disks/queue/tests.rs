@@ -122,20 +122,26 @@ fn draining_gives_up_what_finds_no_room() {
     assert_eq!(told.full.load(Ordering::SeqCst), told.over.load(Ordering::SeqCst));
 }
 
+/// A device drains with its lock held while all workers wait for that lock to answer.
 #[test]
-fn answers_that_wait_for_whoever_drains_do_no_harm() {
-    let (queue, _fake, _) = queue();
-    let device = Arc::new(Mutex::new(0));
+fn draining_does_not_wait_for_answers() {
+    let (queue, fake, _) = queue();
+    let device = Arc::new(Mutex::new(()));
     let locked = device.lock();
+    let (sender, answered) = channel();
     for _ in 0..20 {
-        let device = Arc::clone(&device);
-        let answer = Box::new(move |_| *device.lock() += 1);
-        let buffers = Buffers::of_bytes(vec![0; 512]);
-        queue.submit(DiskRequest { operation: WRITE, buffers, answer });
+        let (device, sender) = (Arc::clone(&device), sender.clone());
+        let answer = Box::new(move |result| {
+            let _locked = device.lock();
+            sender.send(result).unwrap();
+        });
+        queue.submit(DiskRequest { operation: WRITE, buffers: Buffers::of_bytes(vec![0; 512]), answer });
     }
-    queue.drain();
-    drop(locked);
-    while *device.lock() < 20 {
+    while fake.writes.load(Ordering::SeqCst) < WORKERS_MAX {
         std::thread::yield_now();
     }
+    queue.drain();
+    assert_eq!(fake.writes.load(Ordering::SeqCst), 20);
+    drop(locked);
+    (0..20).for_each(|_| answered.recv().unwrap().unwrap());
 }

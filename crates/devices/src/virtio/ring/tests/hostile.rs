@@ -49,7 +49,7 @@ fn malformed_chains_are_refused() {
         (&[(u64::MAX - 1, 4, 0, 0)], &[], QueueError::Memory),
         (&[(TABLE, 0, INDIRECT, 0)], &[], QueueError::Table),
         (&[(TABLE, 17, INDIRECT, 0)], &[], QueueError::Table),
-        (&[(TABLE, 16 * 1025, INDIRECT, 0)], &[], QueueError::Table),
+        (&[(TABLE, 16 * 257, INDIRECT, 0)], &[], QueueError::Table),
         (&[(TABLE, !15, INDIRECT, 0)], &[], QueueError::Table),
         (&[(TABLE, 16, INDIRECT | NEXT, 1), (at, 4, 0, 0)], &[(at, 4, 0, 0)], QueueError::Table),
         (&[(0x10_0000, 32, INDIRECT, 0)], &[], QueueError::Memory),
