@@ -160,8 +160,7 @@ fn torment(victim: &Victim, seed: u64) {
     for case in 0..CASES {
         // Nothing writes VHDX.
         let read_only = case % 4 != 0 || victim.format == Format::Vhdx;
-        let options =
-            OpenOptions { read_only, format: Some(victim.format), ..OpenOptions::read_only() };
+        let options = OpenOptions { read_only, format: Some(victim.format), ..OpenOptions::read_only() };
         let mut more = models::numbers(seed << 32 | case);
         victim.damage(&mut numbers, |path| {
             if let Ok(image) = storage::open(path, options) {

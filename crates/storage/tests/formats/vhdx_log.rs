@@ -28,8 +28,8 @@ fn current(bytes: &[u8]) -> usize {
 /// The offset and length of the region whose GUID begins with some bytes.
 fn region(bytes: &[u8], guid: &[u8]) -> usize {
     let entries = bytes[192 << 10..256 << 10][16..].chunks(32);
-    let found = entries.filter(|entry| entry.starts_with(guid)).map(|entry| number(entry, 16));
-    found.last().unwrap() as usize
+    let mut found = entries.filter(|entry| entry.starts_with(guid)).map(|entry| number(entry, 16));
+    found.next().unwrap() as usize
 }
 
 /// An entry that writes pages, given with their offsets, and makes a range zeros.
@@ -71,7 +71,8 @@ fn entry(sequence: u64, tail: u32, file_length: u64, pages: &[(u64, &[u8])], zer
 pub fn leave_open(path: &Path, start: usize) {
     let mut bytes = std::fs::read(path).unwrap();
     let header = current(&bytes);
-    let (log_length, log) = (number(&bytes, header + 68) as u32 as usize, number(&bytes, header + 72) as usize);
+    let (log_length, log) =
+        (number(&bytes, header + 68) as u32 as usize, number(&bytes, header + 72) as usize);
     let table = region(&bytes, b"\x66\x77\xc2\x2d");
     let page = bytes[table..table + SECTOR].to_vec();
     let file_length = bytes.len() as u64;
