@@ -30,6 +30,16 @@ pub fn same_and_sound(raw: &Path, image: &Path, format: &str) {
     }
 }
 
+/// How long QEMU thinks that a disk is.
+pub fn length(image: &Path, format: &str) -> u64 {
+    let output = run(&["info", "--output=json", "-f", format, path(image)]);
+    let text = text(&output);
+    // The image's own length is told last, after those of its files.
+    let value = text.rsplit("\"virtual-size\": ").next().unwrap_or_default();
+    let digits: String = value.chars().take_while(char::is_ascii_digit).collect();
+    digits.parse().unwrap_or_else(|_| panic!("no length in {text}"))
+}
+
 /// A path as an argument.
 pub fn path(path: &Path) -> &str {
     path.to_str().expect("temporary paths are text")

@@ -98,6 +98,7 @@ fn created_images_are_read_by_qemu() {
             let image = create(&path, format, LENGTH as u64).unwrap();
             assert_eq!(image.shape().length, LENGTH as u64);
             drop(image);
+            assert_eq!(qemu::length(&path, name), LENGTH as u64);
             change_and_compare(&path, name, seed);
         }
     }
