@@ -22,6 +22,14 @@ pub fn succeed(arguments: &[&str]) {
     assert!(output.status.success(), "qemu-img {arguments:?}: {}", text(&output));
 }
 
+/// Lets QEMU fill a range of a disk with a byte.
+pub fn write(image: &Path, format: &str, byte: u8, offset: usize, length: usize) {
+    let command = format!("write -P {byte} {offset} {length}");
+    let output = Command::new("qemu-io").args(["-f", format, "-c", &command, path(image)]).output();
+    let output = output.expect("qemu-io is where qemu-img is");
+    assert!(output.status.success() && text(&output).contains("wrote"), "{command}: {}", text(&output));
+}
+
 /// Wants an image to have the bytes of a raw file, and to be sound where QEMU can tell.
 pub fn same_and_sound(raw: &Path, image: &Path, format: &str) {
     succeed(&["compare", "-f", "raw", "-F", format, path(raw), path(image)]);
