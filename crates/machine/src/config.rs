@@ -6,8 +6,8 @@ use crate::boot::BootFiles;
 use x86::address::PAGE_SIZE;
 
 /// Room for the translated code of one CPU if the user says nothing: a part of the guest's memory, between these.
-const CODE_CACHE_PART: u64 = 32;
-const CODE_CACHE_SMALL: u64 = 24 << 20;
+const CODE_CACHE_PART: u64 = 64;
+const CODE_CACHE_SMALL: u64 = 16 << 20;
 const CODE_CACHE_LARGE: u64 = 96 << 20;
 /// All CPUs together get such a part, or what one gets.
 const CODE_CACHES_PART: u64 = 8;
@@ -156,12 +156,12 @@ mod tests {
     #[test]
     fn room_for_code_goes_by_memory_and_cpus() {
         for (memory_mib, cpus, mib) in [
-            (128, 1, 24),
-            (512, 1, 24),
-            (512, 2, 24),
-            (512, 4, 16),
-            (2048, 1, 64),
-            (2048, 2, 64),
+            (128, 1, 16),
+            (512, 1, 16),
+            (512, 2, 16),
+            (512, 8, 8),
+            (2048, 1, 32),
+            (2048, 2, 32),
             (8192, 4, 96),
         ] {
             let config = MachineConfig { cpus, ..MachineConfig::new(memory_mib << 20, BootFiles::default()) };

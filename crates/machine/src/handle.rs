@@ -7,6 +7,7 @@ use devices::uart::Uart;
 use parking_lot::Mutex;
 
 use crate::control::{CpuControl, Statistics};
+use crate::disks::Trouble;
 use crate::lifecycle::{Event, Events, Outcome, ResetCause, State};
 use crate::parking::Parking;
 use crate::vcpu::Report;
@@ -20,12 +21,47 @@ pub(crate) struct Shared {
     pub cpus: Vec<Arc<CpuControl>>,
     /// Woken when the first serial port has room for input again, and at the end.
     pub input_room: Parking,
+    /// Who wants to know what happens.
+    pub listener: Mutex<Option<Listener>>,
 }
+
+/// Something that the machine's user should know.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Notice {
+    /// The host's file system is full: the guest stands still until a disk has room.
+    DiskFull {
+        /// The disk's name.
+        disk: String,
+    },
+    /// The disk has room again, and the guest goes on.
+    DiskHasRoom {
+        /// The disk's name.
+        disk: String,
+    },
+}
+
+/// Takes notices, from any thread; it must not wait for the machine.
+pub type Listener = Box<dyn Fn(&Notice) + Send + Sync>;
 
 impl Shared {
     pub fn new(cpus: usize) -> Self {
         let cpus = (0..cpus).map(|_| Arc::default()).collect();
-        Self { events: Events::default(), cpus, input_room: Parking::default() }
+        Self { events: Events::default(), cpus, input_room: Parking::default(), listener: Mutex::default() }
+    }
+
+    /// All CPUs stand still, until this was taken back as often.
+    pub fn pause_all(&self) {
+        self.cpus.iter().for_each(|cpu| cpu.pause());
+    }
+
+    pub fn resume_all(&self) {
+        self.cpus.iter().for_each(|cpu| cpu.resume());
+    }
+
+    fn notify(&self, notice: &Notice) {
+        if let Some(listener) = &*self.listener.lock() {
+            listener(notice);
+        }
     }
 
     pub fn hold_all(&self) {
@@ -42,6 +78,17 @@ impl Report for Shared {
         if self.events.post(event) {
             self.hold_all();
         }
+    }
+}
+
+impl Trouble for Shared {
+    fn full(&self, disk: &str) {
+        self.pause_all();
+        self.notify(&Notice::DiskFull { disk: disk.to_owned() });
+    }
+    fn over(&self, disk: &str) {
+        self.notify(&Notice::DiskHasRoom { disk: disk.to_owned() });
+        self.resume_all();
     }
 }
 
@@ -64,6 +111,11 @@ impl MachineHandle {
         if self.shared.events.state() == State::Running {
             self.shared.post(Event::Reset(ResetCause::User));
         }
+    }
+
+    /// Names who is told what the user should know.
+    pub fn listen(&self, listener: Listener) {
+        *self.shared.listener.lock() = Some(listener);
     }
 
     /// Presses the power button for a moment: a guest that listens shuts itself down.

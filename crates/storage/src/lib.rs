@@ -25,7 +25,7 @@ mod vmdk;
 pub use convert::{Progress, convert};
 pub use create::{CreateOptions, create};
 pub use error::ImageError;
-pub use format::Format;
+pub use format::{Format, UnknownFormat};
 pub use image::{CheckReport, Extent, ExtentKind, Image, ImageInfo, Repair};
 pub use open::{BackingPolicy, OpenOptions, open};
 pub use vmdk::export_stream;

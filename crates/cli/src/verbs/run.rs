@@ -49,7 +49,7 @@ pub struct Run {
     /// End the guest after this time, for example 90s or 5m, with exit code 6
     #[arg(long, value_name = "TIME", value_parser = quantity::duration)]
     timeout: Option<Duration>,
-    /// Memory for translated code of all CPUs together [default: a 32nd of the guest's memory, 24M to 96M, for each CPU];
+    /// Memory for translated code of all CPUs together [default: a 64th of the guest's memory, 16M to 96M, for each CPU];
     /// its description takes as much again
     #[arg(long, value_name = "SIZE", value_parser = quantity::size)]
     code_cache: Option<u64>,

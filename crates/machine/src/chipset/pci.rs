@@ -39,7 +39,7 @@ impl Chipset {
         let messages: Arc<dyn MsiSink> = Arc::<Interrupts>::clone(&self.interrupts);
         let line = router.line(slot::RNG, Pin::A);
         let rng = VirtioPci::new(VirtioRng::new(HostEntropy), ram.clone(), line, messages);
-        root.attach(first_in(slot::RNG), Arc::new(Mutex::new(rng)))?;
+        root.attach(first_in(slot::RNG), rng)?;
         let root = self.add(root);
         self.ports.add(port::PCI_ADDRESS.into(), 8, PCI_PORTS_REGION, Arc::clone(&root))?;
         self.memory.add(mmio::ECAM_BASE, mmio::ECAM_BYTES, ECAM_REGION, root)?;
