@@ -25,7 +25,9 @@ pub struct Header {
     pub entries: u32,
     /// Bytes of a block, without its bitmap.
     pub block_bytes: u32,
-    /// The lowest offset at which a block can be.
+    /// Where the header itself is.
+    header_offset: u64,
+    /// The lowest offset behind the header and the table.
     pub data_offset: u64,
 }
 
@@ -64,9 +66,10 @@ impl Header {
         if table_offset < spec::FOOTER_BYTES as u64 || !inside(table_offset, table_bytes) {
             return wrong("its table is in the wrong place");
         }
-        let data_offset = (table_offset + table_bytes).max(footer.data_offset + spec::HEADER_BYTES as u64);
+        let header_offset = footer.data_offset;
+        let data_offset = (table_offset + table_bytes).max(header_offset + spec::HEADER_BYTES as u64);
         let data_offset = data_offset.next_multiple_of(SECTOR_BYTES);
-        Ok(Self { table_offset, entries, block_bytes, data_offset })
+        Ok(Self { table_offset, entries, block_bytes, header_offset, data_offset })
     }
     /// The header of a new image, which follows the footer's copy and is followed by the table.
     pub fn new(length: u64) -> Result<Self, ImageError> {
@@ -76,9 +79,10 @@ impl Header {
         }
         let block_bytes = spec::DEFAULT_BLOCK_BYTES;
         let entries = length.div_ceil(block_bytes.into()) as u32;
-        let table_offset = (spec::FOOTER_BYTES + spec::HEADER_BYTES) as u64;
+        let header_offset = spec::FOOTER_BYTES as u64;
+        let table_offset = header_offset + spec::HEADER_BYTES as u64;
         let data_offset = (table_offset + u64::from(entries) * 4).next_multiple_of(SECTOR_BYTES);
-        Ok(Self { table_offset, entries, block_bytes, data_offset })
+        Ok(Self { table_offset, entries, block_bytes, header_offset, data_offset })
     }
     /// Its bytes.
     pub fn bytes(&self) -> [u8; spec::HEADER_BYTES] {
@@ -92,6 +96,17 @@ impl Header {
         let sum = checksum(&bytes, header::CHECKSUM);
         put(&mut bytes, header::CHECKSUM, &sum.to_be_bytes());
         bytes
+    }
+    /// Whether a range touches the footer's copy, the header or the table.
+    pub fn is_in(&self, start: u64, end: u64) -> bool {
+        let header_end = self.header_offset + spec::HEADER_BYTES as u64;
+        let table_end = self.table_offset + u64::from(self.entries) * 4;
+        let taken = [
+            (0, spec::FOOTER_BYTES as u64),
+            (self.header_offset, header_end),
+            (self.table_offset, table_end),
+        ];
+        taken.iter().any(|(from, to)| start < *to && *from < end)
     }
     /// Bytes of the bitmap in front of every block: a bit for every sector, up to a whole sector.
     pub fn bitmap_bytes(&self) -> u64 {

@@ -58,7 +58,8 @@ impl Table {
         }
         let place = u64::from(sector) * SECTOR_BYTES;
         let whole = self.header.bitmap_bytes() + u64::from(self.header.block_bytes);
-        if place < self.header.data_offset || place + whole > self.end.load(Ordering::Acquire) {
+        let end = place + whole;
+        if end > self.end.load(Ordering::Acquire) || self.header.is_in(place, end) {
             let problem = format!("block {block} is said to be at {place}, where no block can be");
             return Err(DiskError::Damaged(problem));
         }

@@ -62,7 +62,7 @@ impl Image for VhdxImage {
         let log = if self.table.patched.is_as_is() { "empty" } else { "applied in memory" };
         Ok(ImageInfo {
             format: Format::Vhdx,
-            variant: None,
+            variant: Some(if metadata.is_fixed { "fixed" } else { "dynamic" }.to_owned()),
             length: metadata.length,
             file_length: file.length()?,
             allocated: file.allocated()?,

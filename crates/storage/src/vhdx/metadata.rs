@@ -16,6 +16,10 @@ pub struct Metadata {
     pub length: u64,
     /// Bytes of a block.
     pub block_bytes: u32,
+    /// Blocks keep their room even if they are discarded.
+    pub is_fixed: bool,
+    /// It has only what differs from another image.
+    has_parent: bool,
     /// Bytes of a sector, as the guest sees it.
     pub logical_sector: u32,
     /// Bytes that are written together.
@@ -34,37 +38,15 @@ impl Metadata {
         if !table.starts_with(metadata::SIGNATURE) || count >= metadata::COUNT_END {
             return Err(wrong("its metadata table is not sound"));
         }
-        let (mut parameters, mut disk_size, mut logical, mut physical) = (None, None, None, None);
         let entries = table[metadata::ENTRIES..].chunks_exact(metadata::ENTRY_BYTES);
+        let mut items = Items::default();
         for entry in entries.take(count.into()) {
-            let guid: Guid = array(entry, 0);
-            let item = || read_item(patched, region, entry);
-            match guid {
-                metadata::FILE_PARAMETERS => parameters = Some(item()?),
-                metadata::DISK_SIZE => disk_size = Some(le64(&item()?, 0)),
-                metadata::LOGICAL_SECTOR => logical = Some(le32(&item()?, 0)),
-                metadata::PHYSICAL_SECTOR => physical = Some(le32(&item()?, 0)),
-                metadata::DISK_ID => {}
-                metadata::PARENT_LOCATOR => {
-                    return Err(unsupported(patched.file(), "a parent image".to_owned()));
-                }
-                _ if le32(entry, metadata::ENTRY_FIELDS[2]) & metadata::REQUIRED != 0 => {
-                    return Err(unsupported(patched.file(), format!("the VHDX metadata {guid:02x?}")));
-                }
-                _ => {}
-            }
+            items.take(patched, region, entry)?;
         }
-        let missing = || wrong("an item of its metadata is missing");
-        let parameters = parameters.ok_or_else(missing)?;
-        if le32(&parameters, 4) & metadata::HAS_PARENT != 0 {
+        let found = items.understand().ok_or_else(|| wrong("an item of its metadata is missing"))?;
+        if found.has_parent {
             return Err(unsupported(patched.file(), "a parent image".to_owned()));
         }
-        let found = Self {
-            length: disk_size.ok_or_else(missing)?,
-            block_bytes: le32(&parameters, 0),
-            logical_sector: logical.ok_or_else(missing)?,
-            physical_sector: physical.unwrap_or(4096),
-        };
         if found.makes_sense() { Ok(found) } else { Err(wrong("its metadata make no sense")) }
     }
     fn makes_sense(&self) -> bool {
@@ -74,6 +56,51 @@ impl Metadata {
             && ((1 << 20)..=(256 << 20)).contains(&self.block_bytes)
             && self.length.is_multiple_of(self.logical_sector.into())
             && self.length <= LENGTH_MAX
+    }
+}
+
+/// The items that are known, each by its first 8 bytes.
+#[derive(Default)]
+struct Items {
+    parameters: Option<[u8; 8]>,
+    disk_size: Option<[u8; 8]>,
+    logical_sector: Option<[u8; 8]>,
+    physical_sector: Option<[u8; 8]>,
+}
+
+impl Items {
+    /// Reads the item of an entry of the table.
+    fn take(&mut self, patched: &Patched, region: Region, entry: &[u8]) -> Result<(), ImageError> {
+        let guid: Guid = array(entry, 0);
+        let is_required = le32(entry, metadata::ENTRY_FIELDS[2]) & metadata::REQUIRED != 0;
+        let kept = match guid {
+            metadata::FILE_PARAMETERS => &mut self.parameters,
+            metadata::DISK_SIZE => &mut self.disk_size,
+            metadata::LOGICAL_SECTOR => &mut self.logical_sector,
+            metadata::PHYSICAL_SECTOR => &mut self.physical_sector,
+            metadata::DISK_ID => return Ok(()),
+            metadata::PARENT_LOCATOR => {
+                return Err(unsupported(patched.file(), "a parent image".to_owned()));
+            }
+            _ if is_required => {
+                return Err(unsupported(patched.file(), format!("the VHDX metadata {guid:02x?}")));
+            }
+            _ => return Ok(()),
+        };
+        *kept = Some(read_item(patched, region, entry)?);
+        Ok(())
+    }
+    /// What they mean; `None` if one is missing.
+    fn understand(&self) -> Option<Metadata> {
+        let (parameters, flags) = (self.parameters?, le32(&self.parameters?, 4));
+        Some(Metadata {
+            length: le64(&self.disk_size?, 0),
+            block_bytes: le32(&parameters, 0),
+            is_fixed: flags & metadata::LEAVE_BLOCKS_ALLOCATED != 0,
+            has_parent: flags & metadata::HAS_PARENT != 0,
+            logical_sector: le32(&self.logical_sector?, 0),
+            physical_sector: le32(&self.physical_sector?, 0),
+        })
     }
 }
 

@@ -78,6 +78,8 @@ pub mod metadata {
     pub const REQUIRED: u32 = 1 << 2;
     /// CAA16737-FA36-4D43-B3B6-33F0AA44E76B: File Parameters: `BlockSize`, and flags.
     pub const FILE_PARAMETERS: Guid = *b"\x37\x67\xa1\xca\x36\xfa\x43\x4d\xb3\xb6\x33\xf0\xaa\x44\xe7\x6b";
+    /// `LeaveBlockAllocated`, a flag of the File Parameters.
+    pub const LEAVE_BLOCKS_ALLOCATED: u32 = 1 << 0;
     /// `HasParent`, a flag of the File Parameters.
     pub const HAS_PARENT: u32 = 1 << 1;
     /// 2FA54224-CD1B-4876-B211-5DBED83BF4B8: Virtual Disk Size.

@@ -9,7 +9,7 @@ use platform::disk::SECTOR_BYTES;
 
 use super::create::descriptor;
 use super::header::Header;
-use super::spec::{self, grain_marker, marker};
+use super::spec::{grain_marker, marker};
 use crate::convert::Progress;
 use crate::fields::put;
 use crate::file::HostFile;

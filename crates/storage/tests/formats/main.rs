@@ -2,6 +2,7 @@
 extern crate gasang_storage as storage;
 
 mod checksums;
+mod full;
 mod hostile;
 mod killed;
 mod models;

@@ -1,8 +1,9 @@
 //! Images that QEMU made.
 use std::path::{Path, PathBuf};
 
-use storage::{ImageError, OpenOptions};
+use storage::{CreateOptions, Format, ImageError, OpenOptions};
 
+use crate::checksums::seal_vhd;
 use crate::models::{self, assert_same};
 use crate::qemu;
 
@@ -80,10 +81,26 @@ fn lengths_are_those_that_qemu_sees() {
             let (image, size) = (directory.path().join("disk.vhd"), format!("{megabytes}M"));
             qemu::succeed(&["create", "-q", "-f", "vpc", "-o", options, qemu::path(&image), &size]);
             let ours = models::open(&image).shape().length;
-            let theirs = qemu::run(&["info", "--output=json", qemu::path(&image)]).stdout;
-            let expected = format!("\"virtual-size\": {ours},");
-            assert!(String::from_utf8_lossy(&theirs).contains(&expected), "{megabytes} {options}: {ours}");
+            assert_eq!(qemu::length(&image, "vpc"), ours, "{megabytes} {options}");
         }
+    }
+}
+
+#[test]
+fn geometries_are_those_that_qemu_computes() {
+    if !qemu::is_here("geometries_are_those_that_qemu_computes") {
+        return;
+    }
+    for megabytes in [1, 33, 127, 128, 260, 504, 505, 8000, 32_000, 100_000] {
+        let directory = tempfile::tempdir().unwrap();
+        let (theirs, ours) = (directory.path().join("theirs.vhd"), directory.path().join("ours.vhd"));
+        qemu::succeed(&["create", "-q", "-f", "vpc", qemu::path(&theirs), &format!("{megabytes}M")]);
+        let length = models::open(&theirs).shape().length;
+        let options = CreateOptions { format: Format::Vhd, length, backing: None };
+        drop(storage::create(&ours, &options).unwrap());
+        let (theirs, ours) = (std::fs::read(&theirs).unwrap(), std::fs::read(&ours).unwrap());
+        // Current Size and Disk Geometry.
+        assert_eq!(theirs[48..60], ours[48..60], "{megabytes}");
     }
 }
 
@@ -125,6 +142,46 @@ fn children_are_refused() {
     qemu::succeed(&backing);
     let refused = models::refusal(&child);
     assert!(matches!(&refused, ImageError::Unsupported { feature, .. } if feature == "a parent image"));
+}
+
+/// Marks an image as the child of another by hand.
+fn make_child(bytes: &mut [u8], format: Format) {
+    match format {
+        // `uuidLinkage`.
+        Format::Vdi => bytes[0x1a8..0x1b8].fill(7),
+        Format::Vhd => {
+            let tail = bytes.len() - 512;
+            for footer in [0, tail] {
+                // Disk Type.
+                bytes[footer + 63] = 4;
+                seal_vhd(&mut bytes[footer..footer + 512], 64);
+            }
+        }
+        _ => {
+            // `HasParent` of the File Parameters, which are the first item in the metadata.
+            let table = bytes.windows(8).position(|bytes| bytes == b"metadata").unwrap();
+            bytes[table + (64 << 10) + 4] |= 2;
+        }
+    }
+}
+
+#[test]
+fn children_of_other_formats_are_refused() {
+    if !qemu::is_here("children_of_other_formats_are_refused") {
+        return;
+    }
+    for (format, name) in [(Format::Vdi, "vdi"), (Format::Vhd, "vpc"), (Format::Vhdx, "vhdx")] {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("child");
+        qemu::succeed(&["create", "-q", "-f", name, qemu::path(&path), "10M"]);
+        let mut bytes = std::fs::read(&path).unwrap();
+        make_child(&mut bytes, format);
+        std::fs::write(&path, bytes).unwrap();
+        let refused = models::refusal(&path);
+        let is_clear =
+            matches!(&refused, ImageError::Unsupported { feature, .. } if feature == "a parent image");
+        assert!(is_clear, "{format}: {refused:?}");
+    }
 }
 
 #[test]

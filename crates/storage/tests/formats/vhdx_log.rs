@@ -28,8 +28,8 @@ fn current(bytes: &[u8]) -> usize {
 /// The offset and length of the region whose GUID begins with some bytes.
 fn region(bytes: &[u8], guid: &[u8]) -> usize {
     let entries = bytes[192 << 10..256 << 10][16..].chunks(32);
-    let found = entries.filter(|entry| entry.starts_with(guid)).map(|entry| number(entry, 16));
-    found.last().unwrap() as usize
+    let mut found = entries.filter(|entry| entry.starts_with(guid)).map(|entry| number(entry, 16));
+    found.next().unwrap() as usize
 }
 
 /// An entry that writes pages, given with their offsets, and makes a range zeros.

@@ -98,6 +98,7 @@ fn created_images_are_read_by_qemu() {
             let image = create(&path, format, LENGTH as u64).unwrap();
             assert_eq!(image.shape().length, LENGTH as u64);
             drop(image);
+            assert_eq!(qemu::length(&path, name), LENGTH as u64);
             change_and_compare(&path, name, seed);
         }
     }
@@ -117,6 +118,36 @@ fn images_of_qemu_are_written() {
             let (from, to) = (qemu::path(&raw), qemu::path(&path));
             qemu::succeed(&["convert", "-f", "raw", "-O", format, "-o", options, from, to]);
             change_and_compare(&path, format, seed);
+        }
+    }
+}
+
+#[test]
+fn we_and_qemu_take_turns() {
+    if !qemu::is_here("we_and_qemu_take_turns") {
+        return;
+    }
+    for (format, name) in CREATED {
+        let directory = tempfile::tempdir().unwrap();
+        let (path, raw) = (directory.path().join("disk.image"), directory.path().join("disk.raw"));
+        drop(create(&path, format, LENGTH as u64).unwrap());
+        let mut disk = vec![0; LENGTH];
+        // Every turn begins in a block that is new, and ends in one that is not.
+        for turn in (0..8).rev() {
+            let range = turn << 20 | 1 << 19..(turn + 1) << 20 | 1 << 18;
+            disk[range.clone()].fill(turn as u8 + 1);
+            if turn % 2 == 0 {
+                qemu::write(&path, name, turn as u8 + 1, range.start, range.len());
+            } else {
+                let bytes = Buffers::of_bytes(vec![turn as u8 + 1; range.len()]);
+                models::open(&path).write(range.start as u64, bytes.all()).unwrap();
+            }
+            let image = models::open(&path);
+            assert_same(&models::contents(&*image), &disk, name);
+            assert!(image.check(Repair::None).unwrap().is_clean(), "{name}");
+            drop(image);
+            std::fs::write(&raw, &disk).unwrap();
+            qemu::same_and_sound(&raw, &path, name);
         }
     }
 }
