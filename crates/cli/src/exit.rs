@@ -206,7 +206,9 @@ fn of_what_inspected(error: &InspectError) -> Option<&'static str> {
         InspectError::NoPartition(_) | InspectError::NoFileSystem(_) | InspectError::NothingToLookInto => {
             Some("'gasang disk ls IMAGE' lists what is there")
         }
-        InspectError::CannotLookInto(_) => Some("give the disk to a guest that knows it: 'gasang run --disk'"),
+        InspectError::CannotLookInto(_) => {
+            Some("give the disk to a guest that knows it: 'gasang run --disk'")
+        }
         _ => None,
     }
 }

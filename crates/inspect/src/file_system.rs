@@ -98,7 +98,8 @@ pub fn identify(view: &mut DiskView) -> io::Result<Option<FileSystem>> {
     let start: [u8; 4096] = view.array_or_zeros(0)?;
     let start = Fields(&start);
     // Those whose marks are long come before FAT, which has hardly any.
-    let found = linux::identify(start).or_else(|| windows::ntfs(start)).or_else(|| windows::exfat(start, view));
+    let found =
+        linux::identify(start).or_else(|| windows::ntfs(start)).or_else(|| windows::exfat(start, view));
     if let Some(found) = found {
         return Ok(Some(found));
     }

@@ -25,7 +25,11 @@ pub struct Ext {
 struct Reader(DiskView);
 
 impl Ext4Read for Reader {
-    fn read(&mut self, start_byte: u64, dst: &mut [u8]) -> Result<(), Box<dyn Error + Send + Sync + 'static>> {
+    fn read(
+        &mut self,
+        start_byte: u64,
+        dst: &mut [u8],
+    ) -> Result<(), Box<dyn Error + Send + Sync + 'static>> {
         Ok(self.0.read_at(start_byte, dst)?)
     }
 }
@@ -44,12 +48,7 @@ impl Ext {
         Ok(Self { kind, volume, budget })
     }
 
-    fn describe(
-        &self,
-        path: &[Vec<u8>],
-        name: Vec<u8>,
-        metadata: &Metadata,
-    ) -> Result<Entry, InspectError> {
+    fn describe(&self, path: &[Vec<u8>], name: Vec<u8>, metadata: &Metadata) -> Result<Entry, InspectError> {
         let kind = kind_of(metadata.file_type());
         let is_link = kind == EntryKind::Symlink;
         if is_link && metadata.len() > TARGET_MAX {
@@ -67,7 +66,8 @@ impl Ext {
     }
     fn target(&self, path: &[Vec<u8>]) -> Result<Vec<u8>, InspectError> {
         let bytes = joined(path);
-        let target = self.volume.read_link(bytes.as_slice()).map_err(|error| failure(self.kind, path, error))?;
+        let target =
+            self.volume.read_link(bytes.as_slice()).map_err(|error| failure(self.kind, path, error))?;
         Ok(AsRef::<[u8]>::as_ref(&target.as_path()).to_vec())
     }
 }

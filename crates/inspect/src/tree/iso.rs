@@ -46,7 +46,8 @@ impl Iso {
     pub fn open(mut view: DiskView) -> Result<Self, InspectError> {
         let (mut plain, mut joliet) = (None, None);
         for index in 0..DESCRIPTORS_MAX {
-            let bytes: [u8; SECTOR] = view.array_at(ISO_DESCRIPTORS + index * SECTOR as u64).map_err(failure)?;
+            let bytes: [u8; SECTOR] =
+                view.array_at(ISO_DESCRIPTORS + index * SECTOR as u64).map_err(failure)?;
             let descriptor = Fields(&bytes);
             match descriptor.u8(0) {
                 _ if !descriptor.has(1, b"CD001") => break,
@@ -83,12 +84,10 @@ impl Iso {
             }
             let ignore_case = !matches!(self.names, Names::RockRidge(_));
             let is_it = |record: &Record| {
-                record.entry.name == *name
-                    || ignore_case && record.entry.name.to_ascii_lowercase() == name.to_ascii_lowercase()
+                record.entry.name == *name || ignore_case && record.entry.name.eq_ignore_ascii_case(name)
             };
             let records = self.records(&found)?;
-            found =
-                records.into_iter().find(is_it).ok_or_else(|| InspectError::NotFound(show(path)))?;
+            found = records.into_iter().find(is_it).ok_or_else(|| InspectError::NotFound(show(path)))?;
         }
         Ok(found)
     }
@@ -103,8 +102,7 @@ impl Iso {
             }
             let start = run.place(self.block);
             for at in (0..run.length).step_by(SECTOR) {
-                let sector: [u8; SECTOR] =
-                    self.view.array_at(start.saturating_add(at)).map_err(failure)?;
+                let sector: [u8; SECTOR] = self.view.array_at(start.saturating_add(at)).map_err(failure)?;
                 let mut rest = &sector[..];
                 while let Some(parsed) = record::parse(rest) {
                     rest = &rest[parsed.length..];
@@ -131,7 +129,8 @@ impl Iso {
             Names::Plain => Ok(Some(parsed.plain())),
             Names::Joliet => Ok(Some(parsed.joliet())),
             Names::RockRidge(skip) => {
-                let extras = rock_ridge::read(parsed.room.get(skip..).unwrap_or(&[]), self.block, &mut self.view);
+                let extras =
+                    rock_ridge::read(parsed.room.get(skip..).unwrap_or(&[]), self.block, &mut self.view);
                 let extras = extras.map_err(failure)?;
                 if extras.was_moved_here {
                     return Ok(None);
@@ -150,7 +149,8 @@ impl Iso {
     fn moved(&mut self, block: u32) -> Result<Run, InspectError> {
         let start = u64::from(block) * self.block;
         let bytes: [u8; 256] = self.view.array_at(start).map_err(failure)?;
-        let own = record::parse(&bytes).ok_or_else(|| InspectError::damaged(KIND, "a directory is missing"))?;
+        let own =
+            record::parse(&bytes).ok_or_else(|| InspectError::damaged(KIND, "a directory is missing"))?;
         Ok(own.run)
     }
 }

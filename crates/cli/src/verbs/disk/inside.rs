@@ -51,8 +51,12 @@ pub fn files(disk: &Arc<dyn DiskBackend>, place: &Place) -> anyhow::Result<Files
 
 fn say_which(survey: &Survey, chosen: &Partition) {
     let number = |partition: &Partition| partition.number;
-    let others: Vec<String> =
-        survey.readable().filter(|other| *other != chosen).filter_map(number).map(|n| n.to_string()).collect();
+    let others: Vec<String> = survey
+        .readable()
+        .filter(|other| *other != chosen)
+        .filter_map(number)
+        .map(|n| n.to_string())
+        .collect();
     if others.is_empty() {
         return;
     }
