@@ -4,6 +4,7 @@
 use std::process::ExitCode;
 
 use api::FailureKind;
+use inspect::InspectError;
 use machine::MachineError;
 use machine::boot::BootError;
 use machine::boot::error::Role;
@@ -19,7 +20,7 @@ pub const HELP: &str = "Exit codes:
   0    ok: the guest powered off, or what was asked for was done
   1    failure
   2    usage: the command line makes no sense, or asks for what this host does not have
-  4    not found: a kernel, an image, a package or a machine is missing
+  4    not found: a kernel, an image, a file in it, a package or a machine is missing
   6    timeout: --timeout passed
   8    guest crash: triple fault or kernel panic
   10   guest halted for ever: halted with interrupts disabled
@@ -84,6 +85,7 @@ pub fn code_of(error: &anyhow::Error) -> Code {
             .or_else(|| cause.downcast_ref().map(of_machine))
             .or_else(|| cause.downcast_ref().map(of_image))
             .or_else(|| cause.downcast_ref().map(of_disk_image))
+            .or_else(|| cause.downcast_ref().map(of_inspected))
             .or_else(|| cause.downcast_ref().map(of_running))
             .or_else(|| cause.downcast_ref().map(of_refused));
         if let Some(code) = code {
@@ -101,6 +103,10 @@ fn of_disk_image(error: &storage::ImageError) -> Code {
         Length { .. } | Cannot { .. } => Code::USAGE,
         _ => Code::FAILURE,
     }
+}
+
+fn of_inspected(error: &InspectError) -> Code {
+    if error.is_missing() { Code::NOT_FOUND } else { Code::FAILURE }
 }
 
 fn of_running(error: &RunningError) -> Code {
@@ -159,6 +165,9 @@ pub fn advice(error: &anyhow::Error) -> Option<String> {
         if let Some(error) = cause.downcast_ref::<storage::ImageError>() {
             return of_what_disk_image(error).map(str::to_owned);
         }
+        if let Some(error) = cause.downcast_ref::<InspectError>() {
+            return of_what_inspected(error).map(str::to_owned);
+        }
         if let Some(error) = cause.downcast_ref::<RunningError>() {
             return of_what_running(error);
         }
@@ -188,6 +197,18 @@ fn of_what_disk_image(error: &storage::ImageError) -> Option<&'static str> {
             Some("'gasang disk check' says more if it can be opened at all; is the format right?")
         }
         Cannot { .. } => Some("'gasang disk convert' makes an image of another format"),
+        _ => None,
+    }
+}
+
+fn of_what_inspected(error: &InspectError) -> Option<&'static str> {
+    match error {
+        InspectError::NoPartition(_) | InspectError::NoFileSystem(_) | InspectError::NothingToLookInto => {
+            Some("'gasang disk ls IMAGE' lists what is there")
+        }
+        InspectError::CannotLookInto(_) => {
+            Some("give the disk to a guest that knows it: 'gasang run --disk'")
+        }
         _ => None,
     }
 }

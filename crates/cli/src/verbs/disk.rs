@@ -1,12 +1,14 @@
 //! `gasang disk`: images, and the disks of running machines.
 mod attach;
 mod attached;
+mod cat;
 mod check;
 mod convert;
 mod create;
 mod detach;
 mod info;
-
+mod inside;
+mod ls;
 mod resize;
 
 use clap::{Args, Subcommand};
@@ -16,7 +18,7 @@ use crate::exit::Code;
 #[derive(Args, Debug)]
 #[command(before_help = "Examples:\n  gasang disk create data.qcow2 10G\n  gasang disk info data.qcow2\n  \
                          gasang disk convert appliance.vmdk appliance.qcow2\n  \
-                         gasang disk attach web data.qcow2")]
+                         gasang disk ls data.qcow2 /etc\n  gasang disk attach web data.qcow2")]
 pub struct Disk {
     #[command(subcommand)]
     action: Action,
@@ -34,6 +36,10 @@ enum Action {
     Resize(resize::Resize),
     /// Look for contradictions in an image, and mend them
     Check(check::Check),
+    /// List an image's partitions and file systems, or a directory on one of them
+    Ls(ls::Ls),
+    /// Print a file that is in an image
+    Cat(cat::Cat),
     /// List the disks of a running machine
     Attached(attached::Attached),
     /// Give a disk to a running machine
@@ -51,6 +57,8 @@ impl Disk {
             Action::Convert(convert) => convert.execute(),
             Action::Resize(resize) => resize.execute(),
             Action::Check(check) => check.execute(),
+            Action::Ls(ls) => ls.execute(),
+            Action::Cat(cat) => cat.execute(),
             Action::Attached(attached) => attached.execute(),
             Action::Attach(attach) => attach.execute(),
             Action::Detach(detach) => detach.execute(),
