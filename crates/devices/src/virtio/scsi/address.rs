@@ -20,9 +20,26 @@ impl Address {
         let lun = u16::from_be_bytes([high, low]) & LUN;
         (level == SINGLE_LEVEL).then_some(Self { target, lun })
     }
-    /// Its bytes.
+    /// Its bytes, in the form that REPORT LUNS uses: drivers compare the two.
     pub fn bytes(self) -> [u8; 8] {
-        let [high, low] = (self.lun & LUN | FLAT).to_be_bytes();
+        let form = if self.lun > 0xff { FLAT } else { 0 };
+        let [high, low] = (self.lun & LUN | form).to_be_bytes();
         [SINGLE_LEVEL, self.target, high, low, 0, 0, 0, 0]
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn addresses_go_there_and_back() {
+        for (target, lun, high) in [(0, 0, 0), (255, 255, 0), (3, 256, 0x41)] {
+            let address = Address { target, lun };
+            assert_eq!(address.bytes()[..4], [1, target, high, lun as u8]);
+            assert_eq!(Address::of(address.bytes()), Some(address));
+        }
+        assert_eq!(Address::of([1, 7, 0x40, 2, 0, 0, 0, 0]), Some(Address { target: 7, lun: 2 }));
+        assert_eq!(Address::of([0xc1, 1, 0, 0, 0, 0, 0, 0]), None);
     }
 }

@@ -15,7 +15,7 @@ impl Bench {
         assert_eq!(written, 16);
         let raw = self.board.peek(EVENTS + index * 16, 16);
         let number = |at: usize| u32::from_le_bytes([raw[at], raw[at + 1], raw[at + 2], raw[at + 3]]);
-        assert_eq!(raw[6..12], [if number(0) & 0xff == 0 { 0 } else { 0x40 }, 0, 0, 0, 0, 0]);
+        assert_eq!((raw[4], &raw[6..12]), (1, &[0; 6][..]), "unit 0 in the form of REPORT LUNS");
         (number(0), raw[5], number(12))
     }
 }
