@@ -64,7 +64,7 @@ fn write_and_kill(image: &Path, after: Duration) -> u64 {
 fn images_survive_it() {
     let mut numbers = models::numbers(3);
     let formats = [(Format::Vdi, "vdi"), (Format::Vmdk, "vmdk"), (Format::Vhd, "vpc")];
-    for (format, name) in formats.into_iter().cycle().take(15) {
+    for (format, name) in formats.into_iter().cycle().take(9) {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("disk.image");
         storage::create(&path, &CreateOptions { format, length: SECTORS * 512, backing: None }).unwrap();
