@@ -79,7 +79,7 @@ fn flip(image: &[u8], rounds: u64) -> Vec<InspectError> {
         (0..image.len()).filter(|at| image[at & !15..][..16].iter().any(|b| *b != 0)).collect();
     let mut errors = Vec::new();
     for seed in 1..=rounds {
-        let mut numbers = Numbers(seed * 0x9e37_79b9_7f4a_7c15);
+        let mut numbers = Numbers(seed.wrapping_mul(0x9e37_79b9_7f4a_7c15));
         let mut damaged = image.to_vec();
         for _ in 0..1 + numbers.next(12) {
             // Tables come first, so half of the flips go there.
