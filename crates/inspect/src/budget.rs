@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 /// What one step may read: far more than any directory has, and little enough to be over soon.
-const STEP: u64 = 512 << 20;
+const STEP: u64 = 256 << 20;
 /// What a read costs besides its bytes, so that empty reads come to an end too.
 const PER_READ: u64 = 64;
 

@@ -98,20 +98,20 @@ fn flip(image: &[u8], rounds: u64) -> Vec<InspectError> {
 
 #[test]
 fn tables_of_partitions() {
-    flip(&partitions::mbr(), 150);
-    flip(&partitions::gpt(), 50);
+    flip(&partitions::mbr(), 60);
+    flip(&partitions::gpt(), 30);
 }
 
 #[test]
 fn fat() {
-    flip(&fat::image(1 << 20, FatType::Fat12), 150);
-    flip(&fat::image(4 << 20, FatType::Fat16), 50);
+    flip(&fat::image(1 << 20, FatType::Fat12), 80);
+    flip(&fat::image(4 << 20, FatType::Fat16), 30);
 }
 
 #[test]
 fn iso() {
     for is_unix in [false, true] {
-        for error in flip(&iso::image(is_unix), 600) {
+        for error in flip(&iso::image(is_unix), 300) {
             // This reader is our own.
             assert!(!error.to_string().contains("gave up"), "{error}");
         }
@@ -122,14 +122,14 @@ fn iso() {
 fn ext() {
     for kind in ["ext2", "ext4"] {
         let Some(image) = ext::image(kind) else { return };
-        flip(&image, 60);
+        flip(&image, 40);
     }
 }
 
 #[test]
 fn ntfs() {
     let Some(image) = ntfs::image() else { return };
-    flip(&image, 100);
+    flip(&image, 60);
 }
 
 #[test]
