@@ -98,8 +98,8 @@ fn flip(image: &[u8], rounds: u64) -> Vec<InspectError> {
 
 #[test]
 fn tables_of_partitions() {
-    flip(&partitions::mbr(), 60);
-    flip(&partitions::gpt(), 30);
+    flip(&partitions::mbr(), 40);
+    flip(&partitions::gpt(), 20);
 }
 
 #[test]
