@@ -4,9 +4,10 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 /// What one step may read: far more than any directory has, and little enough to be over soon.
-const STEP: u64 = 512 << 20;
-/// What a read costs besides its bytes, so that empty reads come to an end too.
-const PER_READ: u64 = 64;
+const STEP: u64 = 256 << 20;
+/// What a read costs besides its bytes, so that small reads come to an end too. The longest directory that FAT can have
+/// takes more than a million of them.
+const PER_READ: u64 = 128;
 
 /// Bytes that may still be read. Clones share them.
 #[derive(Clone, Debug)]

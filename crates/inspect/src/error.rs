@@ -62,6 +62,14 @@ impl InspectError {
     pub fn is_missing(&self) -> bool {
         matches!(self, Self::NoPartition(_) | Self::NotFound(_))
     }
+    /// Why a reader got no bytes: the disk failed, or the file system led it astray.
+    pub(crate) fn reading(kind: FileSystemKind, error: io::Error) -> Self {
+        match error.get_ref().is_some_and(|inner| inner.is::<platform::DiskError>()) {
+            true => Self::Disk(error),
+            false if error.kind() == io::ErrorKind::UnexpectedEof => Self::damaged(kind, "it ends too early"),
+            false => Self::damaged(kind, error.to_string()),
+        }
+    }
     /// Damage, in a few words.
     pub(crate) fn damaged(kind: FileSystemKind, problem: impl Into<String>) -> Self {
         Self::Damaged { kind, problem: problem.into() }

@@ -5,7 +5,7 @@ use platform::DiskBackend;
 use serde::Serialize;
 
 use crate::partitions::{gpt, mbr};
-use crate::{DiskView, FileSystemKind, InspectError, Partition, Scheme, file_system};
+use crate::{DiskView, FileSystem, FileSystemKind, InspectError, Partition, Scheme, file_system, tree};
 
 /// A disk's partitions and their file systems.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -16,7 +16,7 @@ pub struct Survey {
     pub partitions: Vec<Partition>,
 }
 
-/// Looks at a disk. File systems are named by their superblocks; nothing else of them is read.
+/// Looks at a disk. File systems are known by their superblocks; hardly anything else of them is read.
 pub fn survey(disk: &Arc<dyn DiskBackend>) -> Result<Survey, InspectError> {
     let mut view = DiskView::whole(disk);
     let whole = whole_disk(&mut view)?;
@@ -27,7 +27,7 @@ pub fn survey(disk: &Arc<dyn DiskBackend>) -> Result<Survey, InspectError> {
     };
     for partition in &mut partitions {
         let mut part = DiskView::new(disk, partition.start, partition.length);
-        partition.file_system = file_system::identify(&mut part).map_err(InspectError::Disk)?;
+        partition.file_system = identify(&mut part)?;
     }
     // Images of CDs that boot from a stick as well have both. What else seems to be there is left from earlier days.
     let is_whole = partitions.is_empty() || whole_kind == Some(FileSystemKind::Iso9660);
@@ -37,6 +37,14 @@ pub fn survey(disk: &Arc<dyn DiskBackend>) -> Result<Survey, InspectError> {
     Ok(Survey { scheme, partitions })
 }
 
+fn identify(view: &mut DiskView) -> Result<Option<FileSystem>, InspectError> {
+    let mut found = file_system::identify(view).map_err(InspectError::Disk)?;
+    if let Some(found) = found.as_mut().filter(|found| found.kind == FileSystemKind::Ntfs) {
+        found.label = tree::ntfs_label(view);
+    }
+    Ok(found)
+}
+
 fn whole_disk(view: &mut DiskView) -> Result<Partition, InspectError> {
     Ok(Partition {
         number: None,
@@ -44,7 +52,7 @@ fn whole_disk(view: &mut DiskView) -> Result<Partition, InspectError> {
         length: view.length(),
         type_name: "whole disk".to_owned(),
         name: None,
-        file_system: file_system::identify(view).map_err(InspectError::Disk)?,
+        file_system: identify(view)?,
     })
 }
 

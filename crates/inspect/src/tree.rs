@@ -5,6 +5,7 @@ mod fat;
 mod iso;
 mod ntfs;
 
+use crate::guard::guarded;
 use crate::{DiskView, Entry, FileSystemKind, InspectError};
 
 /// Entries that a directory may have.
@@ -36,6 +37,11 @@ pub fn open(kind: FileSystemKind, view: DiskView) -> Result<Box<dyn Tree>, Inspe
         FileSystemKind::Ntfs => Ok(Box::new(ntfs::Ntfs::open(view)?)),
         _ => Err(InspectError::CannotLookInto(kind)),
     }
+}
+
+/// The label of NTFS, which is in a file; `None` also if that cannot be read.
+pub fn ntfs_label(view: &DiskView) -> Option<String> {
+    guarded(FileSystemKind::Ntfs, || Ok(ntfs::Ntfs::open(view.again())?.label())).ok()?
 }
 
 /// A path in words.

@@ -32,7 +32,7 @@ impl DiskView {
     /// A range, cut off at the disk's end and down to whole sectors.
     pub fn new(disk: &Arc<dyn DiskBackend>, start: u64, length: u64) -> Self {
         let whole = disk.shape().length;
-        let start = start.next_multiple_of(SECTOR_BYTES).min(whole);
+        let start = start.min(whole).next_multiple_of(SECTOR_BYTES);
         let length = length.min(whole - start) / SECTOR_BYTES * SECTOR_BYTES;
         let chunks = (0..CHUNKS).map(|_| None).collect();
         Self { disk: disk.clone(), start, length, position: 0, chunks, budget: Budget::new() }
@@ -40,6 +40,10 @@ impl DiskView {
     /// All of a disk.
     pub fn whole(disk: &Arc<dyn DiskBackend>) -> Self {
         Self::new(disk, 0, u64::MAX)
+    }
+    /// The same range once more, with a budget of its own.
+    pub(crate) fn again(&self) -> Self {
+        Self::new(&self.disk, self.start, self.length)
     }
     /// Bytes of the range.
     pub fn length(&self) -> u64 {

@@ -2,6 +2,7 @@
 
 mod arguments;
 mod endings;
+mod inside;
 mod process;
 mod sample;
 mod terminal;

@@ -1,7 +1,7 @@
 //! ext2, ext3 and ext4.
 use std::error::Error;
 
-use ext4_view::{Ext4, Ext4Error, Ext4Read, FileType, Metadata, Path};
+use ext4_view::{Ext4, Ext4Error, Ext4Read, FileType, Metadata};
 
 use super::{Sink, Tree, check_length, push, show};
 use crate::budget::Budget;
@@ -112,11 +112,9 @@ impl Tree for Ext {
     }
 }
 
-/// The path in the words of the reader, which takes it by [`Path`].
+/// The path as one.
 fn joined(path: &[Vec<u8>]) -> Vec<u8> {
-    let bytes = [b"/".as_slice(), &path.join(&b'/')].concat();
-    debug_assert!(Path::try_from(bytes.as_slice()).is_ok_and(Path::is_absolute));
-    bytes
+    [b"/".as_slice(), &path.join(&b'/')].concat()
 }
 
 fn kind_of(kind: FileType) -> EntryKind {
@@ -138,7 +136,10 @@ fn failure(kind: FileSystemKind, path: &[Vec<u8>], error: Ext4Error) -> InspectE
         Ext4Error::IsADirectory | Ext4Error::IsASpecialFile => InspectError::NotAFile(show(path)),
         Ext4Error::Encrypted => InspectError::Unsupported { kind, what: "it is encrypted".to_owned() },
         Ext4Error::Incompatible(reason) => InspectError::Unsupported { kind, what: reason.to_string() },
-        Ext4Error::Io(reason) => InspectError::Disk(std::io::Error::other(reason)),
+        Ext4Error::Io(reason) => match reason.downcast() {
+            Ok(error) => InspectError::reading(kind, *error),
+            Err(reason) => InspectError::damaged(kind, reason.to_string()),
+        },
         other => InspectError::damaged(kind, other.to_string()),
     }
 }

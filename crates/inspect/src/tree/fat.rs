@@ -140,10 +140,6 @@ fn time(at: DateTime) -> Option<Time> {
     })
 }
 
-/// The reader has one kind of error for a disk that fails and for nonsense on it.
 fn failure(error: io::Error) -> InspectError {
-    match error.get_ref().and_then(|inner| inner.downcast_ref::<platform::DiskError>()) {
-        Some(_) => InspectError::Disk(error),
-        None => InspectError::damaged(KIND, error.to_string()),
-    }
+    InspectError::reading(KIND, error)
 }

@@ -200,8 +200,5 @@ fn is_joliet(descriptor: Fields<'_>) -> bool {
 }
 
 fn failure(error: io::Error) -> InspectError {
-    match error.kind() {
-        io::ErrorKind::UnexpectedEof => InspectError::damaged(KIND, "it ends too early"),
-        _ => InspectError::Disk(error),
-    }
+    InspectError::reading(KIND, error)
 }

@@ -1,6 +1,4 @@
 //! NTFS.
-use std::io;
-
 use ntfs::structured_values::{NtfsFileAttributeFlags, NtfsFileName, NtfsFileNamespace, NtfsIndexRoot};
 use ntfs::{NtfsAttributeFlags, NtfsAttributeType, NtfsError, NtfsFile, NtfsReadSeek, NtfsTime};
 
@@ -34,6 +32,12 @@ impl Ntfs {
     pub fn open(mut view: DiskView) -> Result<Self, InspectError> {
         let volume = ntfs::Ntfs::new(&mut view).map_err(failure)?;
         Ok(Self { view, volume })
+    }
+
+    /// The name that its owner gave it.
+    pub fn label(mut self) -> Option<String> {
+        let name = self.volume.volume_name(&mut self.view)?.ok()?;
+        Some(name.name().to_string_lossy()).filter(|name| !name.is_empty())
     }
 
     /// What a path leads to; `None` for the root.
@@ -155,10 +159,7 @@ fn time(at: NtfsTime) -> Time {
 
 fn failure(error: NtfsError) -> InspectError {
     match error {
-        NtfsError::Io(error) => {
-            let is_end = error.kind() == io::ErrorKind::UnexpectedEof;
-            if is_end { InspectError::damaged(KIND, "it ends too early") } else { InspectError::Disk(error) }
-        }
+        NtfsError::Io(error) => InspectError::reading(KIND, error),
         other => InspectError::damaged(KIND, other.to_string()),
     }
 }

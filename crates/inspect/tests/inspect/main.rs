@@ -3,6 +3,7 @@
 mod disk;
 mod ext;
 mod fat;
+mod file_systems;
 mod hostile;
 mod iso;
 mod ntfs;

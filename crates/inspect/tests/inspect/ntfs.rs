@@ -34,8 +34,8 @@ fn files_are_read() {
     let disk = disk(image);
     let survey = gasang_inspect::survey(&disk).unwrap();
     assert_eq!(survey.partitions.len(), 1, "{survey:?}");
-    let kind = survey.partitions[0].file_system.as_ref().map(|found| found.kind);
-    assert_eq!(kind, Some(FileSystemKind::Ntfs));
+    let found = survey.partitions[0].file_system.clone().unwrap();
+    assert_eq!((found.kind, found.label.as_deref()), (FileSystemKind::Ntfs, Some("Windows")));
     let mut files = open(&disk).unwrap();
     let all = names(&mut files, "/");
     assert!(["$MFT", "Large File", "small.txt"].iter().all(|name| all.iter().any(|n| n == name)), "{all:?}");

@@ -61,7 +61,11 @@ fn say_which(survey: &Survey, chosen: &Partition) {
         return;
     }
     let which = chosen.number.map_or_else(|| "the whole disk".to_owned(), |n| format!("partition {n}"));
-    say(&format!("this is {which}; others are {} (write for example {}:/)", others.join(", "), others[0]));
+    say(&format!(
+        "this is {which}, the largest; there is more on {} (as in {}:/)",
+        others.join(", "),
+        others[0]
+    ));
 }
 
 #[cfg(test)]

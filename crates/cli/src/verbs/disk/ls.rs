@@ -8,7 +8,7 @@ use storage::Format;
 
 use super::inside::{self, Place};
 use crate::exit::Code;
-use crate::output;
+use crate::output::{self, say};
 use crate::quantity::show_size;
 
 #[derive(Args, Debug)]
@@ -35,7 +35,13 @@ impl Ls {
     pub fn execute(self) -> anyhow::Result<Code> {
         let disk = inside::open(&self.image, self.image_format)?;
         match self.place.map(Place::from) {
-            None => output::print(self.format, &inspect::survey(&disk)?, partitions)?,
+            None => {
+                let survey = inspect::survey(&disk)?;
+                if survey.partitions.is_empty() {
+                    say("the disk has no partitions, and no file system that is known");
+                }
+                output::print(self.format, &survey, partitions)?;
+            }
             Some(place) => {
                 let entries = inside::files(&disk, &place)?.list(&place.path)?;
                 output::print(self.format, &entries, |entries| directory(entries))?;
