@@ -14,6 +14,7 @@ pub mod file;
 mod format;
 mod image;
 mod open;
+mod qcow2;
 mod raw;
 
 pub use convert::{Progress, convert};

@@ -2,6 +2,7 @@
 use std::path::Path;
 
 use crate::file::HostFile;
+use crate::qcow2::Qcow2Image;
 use crate::raw::RawImage;
 use crate::{Format, Image, ImageError};
 
@@ -63,6 +64,7 @@ pub(crate) fn open_in_chain(
     };
     match format {
         Format::Raw => Ok(Box::new(RawImage::open(file)?)),
+        Format::Qcow2 => Ok(Box::new(Qcow2Image::open(file, options, depth)?)),
         other => Err(ImageError::Cannot { format: other, what: "opened" }),
     }
 }
