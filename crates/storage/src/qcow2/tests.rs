@@ -2,11 +2,11 @@
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use platform::Buffers;
+use platform::{Buffers, DiskBackend};
 
 use super::{Layout, Qcow2Image};
 use crate::file::HostFile;
-use crate::{BackingPolicy, Format, Image, OpenOptions};
+use crate::{BackingPolicy, Format, Image, ImageError, OpenOptions};
 
 mod chain;
 mod hostile;
@@ -82,9 +82,20 @@ fn has_qemu() -> bool {
 }
 
 fn open(path: &Path, read_only: bool) -> Qcow2Image {
-    let file = HostFile::open(path, read_only).unwrap();
     let backing = BackingPolicy::SameDirectory;
-    Qcow2Image::open(file, OpenOptions { read_only, format: Some(Format::Qcow2), backing }, 0).unwrap()
+    let options = OpenOptions { read_only, format: Some(Format::Qcow2), backing };
+    patiently(|| Qcow2Image::open(HostFile::open(path, read_only)?, options, 0)).unwrap()
+}
+
+/// Tries again while a file is in use: programs that other tests start have a copy of every lock for a moment.
+fn patiently<T>(mut attempt: impl FnMut() -> Result<T, ImageError>) -> Result<T, ImageError> {
+    for _ in 0..200 {
+        match attempt() {
+            Err(ImageError::InUse(_)) => std::thread::sleep(std::time::Duration::from_millis(10)),
+            done => return done,
+        }
+    }
+    attempt()
 }
 
 fn read(image: &dyn Image, offset: u64, length: usize) -> Vec<u8> {

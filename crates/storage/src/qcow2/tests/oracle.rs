@@ -158,7 +158,10 @@ impl Place {
     fn snapshot_contents(&self, names: &[&str]) -> Vec<Vec<u8>> {
         let contents = |name: &&str| {
             self.qemu_img(&format!("convert -O raw -l snapshot.name={name} image snapshot.raw"));
-            std::fs::read(self.path("snapshot.raw")).unwrap()
+            let mut bytes = std::fs::read(self.path("snapshot.raw")).unwrap();
+            // QEMU gives a snapshot the length that the disk has now.
+            bytes.truncate(8 << 20);
+            bytes
         };
         names.iter().map(contents).collect()
     }

@@ -57,7 +57,7 @@ fn change(image: &Qcow2Image, model: &mut Model, dice: &mut Dice, unit: u64) {
         95..98 => model.compare(image, "in the middle"),
         _ => {
             model.compare(image, "before a change of the length");
-            let length = (sectors * 512 / 2 + dice.roll(sectors) * 512).clamp(512, 24 << 20);
+            let length = ((sectors / 2 + dice.roll(sectors)) * 512).clamp(512, 24 << 20);
             image.resize(length).unwrap();
             model.resize(length);
         }
