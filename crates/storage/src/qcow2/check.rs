@@ -62,39 +62,39 @@ impl Qcow2Image {
                 found.add_table(report, "a refcount block", block, self.geometry.cluster());
             }
         }
-        let mut leaks = Vec::new();
+        let mut mended = 0;
         self.differences(mapping, &found, |Difference { cluster, refcount, references }| {
             if refcount > references {
                 report.leaks += 1;
-                leaks.push((cluster, references));
-            } else {
-                let text = format!("cluster {cluster} is used {references} times, but its refcount is {refcount}");
-                report.corruption(text);
+                mended += u64::from(free);
+                return free.then_some(references);
             }
+            report.corruption(format!(
+                "cluster {cluster} is used {references} times, but its refcount is {refcount}"
+            ));
+            None
         })?;
         self.flags(mapping, |mapping, at, is_copied| {
             let refcount = mapping.refcounts.get(at >> self.geometry.cluster_bits)?;
             if (refcount == 1) != is_copied {
-                report.corruption(format!("the entry for {at:#x} has the wrong flag for refcount {refcount}"));
+                report
+                    .corruption(format!("the entry for {at:#x} has the wrong flag for refcount {refcount}"));
             }
             Ok(is_copied)
         })?;
         if free {
-            for (cluster, references) in &leaks {
-                mapping.refcounts.set(*cluster, *references)?;
-            }
             mapping.refcounts.write()?;
             self.file.sync()?;
-            report.mended += leaks.len() as u64;
+            report.mended += mended;
         }
         Ok(())
     }
-    /// Tells of every refcount that is not as it should be.
+    /// Tells of every refcount that is not as it should be. What is answered becomes the refcount.
     fn differences(
         &self,
         mapping: &mut Mapping,
         found: &References,
-        mut tell: impl FnMut(Difference),
+        mut tell: impl FnMut(Difference) -> Option<u64>,
     ) -> Result<(), ImageError> {
         let per_block = self.geometry.refcounts();
         let blocks = mapping.refcounts.table().len() as u64;
@@ -106,10 +106,13 @@ impl Qcow2Image {
             for cluster in block * per_block..(block + 1) * per_block {
                 let refcount = if is_there { mapping.refcounts.get(cluster)? } else { 0 };
                 let references = u64::from(found.get(cluster));
-                if refcount != references {
-                    tell(Difference { cluster, refcount, references });
+                if refcount != references
+                    && let Some(count) = tell(Difference { cluster, refcount, references })
+                {
+                    mapping.refcounts.set(cluster, count)?;
                 }
             }
+            mapping.refcounts.make_room()?;
         }
         Ok(())
     }

@@ -166,7 +166,7 @@ impl Mapping {
             let span = self.geometry.table_span();
             return Ok(Run { place, length: most.min(span - guest % span) });
         }
-        while length < most && (guest + length) % self.geometry.table_span() != 0 {
+        while length < most && !(guest + length).is_multiple_of(self.geometry.table_span()) {
             let next = guest + length;
             let (found, more) = self.slot(next)?.place(self.geometry, self.geometry.within(next))?;
             let continues = match (place, found) {

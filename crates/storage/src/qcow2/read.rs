@@ -1,8 +1,8 @@
 //! Reading.
 use platform::{DiskError, Span};
 
-use crate::image::{Extent, ExtentKind};
 use crate::ImageError;
+use crate::image::{Extent, ExtentKind};
 
 use super::image::Qcow2Image;
 use super::slot::Place;

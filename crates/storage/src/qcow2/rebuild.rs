@@ -47,7 +47,8 @@ pub fn write_refcounts(
 ) -> Result<Placed, DiskError> {
     let per_block = geometry.refcounts();
     let first_own = base / per_block;
-    let is_used = |block: &u64| (block * per_block..(block + 1) * per_block).any(|cluster| count(cluster) > 0);
+    let is_used =
+        |block: &u64| (block * per_block..(block + 1) * per_block).any(|cluster| count(cluster) > 0);
     let mut is_needed: Vec<bool> = (0..first_own).map(|block| is_used(&block)).collect();
     let used = is_needed.iter().filter(|is_needed| **is_needed).count() as u64;
     // What they take themselves is counted, too.
@@ -72,7 +73,7 @@ pub fn write_refcounts(
     for (block, is_needed) in is_needed.into_iter().enumerate() {
         entries.push(if is_needed { next } else { 0 });
         if is_needed {
-            file.write(next, &counted(geometry, block as u64 * per_block, &count)?)?;
+            file.write(next, &counted(geometry, block as u64 * per_block, count)?)?;
             next += geometry.cluster();
         }
     }

@@ -240,7 +240,9 @@ impl Refcounts {
     /// Where a block is.
     fn block(&self, index: usize) -> Result<Option<u64>, DiskError> {
         let entry = self.table.get(index).copied().unwrap_or(0);
-        if entry & !spec::REFCOUNT_TABLE_MASK != 0 || !self.geometry.is_start(entry) || entry > spec::OFFSET_MASK
+        if entry & !spec::REFCOUNT_TABLE_MASK != 0
+            || !self.geometry.is_start(entry)
+            || entry > spec::OFFSET_MASK
         {
             return Err(DiskError::Damaged(format!("a refcount block at {entry:#x}")));
         }

@@ -31,7 +31,11 @@ impl Qcow2Image {
         }
         self.mapping.lock().check_writable()?;
         let old = self.length();
-        if length > old { self.lengthen(old, length)? } else { self.shorten(old, length)? }
+        if length > old {
+            self.lengthen(old, length)?
+        } else {
+            self.shorten(old, length)?
+        }
         self.flush_all()?;
         self.alone(|_| {
             self.file.write(field::SIZE as u64, &length.to_be_bytes())?;
@@ -43,9 +47,11 @@ impl Qcow2Image {
 
     fn lengthen(&self, old: u64, length: u64) -> Result<(), ImageError> {
         let entries = self.geometry.l1_entries(length);
-        self.alone(|mapping| {
-            if entries > mapping.l1.len() as u64 { self.grow_l1(mapping, entries) } else { Ok(()) }
-        })?;
+        self.alone(
+            |mapping| {
+                if entries > mapping.l1.len() as u64 { self.grow_l1(mapping, entries) } else { Ok(()) }
+            },
+        )?;
         // The rest of the last cluster, and what the backing file has beyond the old end.
         let backed = self.backing.as_ref().map_or(0, |backing| backing.length());
         let end = self.geometry.round_up(old).max(backed).min(length);
@@ -83,20 +89,26 @@ impl Qcow2Image {
         let end = self.geometry.round_up(length);
         // Should the disk become longer again, what is lost must not come back.
         self.zero_at(length, end.min(old) - length, false)?;
+        let mut next = self.geometry.l1_entries(end) as usize;
         self.alone(|mapping| {
-            let first = self.geometry.l1_entries(end) as usize;
             let mut at = end;
-            while !at.is_multiple_of(self.geometry.table_span()) && mapping.table(first - 1)?.is_some() {
+            while !at.is_multiple_of(self.geometry.table_span()) && mapping.table(next - 1)?.is_some() {
                 if mapping.slot(at)? != Slot::default() {
                     mapping.set_slot(at, Slot::default())?;
                 }
                 at += self.geometry.cluster();
             }
-            for index in first..mapping.l1.len() {
-                self.drop_l1_entry(mapping, index)?;
-            }
             Ok(())
-        })
+        })?;
+        // Whatever is freed is written in between, so that the list of it does not grow without end.
+        while !self.alone(|mapping| {
+            while next < mapping.l1.len() && !mapping.is_full() {
+                self.drop_l1_entry(mapping, next)?;
+                next += 1;
+            }
+            Ok(next >= mapping.l1.len())
+        })? {}
+        Ok(())
     }
     /// Lets go of an L2 table and all that it refers to.
     fn drop_l1_entry(&self, mapping: &mut Mapping, index: usize) -> Result<(), ImageError> {

@@ -96,7 +96,9 @@ impl Slot {
         }
         let host = self.entry & OFFSET_MASK;
         if !geometry.is_start(host) {
-            return Err(DiskError::Damaged(format!("a cluster at {host:#x}, which is no multiple of its size")));
+            return Err(DiskError::Damaged(format!(
+                "a cluster at {host:#x}, which is no multiple of its size"
+            )));
         }
         if geometry.extended {
             return self.subcluster(geometry, host, within);

@@ -108,7 +108,7 @@ impl Mapping {
         if is_zero {
             return Ok(Step::Done(rest.min(same)));
         }
-        if units > 0 && within % geometry.unit() == 0 && !slot.is_compressed() {
+        if units > 0 && within.is_multiple_of(geometry.unit()) && !slot.is_compressed() {
             let bits = subclusters(geometry, within, within + units);
             let zeroes = u64::from(slot.zeroes() | bits) << 32;
             let bitmap = zeroes | u64::from(slot.allocated() & !bits);

@@ -127,8 +127,10 @@ impl Qcow2Image {
             for entry in read_l1(&self.file, l1_offset, entries)? {
                 let offset = entry & OFFSET_MASK;
                 if !self.geometry.is_start(offset) {
-                    report.corruption(format!("an L2 table at {offset:#x}, which is no multiple of a cluster"));
-                } else if offset != 0 && found.add_table(report, "an L2 table", offset, self.geometry.cluster())
+                    report
+                        .corruption(format!("an L2 table at {offset:#x}, which is no multiple of a cluster"));
+                } else if offset != 0
+                    && found.add_table(report, "an L2 table", offset, self.geometry.cluster())
                 {
                     *tables.entry(offset).or_default() += 1;
                 }

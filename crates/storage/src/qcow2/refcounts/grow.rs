@@ -37,7 +37,8 @@ impl Refcounts {
         while (table_clusters + blocks).div_ceil(refcounts) > blocks {
             blocks += 1;
         }
-        let offset = self.room(base + table_clusters + blocks - 1, 1)?.offset - (table_clusters + blocks - 1) * cluster;
+        let offset = self.room(base + table_clusters + blocks - 1, 1)?.offset
+            - (table_clusters + blocks - 1) * cluster;
         for block in 0..blocks {
             let used = (table_clusters + blocks - block * refcounts).min(refcounts);
             let block_offset = offset + (table_clusters + block) * cluster;

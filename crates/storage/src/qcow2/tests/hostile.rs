@@ -46,11 +46,8 @@ fn damage(bytes: &mut [u8], used: &[usize], dice: &mut Dice) {
 }
 
 fn use_it(path: &Path, read_only: bool) -> Result<(), ImageError> {
-    let options = OpenOptions {
-        read_only,
-        format: Some(Format::Qcow2),
-        backing: BackingPolicy::SameDirectory,
-    };
+    let options =
+        OpenOptions { read_only, format: Some(Format::Qcow2), backing: BackingPolicy::SameDirectory };
     let image = patiently(|| Qcow2Image::open(HostFile::open(path, read_only)?, options, 0))?;
     let length = image.length().min(4 << 20);
     let buffers = Buffers::of_bytes(vec![1; 128 << 10]);
@@ -90,14 +87,16 @@ fn damaged_tables_do_no_harm() {
     let count: u64 = std::env::var("GASANG_HOSTILE").ok().and_then(|text| text.parse().ok()).unwrap_or(300);
     for seed in seeds() {
         // Metadata are where something is.
-        let used: Vec<usize> =
-            (0..seed.len()).step_by(8).filter(|at| seed[*at..].iter().take(8).any(|byte| *byte != 0)).collect();
+        let used: Vec<usize> = (0..seed.len())
+            .step_by(8)
+            .filter(|at| seed[*at..].iter().take(8).any(|byte| *byte != 0))
+            .collect();
         let used: Vec<usize> = used.iter().copied().filter(|at| seed[*at..][..4] != [7; 4]).collect();
         for round in 0..count {
             let mut bytes = seed.clone();
             damage(&mut bytes, &used, &mut dice);
             std::fs::write(&path, &bytes).unwrap();
-            let _ = use_it(&path, round % 4 == 0);
+            let _ = use_it(&path, round.is_multiple_of(4));
         }
     }
 }

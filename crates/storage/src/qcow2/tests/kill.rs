@@ -112,7 +112,7 @@ fn allowed(before: &[u32], seed: u64, flushes: usize) -> Vec<BTreeSet<u32>> {
 }
 
 fn kill_again_and_again(layout: Layout, base: bool, rounds: u64) {
-    let place = Place::new();
+    let place = Place::on_disk();
     let length = SECTORS * 512;
     let backing = base.then(|| (PathBuf::from("base"), Format::Raw));
     std::fs::write(place.path("base"), stamped(SECTORS, u32::MAX)).unwrap();
@@ -127,7 +127,8 @@ fn kill_again_and_again(layout: Layout, base: bool, rounds: u64) {
             // Status 3: nothing but leaks.
             let checked = place.run("qemu-img", &["check", "-f", "qcow2", "image"]);
             let text = checked.unwrap_or_else(|text| text);
-            let is_sound = text.contains("No errors were found") || text.contains("leaked clusters were found");
+            let is_sound =
+                text.contains("No errors were found") || text.contains("leaked clusters were found");
             assert!(is_sound && !text.contains("ERROR"), "{text}");
         }
         let image = open(&place.path("image"), true);

@@ -202,10 +202,8 @@ fn lazy_refcounts_are_counted_anew() {
     let place = Place::new();
     place.qemu_img("create -f qcow2 -o lazy_refcounts=on image 8M");
     // QEMU dies with the dirty bit set.
-    let _ = place.run(
-        "qemu-io",
-        &["-f", "qcow2", "-c", "write -P 5 1M 2M", "-c", "flush", "-c", "abort", "image"],
-    );
+    let _ = place
+        .run("qemu-io", &["-f", "qcow2", "-c", "write -P 5 1M 2M", "-c", "flush", "-c", "abort", "image"]);
     let image = open(&place.path("image"), true);
     assert!(image.header.incompatible & 1 != 0, "QEMU has left the image clean");
     assert_eq!(read(&image, 1 << 20, 512), [5; 512]);

@@ -41,7 +41,7 @@ fn writers_meet_in_clusters() {
         for (index, sector) in bytes.chunks_exact(512).enumerate() {
             let thread = index as u64 % THREADS;
             let value = thread as u8 + 1;
-            let is_sure = (index as u64 - thread) % (THREADS * 5) == 0;
+            let is_sure = (index as u64 - thread).is_multiple_of(THREADS * 5);
             let is_zero = !is_sure && sector[0] == 0;
             let expected = if is_zero { 0 } else { value };
             assert!(sector.iter().all(|byte| *byte == expected), "{layout:?}: sector {index}");
