@@ -92,6 +92,8 @@ fn damaged_tables_do_no_harm() {
             .filter(|at| seed[*at..].iter().take(8).any(|byte| *byte != 0))
             .collect();
         let used: Vec<usize> = used.iter().copied().filter(|at| seed[*at..][..4] != [7; 4]).collect();
+        // Large ones take long.
+        let count = if seed.len() > 4 << 20 { count / 20 } else { count };
         for round in 0..count {
             let mut bytes = seed.clone();
             damage(&mut bytes, &used, &mut dice);
@@ -161,7 +163,7 @@ fn wrong_refcounts_are_mended() {
         let block = image.mapping.lock().refcounts.table()[0] as usize;
         drop(image);
         let mut bytes = std::fs::read(place.path("image")).unwrap();
-        bytes[block..block + 4].fill(0);
+        bytes[block..block + 8].fill(0);
         bytes[block + 32] = 0x11;
         std::fs::write(place.path("image"), &bytes).unwrap();
         let image = open(&place.path("image"), false);
