@@ -135,7 +135,7 @@ impl Header {
             return Err(format!("a disk of {} bytes", self.length));
         }
         let l1_bytes = u64::from(self.l1_size) * 8;
-        self.check_table("L1 table", self.l1_offset, l1_bytes, spec::L1_BYTES_MAX)?;
+        self.check_table("an L1 table", self.l1_offset, l1_bytes, spec::L1_BYTES_MAX)?;
         if u64::from(self.l1_size) < geometry.l1_entries(self.length) {
             return Err("its L1 table is too small for the disk".into());
         }
@@ -144,7 +144,7 @@ impl Header {
             return Err("it has no refcount table".into());
         }
         let most = spec::REFCOUNT_TABLE_BYTES_MAX;
-        self.check_table("refcount table", self.refcount_offset, refcount_bytes, most)?;
+        self.check_table("a refcount table", self.refcount_offset, refcount_bytes, most)?;
         if self.snapshots > spec::SNAPSHOTS_MAX {
             return Err(format!("{} snapshots", self.snapshots));
         }
@@ -158,7 +158,7 @@ impl Header {
             && self.geometry.is_start(offset)
             && offset.checked_add(bytes).is_some_and(|end| end <= spec::OFFSET_MASK);
         if bytes > most || (bytes > 0 && !is_placed) {
-            return Err(format!("a {name} of {bytes} bytes at {offset:#x}"));
+            return Err(format!("{name} of {bytes} bytes at {offset:#x}"));
         }
         Ok(())
     }

@@ -51,17 +51,7 @@ pub fn write_refcounts(
         |block: &u64| (block * per_block..(block + 1) * per_block).any(|cluster| count(cluster) > 0);
     let mut is_needed: Vec<bool> = (0..first_own).map(|block| is_used(&block)).collect();
     let used = is_needed.iter().filter(|is_needed| **is_needed).count() as u64;
-    // What they take themselves is counted, too.
-    let (mut size, mut table) = (0, 0);
-    loop {
-        let all = (base + size).div_ceil(per_block).max(first_own + 1);
-        table = table.max(geometry.clusters(all * 8));
-        let needed = used + all - first_own + table;
-        if needed <= size {
-            break;
-        }
-        size = needed;
-    }
+    let (size, table) = size_of(geometry, base, used);
     let end = base + size;
     is_needed.resize(end.div_ceil(per_block) as usize, true);
     if table * geometry.cluster() > spec::REFCOUNT_TABLE_BYTES_MAX {
@@ -82,6 +72,23 @@ pub fn write_refcounts(
     bytes.resize((table * geometry.cluster()) as usize, 0);
     file.write(offset, &bytes)?;
     Ok(Placed { table: offset, table_clusters: table as u32 })
+}
+
+/// Clusters that refcounts take which are put at `base` and count themselves, too: all, and those of the table. `used` is
+/// how many blocks are needed for what is before.
+fn size_of(geometry: Geometry, base: u64, used: u64) -> (u64, u64) {
+    let per_block = geometry.refcounts();
+    let first_own = base / per_block;
+    let (mut size, mut table) = (0, 0);
+    loop {
+        let all = (base + size).div_ceil(per_block).max(first_own + 1);
+        table = table.max(geometry.clusters(all * 8));
+        let needed = used + all - first_own + table;
+        if needed <= size {
+            return (size, table);
+        }
+        size = needed;
+    }
 }
 
 /// The block for the clusters from `first` on.

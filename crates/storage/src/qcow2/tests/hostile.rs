@@ -128,7 +128,7 @@ fn what_is_not_supported_says_so() {
     assert!(opened(72, &with_name).contains("needs the feature \"shiny\""));
     assert!(opened(7, &[4]).contains("needs version 4"));
     assert!(opened(23, &[22]).contains("clusters of 2^22 bytes"));
-    assert!(opened(40, &[0x7f]).contains("a L1 table"));
+    assert!(opened(40, &[0x7f]).contains("an L1 table of"));
     assert!(opened(99, &[7]).contains("refcounts of 2^7 bits"));
     assert!(opened(24, &[0x10]).contains("too small for the disk"));
 }

@@ -217,3 +217,25 @@ fn lazy_refcounts_are_counted_anew() {
     place.qemu_img("check image");
     place.qemu_io("image", &["read -P 6 0 4096", "read -P 5 1M 2M"]);
 }
+
+#[test]
+fn bitmaps_are_counted_and_given_up() {
+    if !has_qemu() {
+        return;
+    }
+    let place = Place::new();
+    place.qemu_img("create -f qcow2 image 64M");
+    place.qemu_img("bitmap --add image changed");
+    place.qemu_io("image", &["write -P 1 1M 1M"]);
+    let image = open(&place.path("image"), true);
+    let report = image.check(Repair::None).unwrap();
+    assert!(image.header.bitmaps.is_some() && report.is_clean(), "{report:?}");
+    drop(image);
+    // Whoever writes and does not keep them up to date has to say so.
+    let image = open(&place.path("image"), false);
+    write(&image, 0, &[2; 512]);
+    let report = image.check(Repair::Leaks).unwrap();
+    assert!(report.corruption_count == 0 && report.mended == report.leaks, "{report:?}");
+    drop(image);
+    place.qemu_img("check image");
+}

@@ -3,12 +3,13 @@ use std::time::Instant;
 
 use super::*;
 
-const WRITES: u64 = 50_000;
+const WRITES: u64 = 20_000;
 
 #[test]
 #[ignore = "it measures"]
 fn random_writes() {
-    let place = Place::new();
+    let place =
+        if std::env::var_os("GASANG_SPEED_ON_DISK").is_some() { Place::on_disk() } else { Place::new() };
     for (layout, name) in [(LAYOUTS[0], "64 KiB"), (LAYOUTS[2], "4 KiB"), (LAYOUTS[3], "64 KiB extended")] {
         let length = 4 << 30;
         let image = place.create(name, length, layout);
