@@ -32,7 +32,13 @@ impl Backing {
             None => None,
         };
         let options = OpenOptions { read_only: true, format, backing: options.backing };
-        let image = open::open_in_chain(&path, options, depth + 1)?;
+        let image = open::open_in_chain(&path, options, depth + 1).map_err(|error| match error {
+            // This very image is behind itself.
+            ImageError::InUse(used) if used.canonicalize().ok() == file.path().canonicalize().ok() => {
+                ImageError::BackingChain { path: file.path().to_owned(), max: BACKING_MAX }
+            }
+            other => other,
+        })?;
         let length = image.shape().length;
         Ok(Some(Self { image, length }))
     }

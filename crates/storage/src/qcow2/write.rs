@@ -2,7 +2,7 @@
 use std::ops::Range;
 
 use parking_lot::MutexGuard;
-use platform::{Buffers, DiskError, Span};
+use platform::{Buffers, DiskBackend, DiskError, Span};
 
 use super::image::Qcow2Image;
 use super::mapping::Mapping;
@@ -38,12 +38,14 @@ struct Fill {
 }
 
 impl Qcow2Image {
-    /// Writes a span, all of it within the disk.
+    /// Writes a span.
     pub(super) fn write_at(&self, offset: u64, from: Span<'_>) -> Result<(), DiskError> {
         let mut done = 0;
         while done < from.len() {
             self.make_room()?;
             let _gate = self.gate.read();
+            // The disk may have become shorter.
+            self.shape().check(offset, from.len() as u64)?;
             done += self.write_some(offset + done as u64, from.part(done..from.len()))?;
         }
         Ok(())

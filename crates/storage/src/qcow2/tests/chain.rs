@@ -97,6 +97,18 @@ fn circles_and_long_chains_are_refused() {
 }
 
 #[test]
+fn circles_are_told_from_images_in_use() {
+    let place = Place::new();
+    drop(place.create("x", 4096, Layout::default()));
+    drop(overlay(&place, "b", "x", Format::Qcow2, 4096));
+    drop(overlay(&place, "a", "b", Format::Qcow2, 4096));
+    std::fs::remove_file(place.path("x")).unwrap();
+    std::os::unix::fs::symlink("a", place.path("x")).unwrap();
+    let result = patiently(|| crate::open(&place.path("a"), OpenOptions::writable()));
+    assert!(matches!(result, Err(ImageError::BackingChain { .. })));
+}
+
+#[test]
 fn failed_creation_leaves_nothing() {
     let place = Place::new();
     let backing = Some((PathBuf::from("missing"), Format::Raw));
