@@ -68,6 +68,10 @@ impl HostFile {
     pub fn is_read_only(&self) -> bool {
         self.read_only
     }
+    /// Whether it is a block device, which has all its bytes from the beginning and never grows.
+    pub fn is_device(&self) -> bool {
+        self.is_device
+    }
     /// Bytes in it.
     pub fn length(&self) -> io::Result<u64> {
         if self.is_device {

@@ -16,6 +16,7 @@ pub mod file;
 mod format;
 mod image;
 mod open;
+mod qcow2;
 mod raw;
 mod vdi;
 mod vhd;

@@ -2,6 +2,7 @@
 use std::path::Path;
 
 use crate::file::HostFile;
+use crate::qcow2::Qcow2Image;
 use crate::raw::RawImage;
 use crate::vdi::VdiImage;
 use crate::vhd::VhdImage;
@@ -71,6 +72,7 @@ pub(crate) fn open_in_chain(
         Format::Vmdk => Ok(Box::new(VmdkImage::open(file)?)),
         Format::Vhd => Ok(Box::new(VhdImage::open(file)?)),
         Format::Vhdx => Ok(Box::new(VhdxImage::open(file)?)),
+        Format::Qcow2 => Ok(Box::new(Qcow2Image::open(file, options, depth)?)),
         other => Err(ImageError::Cannot { format: other, what: "opened" }),
     }
 }
