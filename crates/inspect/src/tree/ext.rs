@@ -10,7 +10,7 @@ use crate::{DiskView, Entry, EntryKind, FileSystemKind, InspectError, Time};
 
 /// Groups of blocks that a file system may have; each takes memory. Of the usual 128 MiB, that is 512 TiB.
 const GROUPS_MAX: u64 = 1 << 22;
-/// Bytes that a directory may have. The reader keeps blocks, so one that has the same block again and again costs no reads.
+/// Bytes that a directory may have. The reader keeps blocks, so one block again and again would cost no reads.
 const DIRECTORY_MAX: u64 = 256 << 20;
 /// Bytes of a link's target.
 const TARGET_MAX: u64 = 4096;
