@@ -2,8 +2,8 @@
 //!
 //! [`survey`] says what is on a disk; [`Files`] lists directories and reads files of one partition.
 //!
-//! Images are hostile: numbers are checked before they are used, tables and directories are bounded, and readers of file
-//! systems that others wrote run with a budget of reads and behind a guard that turns their panics into errors.
+//! Images are hostile: numbers are checked before they are used, tables and directories are bounded, and readers of
+//! file systems that others wrote run with a budget of reads and behind a guard that turns their panics into errors.
 #![forbid(unsafe_code)]
 
 mod budget;

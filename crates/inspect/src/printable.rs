@@ -1,7 +1,7 @@
 //! Names out of an image, as a terminal may show them.
 
-/// A name without anything that a terminal could take as a command: control characters, marks that turn the direction of
-/// writing, and bytes that are no UTF-8 become escapes.
+/// A name without anything that a terminal could take as a command: control characters, marks that turn the direction
+/// of writing, and bytes that are no UTF-8 become escapes.
 pub fn printable(name: &[u8]) -> String {
     let mut text = String::with_capacity(name.len());
     for chunk in name.utf8_chunks() {

@@ -10,6 +10,8 @@ use crate::{DiskView, Entry, EntryKind, FileSystemKind, InspectError, Time};
 
 /// Groups of blocks that a file system may have; each takes memory. Of the usual 128 MiB, that is 512 TiB.
 const GROUPS_MAX: u64 = 1 << 22;
+/// Bytes that a directory may have. The reader keeps blocks, so one block again and again would cost no reads.
+const DIRECTORY_MAX: u64 = 256 << 20;
 /// Bytes of a link's target.
 const TARGET_MAX: u64 = 4096;
 /// Bytes of a file that are read at once.
@@ -45,7 +47,9 @@ impl Ext {
         }
         let budget = view.budget();
         let volume = Ext4::load(Box::new(Reader(view))).map_err(|error| failure(kind, &[], error))?;
-        Ok(Self { kind, volume, budget })
+        let mut ext = Self { kind, volume, budget };
+        ext.entry(&[])?;
+        Ok(ext)
     }
 
     fn describe(&self, path: &[Vec<u8>], name: Vec<u8>, metadata: &Metadata) -> Result<Entry, InspectError> {
@@ -73,10 +77,14 @@ impl Ext {
 }
 
 impl Tree for Ext {
+    /// Nothing is looked up in a directory before it has passed this.
     fn entry(&mut self, path: &[Vec<u8>]) -> Result<Entry, InspectError> {
         let bytes = joined(path);
         let metadata = self.volume.symlink_metadata(bytes.as_slice());
         let metadata = metadata.map_err(|error| failure(self.kind, path, error))?;
+        if metadata.is_dir() && metadata.len() > DIRECTORY_MAX {
+            return Err(InspectError::damaged(self.kind, "a directory is too long"));
+        }
         self.describe(path, path.last().cloned().unwrap_or_default(), &metadata)
     }
     fn list(&mut self, path: &[Vec<u8>]) -> Result<Vec<Entry>, InspectError> {

@@ -101,3 +101,16 @@ fn what_cannot_be_looked_into_is_named() {
     assert!(matches!(open(&disk(vec![0; 1 << 20])), Err(InspectError::NothingToLookInto)));
     assert!(matches!(open(&disk(Vec::new())), Err(InspectError::NothingToLookInto)));
 }
+
+#[test]
+fn directories_of_absurd_length_are_not_read() {
+    let Some(mut image) = image("ext2") else { return };
+    // The inode of the root is the second of the table, whose block is in the first group's descriptor.
+    let field = |image: &[u8], at: usize| u32::from_le_bytes(image[at..at + 4].try_into().unwrap()) as usize;
+    let inode_bytes = field(&image, 1024 + 0x58) & 0xffff;
+    let root = field(&image, 2048 + 8) * 1024 + inode_bytes;
+    assert_eq!(image[root..root + 2], 0o040_755_u16.to_le_bytes());
+    image[root + 4..root + 8].fill(0xff);
+    let error = open(&disk(image)).err().unwrap().to_string();
+    assert!(error.ends_with("too long"), "{error}");
+}
