@@ -3,24 +3,30 @@
 //! Codes of our own beyond 2 are even: those of `--debug-exit` are always odd, so the two cannot be confused.
 use std::process::ExitCode;
 
+use api::FailureKind;
+use inspect::InspectError;
 use machine::MachineError;
 use machine::boot::BootError;
 use machine::boot::error::Role;
 use machine::config::ConfigError;
 use manager::archive::ArchiveError;
 use manager::images::ImageError;
+use manager::running::RunningError;
+
+use crate::remote::Refused;
 
 /// What `--help` says about exit codes.
 pub const HELP: &str = "Exit codes:
   0    ok: the guest powered off, or what was asked for was done
   1    failure
   2    usage: the command line makes no sense, or asks for what this host does not have
-  4    not found: a kernel, an initrd or a package is missing
+  4    not found: a kernel, an image, a file in it, a package or a machine is missing
   6    timeout: --timeout passed
   8    guest crash: triple fault or kernel panic
   10   guest halted for ever: halted with interrupts disabled
   12   engine error: the engine met something that it cannot execute
   14   unsupported host: this host cannot run guests (see 'gasang doctor')
+  16   wrong state: what is asked for cannot be done now, such as writing an image that is in use
   odd  with --debug-exit: the guest's own code, (value << 1) | 1
   128+n  ended by signal n (closed output pipe: 141)";
 
@@ -38,6 +44,7 @@ impl Code {
     pub const GUEST_HALTED: Self = Self(10);
     pub const ENGINE: Self = Self(12);
     pub const HOST: Self = Self(14);
+    pub const WRONG_STATE: Self = Self(16);
 
     /// As a shell reports a program that a signal ended.
     pub const fn of_signal(signal: u8) -> Self {
@@ -74,14 +81,50 @@ pub fn code_of(error: &anyhow::Error) -> Code {
         if cause.is::<Usage>() {
             return Code::USAGE;
         }
-        let code = match (cause.downcast_ref::<MachineError>(), cause.downcast_ref::<ImageError>()) {
-            (Some(error), _) => of_machine(error),
-            (_, Some(error)) => of_image(error),
-            _ => continue,
-        };
-        return code;
+        let code = None
+            .or_else(|| cause.downcast_ref().map(of_machine))
+            .or_else(|| cause.downcast_ref().map(of_image))
+            .or_else(|| cause.downcast_ref().map(of_disk_image))
+            .or_else(|| cause.downcast_ref().map(of_inspected))
+            .or_else(|| cause.downcast_ref().map(of_running))
+            .or_else(|| cause.downcast_ref().map(of_refused));
+        if let Some(code) = code {
+            return code;
+        }
     }
     Code::FAILURE
+}
+
+fn of_disk_image(error: &storage::ImageError) -> Code {
+    use storage::ImageError::{Cannot, InUse, Length, Open};
+    match error {
+        Open { source, .. } if is_missing(source) => Code::NOT_FOUND,
+        InUse(_) => Code::WRONG_STATE,
+        Length { .. } | Cannot { .. } => Code::USAGE,
+        _ => Code::FAILURE,
+    }
+}
+
+fn of_inspected(error: &InspectError) -> Code {
+    if error.is_missing() { Code::NOT_FOUND } else { Code::FAILURE }
+}
+
+fn of_running(error: &RunningError) -> Code {
+    match error {
+        RunningError::NotRunning(_) => Code::NOT_FOUND,
+        RunningError::NameTaken(_) => Code::WRONG_STATE,
+        RunningError::Name(_) => Code::USAGE,
+        _ => Code::FAILURE,
+    }
+}
+
+fn of_refused(refused: &Refused) -> Code {
+    match refused.kind() {
+        FailureKind::NotFound => Code::NOT_FOUND,
+        FailureKind::WrongState => Code::WRONG_STATE,
+        FailureKind::Invalid => Code::USAGE,
+        FailureKind::Other => Code::FAILURE,
+    }
 }
 
 fn of_machine(error: &MachineError) -> Code {
@@ -119,6 +162,15 @@ pub fn advice(error: &anyhow::Error) -> Option<String> {
         if let Some(error) = cause.downcast_ref::<MachineError>() {
             return of_what_machine(error).map(str::to_owned);
         }
+        if let Some(error) = cause.downcast_ref::<storage::ImageError>() {
+            return of_what_disk_image(error).map(str::to_owned);
+        }
+        if let Some(error) = cause.downcast_ref::<InspectError>() {
+            return of_what_inspected(error).map(str::to_owned);
+        }
+        if let Some(error) = cause.downcast_ref::<RunningError>() {
+            return of_what_running(error);
+        }
         match cause.downcast_ref() {
             Some(ImageError::Cache(_)) => {
                 return Some(
@@ -132,6 +184,48 @@ pub fn advice(error: &anyhow::Error) -> Option<String> {
         }
     }
     None
+}
+
+fn of_what_disk_image(error: &storage::ImageError) -> Option<&'static str> {
+    use storage::ImageError::{BackingOutside, Cannot, InUse, Malformed};
+    match error {
+        InUse(_) => Some("stop whatever uses it; read-only, an image can be used many times (option 'ro')"),
+        BackingOutside { .. } => {
+            Some("move both into one directory, and make the image name its backing file relative to that")
+        }
+        Malformed { .. } => {
+            Some("'gasang disk check' says more if it can be opened at all; is the format right?")
+        }
+        Cannot { .. } => Some("'gasang disk convert' makes an image of another format"),
+        _ => None,
+    }
+}
+
+fn of_what_inspected(error: &InspectError) -> Option<&'static str> {
+    match error {
+        InspectError::NoPartition(_) | InspectError::NoFileSystem(_) | InspectError::NothingToLookInto => {
+            Some("'gasang disk ls IMAGE' lists what is there")
+        }
+        InspectError::CannotLookInto(_) => {
+            Some("give the disk to a guest that knows it: 'gasang run --disk'")
+        }
+        _ => None,
+    }
+}
+
+fn of_what_running(error: &RunningError) -> Option<String> {
+    match error {
+        RunningError::NotRunning(_) => {
+            let names = manager::running::names();
+            Some(match names.is_empty() {
+                true => "none is; 'gasang run --name NAME' starts one that can be found".to_owned(),
+                false => format!("these are: {}", names.join(", ")),
+            })
+        }
+        RunningError::NameTaken(_) => Some("choose another --name".to_owned()),
+        RunningError::Foreign(_) => Some("set XDG_RUNTIME_DIR to a directory of your own".to_owned()),
+        _ => None,
+    }
 }
 
 fn of_what_machine(error: &MachineError) -> Option<&'static str> {

@@ -6,13 +6,17 @@ use clap::error::ErrorKind;
 use clap::{Parser, Subcommand};
 
 mod console;
+mod control;
+mod disks;
 mod doctor;
 mod ending;
 mod exit;
 mod logging;
 mod memory;
+mod output;
 mod panic_watch;
 mod quantity;
+mod remote;
 mod session;
 mod signals;
 mod statistics;
@@ -35,6 +39,8 @@ struct Command {
 enum Verb {
     /// Boot a guest in the foreground, its console on this terminal
     Run(verbs::run::Run),
+    /// Make, look at, convert and check disk images; attach them to running machines
+    Disk(verbs::disk::Disk),
     /// Say what this host offers for running guests, and what to do about what it lacks
     Doctor(verbs::doctor::Doctor),
 }
@@ -46,6 +52,7 @@ fn main() -> ExitCode {
     };
     let result = match command.verb {
         Verb::Run(run) => run.execute(),
+        Verb::Disk(disk) => disk.execute(),
         Verb::Doctor(doctor) => doctor.execute(),
     };
     match result {

@@ -5,12 +5,17 @@ use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
 use std::time::{Duration, Instant};
 
 use anyhow::Context;
-use machine::{Machine, MachineConfig, Statistics};
+use api::MachineInfo;
+use machine::{Machine, MachineConfig, MachineHandle, News, Statistics};
+use manager::running::{Listener, RunningError};
 
 use crate::console::input;
 use crate::console::output::{Notice, Stdout};
 use crate::console::terminal::RawTerminal;
+use crate::control::Control;
+use crate::disks::OpenDisk;
 use crate::ending::{Cause, Ender, Verdict};
+use crate::output::say;
 use crate::panic_watch::SILENCE;
 use crate::signals::Signals;
 
@@ -22,12 +27,25 @@ pub struct Ended {
     pub statistics: Vec<Statistics>,
 }
 
+/// How a machine runs here.
+pub struct Setting {
+    /// It ends after this time.
+    pub timeout: Option<Duration>,
+    /// Others may talk to it under this name.
+    pub name: Option<String>,
+    /// Its disks.
+    pub disks: Vec<OpenDisk>,
+}
+
 /// Runs a machine until it ends, its console on stdin and stdout. The terminal is as before when this returns.
-pub fn run(config: &MachineConfig, timeout: Option<Duration>) -> anyhow::Result<Ended> {
+pub fn run(config: &MachineConfig, setting: Setting) -> anyhow::Result<Ended> {
+    let Setting { timeout, name, disks } = setting;
     let signals = Signals::block().context("cannot block signals")?;
     let (notices, noticed) = channel();
     let mut machine = Machine::new(config, Box::new(Stdout::new(notices)))?;
     let ender = Arc::new(Ender::new(machine.handle()));
+    machine.handle().listen(Box::new(|news| say(&describe(news))));
+    let _listener = name.map(|name| listen(name, config, machine.handle(), &disks)).transpose()?;
     signals.watch(Arc::clone(&ender)).context("no thread for signals")?;
     let terminal = RawTerminal::enter().context("cannot set the terminal's mode")?;
     input::start(machine.handle(), Arc::clone(&ender), terminal.is_some()).context("no thread for input")?;
@@ -36,6 +54,29 @@ pub fn run(config: &MachineConfig, timeout: Option<Duration>) -> anyhow::Result<
     drop(terminal);
     let verdict = Verdict::of(outcome?, ender.cause());
     Ok(Ended { verdict, statistics: machine.statistics() })
+}
+
+/// Lets others talk to the machine.
+fn listen(
+    name: String,
+    config: &MachineConfig,
+    handle: MachineHandle,
+    disks: &[OpenDisk],
+) -> Result<Listener, RunningError> {
+    let info = MachineInfo { name, pid: std::process::id(), cpus: config.cpus, memory: config.memory_bytes };
+    Control::new(info, handle, disks).listen()
+}
+
+/// News in words. The terminal may be raw, so lines begin with a return.
+fn describe(news: &News) -> String {
+    match news {
+        News::DiskFull { disk } => format!(
+            "\r\ngasang: no room is left on the host for the disk {disk:?}: the guest is paused, and goes on once there is\r"
+        ),
+        News::DiskHasRoom { disk } => {
+            format!("\r\ngasang: there is room again for the disk {disk:?}: the guest goes on\r")
+        }
+    }
 }
 
 /// Ends the machine when its time is over, its output is closed, or its kernel has panicked.

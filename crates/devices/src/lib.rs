@@ -3,7 +3,10 @@
 //! Every chip is a folder: `spec.rs` has the names of its data sheet, the other files what it does. Chips know clocks,
 //! wires and back ends, never one another; [`interrupts`] alone ties the interrupt controllers together.
 
+pub mod ahci;
 pub mod apic;
+pub mod ata;
+mod batch;
 pub mod debug_console;
 pub mod debug_exit;
 pub mod hpet;
@@ -18,5 +21,9 @@ pub mod port92;
 pub mod post_port;
 pub mod reset_control;
 pub mod rtc;
+pub mod scsi;
 pub mod uart;
 pub mod virtio;
+
+#[cfg(test)]
+mod memory_disk;

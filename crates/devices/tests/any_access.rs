@@ -2,18 +2,24 @@
 //! restored in whatever state that led to.
 use std::sync::Arc;
 
+use gasang_devices::ahci::Ahci;
 use gasang_devices::apic::GuestTsc;
+use gasang_devices::ata::Identity;
 use gasang_devices::hpet::{Hpet, HpetLines, LegacyLine};
 use gasang_devices::i8042::{I8042, I8042_COMMAND_REGION, I8042_DATA_REGION};
 use gasang_devices::interrupts::{
     IOAPIC_REGION, Interrupts, IoApicWindow, PIC_ELCR_REGION, PIC_MASTER_REGION, PIC_SLAVE_REGION, PicPorts,
 };
+use gasang_devices::pci::PciFunction;
 use gasang_devices::pit::{PIT_PORT_B_REGION, PIT_REGION, Pit};
 use gasang_devices::pm::Pm;
 use gasang_devices::rtc::{Rtc, RtcConfig};
 use gasang_devices::uart::Uart;
 use parking_lot::Mutex;
-use platform::{Bus, Clock, Device, ManualClock, Region, SavedState, SharedDevice};
+use platform::{
+    Bus, Clock, Device, DiskPort, DiskRequest, DiskShape, GuestRam, IrqLine, ManualClock, MsiSink, Region,
+    SavedState, SharedDevice,
+};
 use proptest::prelude::*;
 
 /// A 3 GHz counter that follows a manual clock.
@@ -28,6 +34,26 @@ impl GuestTsc for Tsc {
     }
 }
 
+/// A disk that does nothing, and says so when time goes by.
+#[derive(Default)]
+struct Idle(Mutex<Vec<DiskRequest>>);
+
+impl DiskPort for Idle {
+    fn shape(&self) -> DiskShape {
+        DiskShape { length: 1 << 30, read_only: false, physical_block: 4096, discard_unit: Some(4096) }
+    }
+    fn submit(&self, request: DiskRequest) {
+        self.0.lock().push(request);
+    }
+    fn drain(&self) {}
+}
+
+struct NoMessages;
+
+impl MsiSink for NoMessages {
+    fn send(&self, _address: u64, _data: u32) {}
+}
+
 struct Board {
     clock: ManualClock,
     interrupts: Arc<Interrupts>,
@@ -35,6 +61,7 @@ struct Board {
     memory: Bus,
     devices: Vec<SharedDevice>,
     uart: Arc<Mutex<Uart>>,
+    disk: Arc<Idle>,
 }
 
 impl Board {
@@ -55,8 +82,10 @@ impl Board {
             memory: Bus::of_memory(),
             devices: Vec::new(),
             uart,
+            disk: Arc::default(),
         };
         board.add_controllers();
+        board.add_disks();
         board.add_timers(&clock);
         board.add_others(&clock);
         board
@@ -75,6 +104,18 @@ impl Board {
         self.port(0x4d0, 2, PIC_ELCR_REGION, &pic);
         let ioapic = self.keep(Arc::new(Mutex::new(IoApicWindow(Arc::clone(&self.interrupts)))));
         self.memory.add(0xfec0_0000, 0x1000, IOAPIC_REGION, ioapic).unwrap();
+    }
+    fn add_disks(&mut self) {
+        let ram = GuestRam::new(1 << 20).unwrap();
+        let ahci = Ahci::new(&ram, IrqLine::unconnected(), Arc::new(NoMessages));
+        let identity =
+            Identity { model: "DISK".to_owned(), firmware: "1".to_owned(), serial: "1".to_owned() };
+        let port = || -> Arc<dyn DiskPort> { Arc::<Idle>::clone(&self.disk) };
+        ahci.lock().attach_disk(0, identity.clone(), port()).unwrap();
+        ahci.lock().attach_cdrom(1, identity, Some(port())).unwrap();
+        ahci.lock().write_config(4, &[6, 0]);
+        let ahci = self.keep(ahci);
+        self.memory.add(0xfea0_0000, 0x1000, Region(5), ahci).unwrap();
     }
     fn add_timers(&mut self, clock: &Arc<dyn Clock>) {
         let irq0 = LegacyLine::new(self.interrupts.isa_line(0));
@@ -132,7 +173,11 @@ impl Board {
                 self.uart.lock().output_ready();
             }
             // Mostly short: a periodic timer fires for each of its periods.
-            _ => self.clock.advance(action.value % 2_000_000),
+            _ => {
+                self.clock.advance(action.value % 2_000_000);
+                let requests = std::mem::take(&mut *self.disk.0.lock());
+                requests.into_iter().for_each(|request| (request.answer)(Ok(())));
+            }
         }
     }
     fn save(&self) -> (SavedState, Vec<SavedState>) {
@@ -167,7 +212,7 @@ impl Board {
 }
 
 const PORTS: [u64; 12] = [0x20, 0x40, 0x40, 0x5e, 0x60, 0x64, 0x70, 0xa0, 0x3f8, 0x4d0, 0x600, 0x61c];
-const PAGES: [u64; 3] = [0xfec0_0000, 0xfed0_0000, 0xfed0_0100];
+const PAGES: [u64; 5] = [0xfea0_0000, 0xfea0_0100, 0xfec0_0000, 0xfed0_0000, 0xfed0_0100];
 
 #[derive(Clone, Debug)]
 struct Action {

@@ -16,6 +16,7 @@ use crate::board::low;
 
 pub mod dsdt;
 pub mod fixed;
+mod hotplug;
 pub mod madt;
 mod resource;
 pub mod timers;

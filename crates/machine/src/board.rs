@@ -76,6 +76,8 @@ pub mod port {
     pub const PM_TIMER: u16 = PM_BASE + 8;
     /// General-purpose event block 0 (status, then enable).
     pub const GPE0: u16 = PM_BASE + 0x20;
+    /// Registers of PCI slots whose functions come and go.
+    pub const PCI_HOTPLUG: u16 = PM_BASE + PM_PORTS;
     /// PCI configuration address.
     pub const PCI_ADDRESS: u16 = 0xcf8;
     /// PCI configuration data, four ports.
@@ -113,14 +115,21 @@ pub mod gsi {
     pub const PIRQ_A: u32 = 16;
 }
 
+/// ACPI's general-purpose event that tells of a change in a PCI slot.
+pub const GPE_PCI_HOTPLUG: u8 = 1;
+
 /// Slots of the PCI root.
 pub mod slot {
     /// Memory controller hub.
     pub const HOST_BRIDGE: u8 = 0;
     /// virtio entropy device.
     pub const RNG: u8 = 1;
-    /// The bridge to the ISA chips.
+    /// Slots for disks and other devices, which may come and go while the machine runs.
+    pub const HOT: std::ops::RangeInclusive<u8> = 2..=30;
+    /// The bridge to the ISA chips, and the AHCI controller beside it.
     pub const LPC_BRIDGE: u8 = 31;
+    /// The function of the AHCI controller in that slot.
+    pub const AHCI_FUNCTION: u8 = 2;
 }
 
 /// What the machine puts into guest RAM below 1 MiB before the guest starts.

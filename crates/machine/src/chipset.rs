@@ -15,10 +15,13 @@ use crate::config::MachineConfig;
 use crate::console::{ConsoleOutput, OutputBuffer, Writer};
 use crate::control::CpuControl;
 use crate::cpu_io::CpuPort;
+use crate::disks::Trouble;
 use crate::error::MachineError;
 use crate::tsc::GuestTsc;
 use crate::vcpu::Report;
+use disks::DiskBoard;
 
+pub mod disks;
 mod legacy;
 mod pci;
 mod power;
@@ -35,6 +38,8 @@ pub struct Parts<'a> {
     pub input_room: TimerCallback,
     /// Where chips report power-off and reset.
     pub report: Arc<dyn Report>,
+    /// Where disks report that the host is full.
+    pub trouble: Arc<dyn Trouble>,
 }
 
 /// All chips of a machine.
@@ -45,6 +50,8 @@ pub struct Chipset {
     devices: Vec<SharedDevice>,
     serial: Arc<Mutex<Uart>>,
     power: Arc<Mutex<Pm>>,
+    /// Set once PCI is there.
+    disks: Option<Arc<DiskBoard>>,
     output: Arc<OutputBuffer>,
 }
 
@@ -61,6 +68,7 @@ impl Chipset {
             devices: Vec::new(),
             serial: legacy::serial_port(&clock, &interrupts, &output, &parts.input_room),
             power: power::management(&clock, &interrupts, &parts.report),
+            disks: None,
             interrupts,
             output,
         };
@@ -69,7 +77,7 @@ impl Chipset {
         chipset.add_serial_port()?;
         chipset.add_power_management()?;
         chipset.add_resets(&parts.report)?;
-        chipset.add_pci(parts.ram, power::reset_control(&parts.report))?;
+        chipset.add_pci(&parts, power::reset_control(&parts.report))?;
         chipset.add_keyboard(power::reset_signal(&parts.report))?;
         chipset.add_debug_devices(parts.config, &parts.report)?;
         Ok(chipset)
@@ -89,6 +97,11 @@ impl Chipset {
     /// ACPI's power management.
     pub fn power(&self) -> &Arc<Mutex<Pm>> {
         &self.power
+    }
+
+    /// What disks hang on.
+    pub fn disks(&self) -> Option<&Arc<DiskBoard>> {
+        self.disks.as_ref()
     }
 
     /// Starts passing on what the guest writes to the first serial port and to the debug console.

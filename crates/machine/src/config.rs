@@ -3,11 +3,12 @@ use std::path::PathBuf;
 
 use crate::board::{RAM_MAX_BYTES, RAM_MIN_BYTES};
 use crate::boot::BootFiles;
+use crate::disks::DiskConfig;
 use x86::address::PAGE_SIZE;
 
 /// Room for the translated code of one CPU if the user says nothing: a part of the guest's memory, between these.
-const CODE_CACHE_PART: u64 = 32;
-const CODE_CACHE_SMALL: u64 = 24 << 20;
+const CODE_CACHE_PART: u64 = 64;
+const CODE_CACHE_SMALL: u64 = 16 << 20;
 const CODE_CACHE_LARGE: u64 = 96 << 20;
 /// All CPUs together get such a part, or what one gets.
 const CODE_CACHES_PART: u64 = 8;
@@ -28,6 +29,8 @@ pub struct MachineConfig {
     pub cpus: u8,
     /// What to boot.
     pub boot: BootFiles,
+    /// Its disks, in the order in which the guest finds those of one bus.
+    pub disks: Vec<DiskConfig>,
     /// Port of the debug-exit device, if there shall be one.
     pub debug_exit: Option<u16>,
     /// Whether there is a debug console at port 0xe9.
@@ -79,6 +82,7 @@ impl MachineConfig {
             memory_bytes,
             cpus: 1,
             boot,
+            disks: Vec::new(),
             debug_exit: None,
             debug_console: false,
             code_cache_bytes: None,
@@ -156,12 +160,12 @@ mod tests {
     #[test]
     fn room_for_code_goes_by_memory_and_cpus() {
         for (memory_mib, cpus, mib) in [
-            (128, 1, 24),
-            (512, 1, 24),
-            (512, 2, 24),
-            (512, 4, 16),
-            (2048, 1, 64),
-            (2048, 2, 64),
+            (128, 1, 16),
+            (512, 1, 16),
+            (512, 2, 16),
+            (512, 8, 8),
+            (2048, 1, 32),
+            (2048, 2, 32),
             (8192, 4, 96),
         ] {
             let config = MachineConfig { cpus, ..MachineConfig::new(memory_mib << 20, BootFiles::default()) };

@@ -1,5 +1,5 @@
 //! How other threads reach a CPU that runs: hold it, ask it something, wake it.
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, OnceLock, mpsc};
 
 use parking_lot::Mutex;
@@ -15,6 +15,8 @@ pub type Statistics = Vec<(&'static str, u64)>;
 pub struct CpuControl {
     /// The thread shall leave its loop.
     held: AtomicBool,
+    /// How many want the CPU to stand still for a while.
+    pauses: AtomicUsize,
     /// There is something in `questions`.
     asked: AtomicBool,
     questions: Mutex<Vec<mpsc::Sender<Statistics>>>,
@@ -60,9 +62,28 @@ impl CpuControl {
         self.held.load(Ordering::SeqCst)
     }
 
+    /// Lets the CPU stand still, soon, until [`CpuControl::resume`] is called as often.
+    pub fn pause(&self) {
+        self.pauses.fetch_add(1, Ordering::SeqCst);
+        self.kick();
+    }
+
+    /// Takes back one [`CpuControl::pause`].
+    pub fn resume(&self) {
+        self.pauses.fetch_sub(1, Ordering::SeqCst);
+        self.kick();
+    }
+
+    /// Whether the thread shall execute nothing for now.
+    pub fn is_paused(&self) -> bool {
+        self.pauses.load(Ordering::SeqCst) > 0
+    }
+
     /// Whether the engine shall return from `run`.
     pub fn is_wanted(&self) -> bool {
-        self.held.load(Ordering::Relaxed) || self.asked.load(Ordering::Relaxed)
+        self.held.load(Ordering::Relaxed)
+            || self.asked.load(Ordering::Relaxed)
+            || self.pauses.load(Ordering::Relaxed) > 0
     }
 
     /// Asks for the engine's counters. The answer comes from the CPU's thread; the channel closes unanswered if that

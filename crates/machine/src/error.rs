@@ -1,6 +1,7 @@
 //! Why a machine cannot be built or go on.
 use crate::acpi::AcpiError;
 use crate::boot::BootError;
+use crate::chipset::disks::DiskPlaceError;
 use crate::config::ConfigError;
 use crate::engine::EngineError;
 
@@ -28,6 +29,9 @@ pub enum MachineError {
     /// Two PCI functions want the same slot.
     #[error("the board plan contradicts itself")]
     Slots(#[from] devices::pci::PciError),
+    /// A disk has no place.
+    #[error(transparent)]
+    Disk(#[from] DiskPlaceError),
     /// The engine refused the state in which the kernel starts.
     #[error("the engine refused the kernel's first state")]
     Entry(#[from] platform::RestoreError),

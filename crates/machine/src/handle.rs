@@ -6,7 +6,9 @@ use devices::pm::Pm;
 use devices::uart::Uart;
 use parking_lot::Mutex;
 
+use crate::chipset::disks::{DiskBoard, DiskPlaceError};
 use crate::control::{CpuControl, Statistics};
+use crate::disks::{DiskConfig, Trouble};
 use crate::lifecycle::{Event, Events, Outcome, ResetCause, State};
 use crate::parking::Parking;
 use crate::vcpu::Report;
@@ -20,12 +22,47 @@ pub(crate) struct Shared {
     pub cpus: Vec<Arc<CpuControl>>,
     /// Woken when the first serial port has room for input again, and at the end.
     pub input_room: Parking,
+    /// Who wants to know what happens.
+    pub listener: Mutex<Option<Listener>>,
 }
+
+/// Something that the machine's user should know.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum News {
+    /// The host's file system is full: the guest stands still until a disk has room.
+    DiskFull {
+        /// The disk's name.
+        disk: String,
+    },
+    /// The disk has room again, and the guest goes on.
+    DiskHasRoom {
+        /// The disk's name.
+        disk: String,
+    },
+}
+
+/// Takes news, from any thread; it must not wait for the machine.
+pub type Listener = Box<dyn Fn(&News) + Send + Sync>;
 
 impl Shared {
     pub fn new(cpus: usize) -> Self {
         let cpus = (0..cpus).map(|_| Arc::default()).collect();
-        Self { events: Events::default(), cpus, input_room: Parking::default() }
+        Self { events: Events::default(), cpus, input_room: Parking::default(), listener: Mutex::default() }
+    }
+
+    /// All CPUs stand still, until this was taken back as often.
+    pub fn pause_all(&self) {
+        self.cpus.iter().for_each(|cpu| cpu.pause());
+    }
+
+    pub fn resume_all(&self) {
+        self.cpus.iter().for_each(|cpu| cpu.resume());
+    }
+
+    fn tell(&self, news: &News) {
+        if let Some(listener) = &*self.listener.lock() {
+            listener(news);
+        }
     }
 
     pub fn hold_all(&self) {
@@ -45,12 +82,24 @@ impl Report for Shared {
     }
 }
 
+impl Trouble for Shared {
+    fn full(&self, disk: &str) {
+        self.pause_all();
+        self.tell(&News::DiskFull { disk: disk.to_owned() });
+    }
+    fn over(&self, disk: &str) {
+        self.tell(&News::DiskHasRoom { disk: disk.to_owned() });
+        self.resume_all();
+    }
+}
+
 /// A handle to a machine, for any thread. Cheap to clone; it keeps nothing of the machine alive but its state.
 #[derive(Clone)]
 pub struct MachineHandle {
     pub(crate) shared: Arc<Shared>,
     pub(crate) serial: Weak<Mutex<Uart>>,
     pub(crate) power: Weak<Mutex<Pm>>,
+    pub(crate) disks: Weak<DiskBoard>,
 }
 
 impl MachineHandle {
@@ -66,11 +115,26 @@ impl MachineHandle {
         }
     }
 
+    /// Names who is told what the user should know.
+    pub fn listen(&self, listener: Listener) {
+        *self.shared.listener.lock() = Some(listener);
+    }
+
     /// Presses the power button for a moment: a guest that listens shuts itself down.
     pub fn press_power_button(&self) {
         if let Some(power) = self.power.upgrade() {
             power.lock().press_power_button();
         }
+    }
+
+    /// Gives the running machine a disk.
+    pub fn attach_disk(&self, config: &DiskConfig) -> Result<(), DiskPlaceError> {
+        self.disks.upgrade().ok_or(DiskPlaceError::Over)?.attach(config, self.state() == State::Running)
+    }
+
+    /// Takes a disk away from the running machine.
+    pub fn detach_disk(&self, name: &str) -> Result<(), DiskPlaceError> {
+        self.disks.upgrade().ok_or(DiskPlaceError::Over)?.detach(name)
     }
 
     /// Types bytes into the guest's first serial port, as fast as the guest takes them: blocks while it does not. Only

@@ -10,6 +10,7 @@
 //! | [`chipset`] | the chips at those addresses, and the wires between them |
 //! | [`cpu_io`] | the machine as one CPU sees it |
 //! | [`vcpu`], [`control`], [`parking`] | a CPU's thread, how to reach it, where it sleeps |
+//! | [`disks`] | disks, described, and the threads that serve them |
 //! | [`console`] | the way out of the first serial port |
 //! | [`engine`] | which engine runs a CPU |
 //! | [`tsc`] | the guest's time-stamp counter |
@@ -25,6 +26,7 @@ pub mod config;
 pub mod console;
 pub mod control;
 pub mod cpu_io;
+pub mod disks;
 pub mod engine;
 pub mod error;
 pub mod handle;
@@ -40,10 +42,12 @@ pub mod tsc;
 pub mod vcpu;
 
 pub use boot::BootFiles;
+pub use chipset::disks::DiskPlaceError;
 pub use config::MachineConfig;
 pub use console::ConsoleOutput;
 pub use control::Statistics;
+pub use disks::{DiskBus, DiskConfig, DiskKind};
 pub use error::MachineError;
-pub use handle::MachineHandle;
+pub use handle::{MachineHandle, News};
 pub use lifecycle::{Outcome, State};
 pub use machine::Machine;

@@ -1,5 +1,5 @@
 //! One machine from its description to its end: see [`crate::lifecycle`] for the states.
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 use std::thread::{Builder, JoinHandle};
 
 use platform::{GuestRam, Vcpu};
@@ -12,6 +12,7 @@ use crate::config::MachineConfig;
 use crate::console::ConsoleOutput;
 use crate::control::Statistics;
 use crate::cpu_io::CpuPort;
+use crate::disks::Trouble;
 use crate::engine::{self, EngineFactory, EngineSetup, Translations};
 use crate::error::MachineError;
 use crate::handle::{MachineHandle, Shared};
@@ -71,9 +72,10 @@ impl Machine {
         let tsc = GuestTsc::starting_now();
         let shared = Arc::new(Shared::new(config.cpus.into()));
         let report: Arc<dyn Report> = Arc::<Shared>::clone(&shared);
+        let trouble: Arc<dyn Trouble> = Arc::<Shared>::clone(&shared);
         let room = Arc::clone(&shared);
         let input_room = Arc::new(move || room.input_room.wake());
-        let chipset = Chipset::build(Parts { config, ram: &ram, tsc, report, input_room })?;
+        let chipset = Chipset::build(Parts { config, ram: &ram, tsc, report, trouble, input_room })?;
         let mut cpus = Vec::new();
         for index in 0..usize::from(config.cpus) {
             let setup = EngineSetup {
@@ -111,6 +113,7 @@ impl Machine {
             shared: Arc::clone(&self.shared),
             serial: Arc::downgrade(self.chipset.serial()),
             power: Arc::downgrade(self.chipset.power()),
+            disks: self.chipset.disks().map_or_else(Weak::new, Arc::downgrade),
         }
     }
 

@@ -64,7 +64,9 @@ impl CpuThread {
     /// Runs until the CPU is held, and returns the engine and the counters.
     pub fn run(mut self) -> (Box<dyn Vcpu>, Counters) {
         while !self.control.is_held() {
-            if self.waits_for_startup {
+            if self.control.is_paused() {
+                self.control.parking.wait();
+            } else if self.waits_for_startup {
                 self.sleep(true, |cpu| cpu.io.event_pending());
             } else {
                 self.run_engine();

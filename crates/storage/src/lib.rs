@@ -7,19 +7,26 @@
 //! for, and nothing in a file makes this crate panic.
 #![forbid(unsafe_code)]
 
+mod blocks;
 mod convert;
 mod create;
 mod error;
+mod fields;
 pub mod file;
 mod format;
 mod image;
 mod open;
 mod qcow2;
 mod raw;
+mod vdi;
+mod vhd;
+mod vhdx;
+mod vmdk;
 
 pub use convert::{Progress, convert};
 pub use create::{CreateOptions, create};
 pub use error::ImageError;
-pub use format::Format;
+pub use format::{Format, UnknownFormat};
 pub use image::{CheckReport, Extent, ExtentKind, Image, ImageInfo, Repair};
 pub use open::{BackingPolicy, OpenOptions, open};
+pub use vmdk::export_stream;

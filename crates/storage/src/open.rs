@@ -4,6 +4,10 @@ use std::path::Path;
 use crate::file::HostFile;
 use crate::qcow2::Qcow2Image;
 use crate::raw::RawImage;
+use crate::vdi::VdiImage;
+use crate::vhd::VhdImage;
+use crate::vhdx::VhdxImage;
+use crate::vmdk::VmdkImage;
 use crate::{Format, Image, ImageError};
 
 /// Bytes at a file's beginning and end by which formats are told apart.
@@ -65,7 +69,10 @@ pub(crate) fn open_in_chain(
     match format {
         Format::Raw => Ok(Box::new(RawImage::open(file)?)),
         Format::Qcow2 => Ok(Box::new(Qcow2Image::open(file, options, depth)?)),
-        other => Err(ImageError::Cannot { format: other, what: "opened" }),
+        Format::Vdi => Ok(Box::new(VdiImage::open(file)?)),
+        Format::Vmdk => Ok(Box::new(VmdkImage::open(file)?)),
+        Format::Vhd => Ok(Box::new(VhdImage::open(file)?)),
+        Format::Vhdx => Ok(Box::new(VhdxImage::open(file)?)),
     }
 }
 

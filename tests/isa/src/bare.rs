@@ -10,7 +10,7 @@ mod signals;
 
 use std::sync::{Mutex, MutexGuard};
 
-use crate::case::{CODE_WINDOW, Case, Runner};
+use crate::case::{CODE_WINDOW, Case, END, Runner};
 use crate::layout::{CODE, MEMORY, PAGE, READ_ONLY, Region, Rights};
 use crate::state::{Ending, Outcome};
 use crate::watchdog;
@@ -101,6 +101,10 @@ impl Runner for BareCpu {
         }
     }
 
+    fn clear_code(&mut self) {
+        // SAFETY: the region is mapped and writable, and used by nothing but cases.
+        unsafe { std::ptr::write_bytes(CODE.base as *mut u8, END, CODE.len()) };
+    }
     fn memory(&self, region: Region) -> &[u8] {
         // SAFETY: regions are mapped for good, and no case runs while the slice lives.
         unsafe { std::slice::from_raw_parts(region.base as *const u8, region.len()) }
@@ -139,7 +143,7 @@ fn map(region: Region) -> Result<(), BareError> {
     }
     if region.base == CODE.base {
         // SAFETY: just mapped, writable.
-        unsafe { std::ptr::write_bytes(region.base as *mut u8, crate::case::END, region.len()) };
+        unsafe { std::ptr::write_bytes(region.base as *mut u8, END, region.len()) };
     }
     protect(region, rights);
     Ok(())

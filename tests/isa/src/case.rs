@@ -54,4 +54,6 @@ pub trait Runner {
     }
     /// Forgets what may have been learnt from earlier cases (translated code, look-up tables).
     fn forget(&mut self) {}
+    /// Fills all of [`CODE`] with [`END`], whatever a case has left there beyond its window.
+    fn clear_code(&mut self);
 }

@@ -17,8 +17,8 @@ use platform::{GuestRam, Stop, Vcpu};
 use translator::{BtVcpu, Config, Store, TscModel, WindowPolicy};
 use x86::{CpuState, flags};
 
-use crate::case::{CODE_WINDOW, Case, Runner};
-use crate::layout::{PAGE, Region};
+use crate::case::{CODE_WINDOW, Case, END, Runner};
+use crate::layout::{CODE, PAGE, Region};
 use crate::state::{Ending, Outcome, UserState, Vectors};
 use crate::watchdog;
 use io::StopIo;
@@ -245,6 +245,10 @@ impl Runner for Engine {
         }
     }
 
+    fn clear_code(&mut self) {
+        // Written as a device does, so that the engine hears of it.
+        self.ram.write(self.kernel.physical(CODE), &vec![END; CODE.len()]);
+    }
     fn memory(&self, region: Region) -> &[u8] {
         // SAFETY: the pages are RAM, and no CPU runs while the slice lives.
         unsafe { std::slice::from_raw_parts(self.host(region), region.len()) }

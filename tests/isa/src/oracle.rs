@@ -17,6 +17,10 @@ pub struct Oracle {
     bare: Option<BareCpu>,
     engines: Vec<Engine>,
     outcomes: Vec<Outcome>,
+    /// How many ran the last case.
+    ran: usize,
+    /// Somebody timed out in the last case, so that code outside its window may differ now.
+    clears_code: bool,
     /// Cases until the store is renewed.
     until_new_store: u32,
     /// Why there is no bare CPU.
@@ -34,7 +38,7 @@ impl Oracle {
             Err(error) => (None, Some(error)),
         };
         let outcomes = vec![Outcome::default(); kinds.len() + 1];
-        Ok(Self { bare, engines, outcomes, until_new_store: 0, bare_missing })
+        Ok(Self { bare, engines, outcomes, ran: 0, clears_code: true, until_new_store: 0, bare_missing })
     }
 
     /// Gives [`Kind::Settled`] a store whose blocks [`Kind::Stored`] takes, before the last one is full.
@@ -64,11 +68,12 @@ impl Oracle {
         self.engines.iter_mut().for_each(|engine| engine.forget());
     }
 
-    /// Everybody's name and outcome of the last case; `with_bare` as it was passed to [`Oracle::run`].
+    /// Name and outcome of everybody who ran the last case, the last of whom may have timed out; `with_bare` as it was
+    /// passed to [`Oracle::run`].
     pub fn results(&self, with_bare: bool) -> Vec<(&dyn Runner, &Outcome)> {
         let bare = self.bare.iter().filter(|_| with_bare).map(|bare| bare as &dyn Runner);
         let engines = self.engines.iter().map(|engine| engine as &dyn Runner);
-        bare.chain(engines).zip(&self.outcomes).collect()
+        bare.chain(engines).zip(&self.outcomes).take(self.ran).collect()
     }
 
     /// Runs a case on everybody (on the bare CPU only `with_bare`). Whether all agree with the first.
@@ -80,11 +85,19 @@ impl Oracle {
     /// Runs a case on everybody.
     pub fn execute(&mut self, case: &Case, with_bare: bool) {
         self.renew_store();
+        if std::mem::take(&mut self.clears_code) {
+            // Who timed out wrote less than the others, or nothing.
+            self.bare.iter_mut().for_each(Runner::clear_code);
+            self.engines.iter_mut().for_each(Runner::clear_code);
+        }
+        self.ran = 0;
         let bare = self.bare.iter_mut().filter(|_| with_bare).map(|bare| bare as &mut dyn Runner);
         let engines = self.engines.iter_mut().map(|engine| engine as &mut dyn Runner);
         for (runner, outcome) in bare.chain(engines).zip(&mut self.outcomes) {
             runner.run(case, outcome);
+            self.ran += 1;
             if outcome.ending == Ending::TimedOut {
+                self.clears_code = true;
                 break;
             }
         }

@@ -1,19 +1,9 @@
 //! `gasang doctor`: what this host offers.
-use std::io::Write;
-
-use clap::{Args, ValueEnum};
+use clap::Args;
 
 use crate::doctor::{Finding, Level, probe_all};
 use crate::exit::Code;
-
-/// How findings are printed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub enum Format {
-    /// For people
-    Table,
-    /// For programs
-    Json,
-}
+use crate::output;
 
 #[derive(Args, Debug)]
 #[command(before_help = "Examples:\n  gasang doctor\n  gasang doctor --format json\n\n\
@@ -21,21 +11,14 @@ pub enum Format {
 pub struct Doctor {
     /// How to print the findings
     #[arg(long, default_value = "table")]
-    format: Format,
+    format: output::Format,
 }
 
 impl Doctor {
     /// Looks at the host and prints what there is.
     pub fn execute(self) -> anyhow::Result<Code> {
         let findings = probe_all();
-        let text = match self.format {
-            Format::Table => table(&findings),
-            Format::Json => serde_json::to_string_pretty(&findings)? + "\n",
-        };
-        match std::io::stdout().write_all(text.as_bytes()) {
-            Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => return Err(error.into()),
-            _ => {}
-        }
+        output::print(self.format, &findings, |findings| table(findings))?;
         let fatal = findings.iter().any(|finding| finding.level == Level::Missing);
         Ok(if fatal { Code::HOST } else { Code::OK })
     }

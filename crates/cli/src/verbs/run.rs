@@ -1,5 +1,5 @@
 //! `gasang run`: boot a guest in the foreground.
-use std::io::{IsTerminal, Write};
+use std::io::IsTerminal;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -9,9 +9,12 @@ use manager::cache::{self, Cache};
 use manager::images::{COMMAND_LINE, Images, Kernel, Script};
 
 use crate::console::terminal;
+use crate::disks::{DiskOption, OpenDisk};
 use crate::exit::Code;
 use crate::memory::HostMemory;
-use crate::{logging, quantity, session, statistics};
+use crate::output::say;
+use crate::session::{self, Setting};
+use crate::{logging, quantity, statistics};
 
 /// The engines that can be chosen.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -27,6 +30,7 @@ pub enum Engine {
 #[derive(Args, Debug)]
 #[command(before_help = "Examples:\n  gasang run\n  echo 'uname -a; poweroff -f' | gasang run\n  \
                          gasang run --memory 2G --timeout 5m --append 'nokaslr'\n  \
+                         gasang run --name web --disk data.qcow2 --disk debian.iso,bus=cdrom\n  \
                          gasang run --kernel vmlinuz --initrd initrd.img --append 'console=ttyS0 quiet'\n\n\
                          Without --kernel, the default guest boots: a stock Debian kernel and busybox, fetched on the\n\
                          first run by apt and dpkg. On a terminal, Ctrl-] ? shows what Ctrl-] can do.")]
@@ -43,13 +47,20 @@ pub struct Run {
     /// Guest memory, for example 512M or 2G
     #[arg(long, value_name = "SIZE", default_value = "512M", value_parser = quantity::size)]
     memory: u64,
+    /// A disk image, with options after commas: bus=sata|scsi|virtio|cdrom, ro, format=…, name=…, serial=…; may be given
+    /// several times
+    #[arg(long = "disk", value_name = "FILE[,OPTION…]")]
+    disks: Vec<DiskOption>,
+    /// What to call the machine while it runs, for 'gasang disk attach' and the like
+    #[arg(long, value_name = "NAME")]
+    name: Option<String>,
     /// Number of virtual CPUs, 1 to 16; more than the host has are slower than as many
     #[arg(long, value_name = "N", default_value_t = 1)]
     cpus: u8,
     /// End the guest after this time, for example 90s or 5m, with exit code 6
     #[arg(long, value_name = "TIME", value_parser = quantity::duration)]
     timeout: Option<Duration>,
-    /// Memory for translated code of all CPUs together [default: a 32nd of the guest's memory, 24M to 96M, for each CPU];
+    /// Memory for translated code of all CPUs together [default: a 64th of the guest's memory, 16M to 96M, for each CPU];
     /// its description takes as much again
     #[arg(long, value_name = "SIZE", value_parser = quantity::size)]
     code_cache: Option<u64>,
@@ -90,9 +101,11 @@ impl Run {
         if let Some(host) = HostMemory::read() {
             host.check(self.memory)?;
         }
-        let config = self.config(self.boot_files()?);
+        let disks = self.open_disks()?;
+        let mut config = self.config(self.boot_files()?);
+        config.disks = disks.iter().map(|disk| disk.config.clone()).collect();
         tracing::info!(?config, "starting");
-        let ended = session::run(&config, self.timeout)?;
+        let ended = session::run(&config, Setting { timeout: self.timeout, name: self.name.clone(), disks })?;
         if let Some(message) = &ended.verdict.message {
             say(&format!("\ngasang: {message}"));
         }
@@ -100,6 +113,10 @@ impl Run {
             say(statistics::table(&ended.statistics).trim_end());
         }
         Ok(ended.verdict.code)
+    }
+
+    fn open_disks(&self) -> Result<Vec<OpenDisk>, storage::ImageError> {
+        self.disks.iter().enumerate().map(|(number, disk)| disk.open(number)).collect()
     }
 
     fn config(&self, boot: BootFiles) -> MachineConfig {
@@ -158,11 +175,6 @@ fn default_cmdline(terminal_size: Option<(u16, u16)>, append: Option<&str>) -> S
 /// Says what takes long, to a person.
 fn announce(step: &str) {
     say(&format!("gasang: {step}{}", if std::io::stderr().is_terminal() { " …" } else { "" }));
-}
-
-/// A message for people; nothing depends on its being read.
-fn say(text: &str) {
-    let _ = writeln!(std::io::stderr(), "{text}");
 }
 
 #[cfg(test)]

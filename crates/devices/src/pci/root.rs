@@ -84,6 +84,20 @@ impl PciRoot {
         self.place_windows();
         Ok(())
     }
+    /// Takes a function out of its slot, and its windows off the buses. An access that has found it before still reaches
+    /// it.
+    pub fn detach(&mut self, address: Address) -> Option<SharedDevice> {
+        let attached = self.functions.remove(&address)?;
+        if let (Some(ports), Some(memory)) = (self.ports.upgrade(), self.memory.upgrade()) {
+            for window in attached.windows.iter().flatten() {
+                let bus = if window.space == Space::Io { &ports } else { &memory };
+                if let Err(error) = bus.remove(window.first) {
+                    tracing::warn!(%error, "pci window was not where it should be");
+                }
+            }
+        }
+        Some(attached.on_bus)
+    }
     /// Where functions are.
     pub fn addresses(&self) -> Vec<Address> {
         self.functions.keys().copied().collect()

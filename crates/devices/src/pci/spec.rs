@@ -75,6 +75,23 @@ pub mod bar {
     pub const MEMORY_FLAGS: u32 = 0xf;
 }
 
+/// Capability: MSI (§6.8.1).
+pub const CAPABILITY_MSI: u8 = 0x05;
+
+/// MSI.
+pub mod msi {
+    /// Message control: messages rather than the pin.
+    pub const ENABLE: u16 = 1 << 0;
+    /// Message control: addresses have 64 bits.
+    pub const WIDE: u16 = 1 << 7;
+    /// Offset of message control in the capability.
+    pub const MESSAGE_CONTROL: usize = 2;
+    /// Offset of the message's data in a capability with 64 bits of address.
+    pub const DATA: usize = 12;
+    /// Bytes after identification and pointer: control, address, data.
+    pub const BODY_BYTES: usize = 12;
+}
+
 /// Capability: belongs to the vendor.
 pub const CAPABILITY_VENDOR: u8 = 0x09;
 /// Capability: MSI-X (§6.8.2).

@@ -1,26 +1,26 @@
 //! What a virtio device is, whatever the transport.
 use platform::{SavedError, SavedState};
 
-use super::QueueView;
+use super::{Chains, QueueError};
 
 /// Why a device gives up until its driver resets it: the driver broke the rules, or the host failed.
 #[derive(Debug, thiserror::Error)]
 pub enum VirtioError {
     /// Rings or descriptors make no sense.
     #[error("the driver's queue is malformed")]
-    Queue(#[source] virtio_queue::Error),
-    /// The queue's rings are not all in RAM.
-    #[error("the driver's rings are not in memory")]
-    Rings,
-    /// Guest memory could not be reached.
-    #[error("the driver's buffers are not in memory")]
-    Buffers(#[source] std::io::Error),
+    Queue(#[from] QueueError),
+    /// A chain has no room for what every request of the device has.
+    #[error("the driver's request is malformed: {0}")]
+    Request(&'static str),
     /// The host could not do the device's work.
     #[error("the host failed the device")]
     Host(#[source] std::io::Error),
 }
 
 /// A virtio device behind a transport, which calls it with the transport's lock held.
+///
+/// A device may complete a chain at once, or keep it and complete it later, from any thread, by
+/// [`Completions`](super::Completions).
 pub trait VirtioDevice: Send {
     /// A short fixed name for logs and saved states.
     fn name(&self) -> &'static str;
@@ -29,7 +29,7 @@ pub trait VirtioDevice: Send {
     /// PCI class, subclass and programming interface, 8 bits each.
     fn class(&self) -> u32;
     /// Largest size of each queue, a power of two of at most 32,768.
-    fn queue_sizes(&self) -> &'static [u16];
+    fn queue_sizes(&self) -> &[u16];
     /// Feature bits of this kind of device.
     fn features(&self) -> u64 {
         0
@@ -47,8 +47,10 @@ pub trait VirtioDevice: Send {
         let _ = features;
     }
     /// The driver has put chains into a queue.
-    fn serve(&mut self, queue: usize, chains: &mut QueueView<'_>) -> Result<(), VirtioError>;
-    /// The driver starts over.
+    fn serve(&mut self, queue: usize, chains: &mut Chains<'_>) -> Result<(), VirtioError>;
+    /// Returns once nothing that the device has begun touches guest memory any more. Comes before chains are forgotten.
+    fn drain(&mut self) {}
+    /// The driver starts over: the device's own state is that after power-on. It was drained before.
     fn reset(&mut self) {}
     /// The device's own state.
     fn save(&self) -> SavedState {

@@ -1,8 +1,8 @@
 //! The common configuration: negotiation and queues (VirtIO 1.2 §4.1.4.3), without interrupts.
+use platform::GuestRam;
 use platform::device::get_register;
-use platform::ram::Memory;
-use virtio_queue::{Queue, QueueT};
 
+use super::ring::{Queue, RingKind};
 use super::spec::{NO_VECTOR, common, feature, status};
 
 /// What the driver has chosen.
@@ -37,17 +37,16 @@ pub enum Effect {
     Reset,
     /// The driver is ready.
     Activate,
+    /// The driver starts over with a queue.
+    ResetQueue(usize),
     /// The driver broke the rules.
     Broken,
 }
 
 impl Registers {
-    /// The registers after reset. Panics for queue sizes that cannot be.
+    /// The registers after reset.
     pub fn new(offered: u64, queue_sizes: &[u16], vectors: u16) -> Self {
-        let slot = |size: &u16| Slot {
-            queue: Queue::new(*size).expect("a queue's size is a power of two"),
-            vector: NO_VECTOR,
-        };
+        let slot = |(number, size): (u16, &u16)| Slot { queue: Queue::new(number, *size), vector: NO_VECTOR };
         Self {
             offered,
             accepted: 0,
@@ -57,7 +56,7 @@ impl Registers {
             status: 0,
             generation: 0,
             queue_select: 0,
-            queues: queue_sizes.iter().map(slot).collect(),
+            queues: (0..).zip(queue_sizes).map(slot).collect(),
             vectors,
         }
     }
@@ -70,7 +69,6 @@ impl Registers {
         self.queue_select = 0;
         for slot in &mut self.queues {
             slot.queue.reset();
-            slot.queue.set_event_idx(false);
             slot.vector = NO_VECTOR;
         }
     }
@@ -96,18 +94,18 @@ impl Registers {
         put(common::CONFIG_GENERATION, &[self.generation]);
         put(common::QUEUE_SELECT, &self.queue_select.to_le_bytes());
         if let Some(Slot { queue, vector }) = self.queues.get(usize::from(self.queue_select)) {
-            put(common::QUEUE_SIZE, &queue.size().to_le_bytes());
+            put(common::QUEUE_SIZE, &queue.place().size.to_le_bytes());
             put(common::QUEUE_MSIX_VECTOR, &vector.to_le_bytes());
-            put(common::QUEUE_ENABLE, &u16::from(queue.ready()).to_le_bytes());
+            put(common::QUEUE_ENABLE, &u16::from(queue.is_enabled()).to_le_bytes());
             put(common::QUEUE_NOTIFY_OFF, &self.queue_select.to_le_bytes());
-            put(common::QUEUE_DESC, &queue.desc_table().to_le_bytes());
-            put(common::QUEUE_DRIVER, &queue.avail_ring().to_le_bytes());
-            put(common::QUEUE_DEVICE, &queue.used_ring().to_le_bytes());
+            put(common::QUEUE_DESC, &queue.place().descriptors.to_le_bytes());
+            put(common::QUEUE_DRIVER, &queue.place().driver.to_le_bytes());
+            put(common::QUEUE_DEVICE, &queue.place().device.to_le_bytes());
         }
         bytes
     }
     /// Writes a register in its own width, or half of one of 8 bytes (§4.1.3.1); other accesses are nothing.
-    pub fn write(&mut self, offset: u64, data: &[u8], memory: &Memory) -> Effect {
+    pub fn write(&mut self, offset: u64, data: &[u8], ram: &GuestRam) -> Effect {
         let value = get_register(data);
         match (offset, data.len()) {
             (common::DEVICE_FEATURE_SELECT, 4) => self.device_feature_select = value as u32,
@@ -123,12 +121,13 @@ impl Registers {
                 }
             }
             (common::QUEUE_DESC..0x38, 8) if offset.is_multiple_of(8) => {
-                self.write_queue(offset, value as u32, memory);
-                return self.write_queue(offset + 4, (value >> 32) as u32, memory);
+                self.write_queue(offset, value as u32, ram);
+                return self.write_queue(offset + 4, (value >> 32) as u32, ram);
             }
             (common::QUEUE_SIZE | common::QUEUE_ENABLE, 2) | (common::QUEUE_DESC..0x38, 4) => {
-                return self.write_queue(offset, value as u32, memory);
+                return self.write_queue(offset, value as u32, ram);
             }
+            (common::QUEUE_RESET, 2) if value == 1 => return self.reset_queue(),
             _ => {}
         }
         Effect::None
@@ -162,37 +161,49 @@ impl Registers {
             after &= !status::DRIVER_OK;
         }
         self.status = after;
-        if after & !before & status::FEATURES_OK != 0 {
-            let event_idx = self.accepted & feature::EVENT_IDX != 0;
-            self.queues.iter_mut().for_each(|slot| slot.queue.set_event_idx(event_idx));
-        }
         if after & !before & status::DRIVER_OK != 0 { Effect::Activate } else { Effect::None }
     }
-    /// Writes to the selected queue, which must not be in use.
-    fn write_queue(&mut self, offset: u64, value: u32, memory: &Memory) -> Effect {
-        let Some(Slot { queue, .. }) = self.queues.get_mut(usize::from(self.queue_select)) else {
-            return Effect::None;
-        };
-        if queue.ready() {
-            return Effect::None;
+    /// §2.6.1: the queue is done with when the register reads as zero again, which is at once.
+    fn reset_queue(&self) -> Effect {
+        let selected = usize::from(self.queue_select);
+        let is_enabled = self.queues.get(selected).is_some_and(|slot| slot.queue.is_enabled());
+        if is_enabled && self.accepted & feature::RING_RESET != 0 {
+            Effect::ResetQueue(selected)
+        } else {
+            Effect::None
         }
-        let (low, high) = if offset.is_multiple_of(8) { (Some(value), None) } else { (None, Some(value)) };
-        match offset & !7 {
-            _ if offset == common::QUEUE_SIZE => queue.set_size(value as u16),
-            _ if offset == common::QUEUE_ENABLE => {
-                queue.set_ready(value == 1);
-                if value == 1 && !queue.is_valid(memory) {
-                    queue.set_ready(false);
-                    return Effect::Broken;
-                }
+    }
+    /// Writes to the selected queue, which must not be in use.
+    fn write_queue(&mut self, offset: u64, value: u32, ram: &GuestRam) -> Effect {
+        let kind = self.ring_kind();
+        let selected = self.queues.get_mut(usize::from(self.queue_select));
+        let Some(queue) = selected.map(|slot| &mut slot.queue) else { return Effect::None };
+        let Some(place) = queue.place_mut() else { return Effect::None };
+        let is_low = offset.is_multiple_of(8);
+        match offset {
+            common::QUEUE_SIZE => place.size = value as u16,
+            common::QUEUE_ENABLE if value == 1 => {
+                return queue.enable(ram, kind).map_or(Effect::Broken, |()| Effect::None);
             }
-            common::QUEUE_DESC => queue.set_desc_table_address(low, high),
-            common::QUEUE_DRIVER => queue.set_avail_ring_address(low, high),
-            common::QUEUE_DEVICE => queue.set_used_ring_address(low, high),
+            common::QUEUE_DESC..common::QUEUE_DRIVER => put_half(&mut place.descriptors, is_low, value),
+            common::QUEUE_DRIVER..common::QUEUE_DEVICE => put_half(&mut place.driver, is_low, value),
+            common::QUEUE_DEVICE.. => put_half(&mut place.device, is_low, value),
             _ => {}
         }
         Effect::None
     }
+    fn ring_kind(&self) -> RingKind {
+        let has = |feature| self.accepted & feature != 0;
+        RingKind { packed: has(feature::RING_PACKED), event_idx: has(feature::EVENT_IDX) }
+    }
+}
+
+fn put_half(address: &mut u64, is_low: bool, value: u32) {
+    *address = if is_low {
+        *address & !0xffff_ffff | u64::from(value)
+    } else {
+        *address & 0xffff_ffff | u64::from(value) << 32
+    };
 }
 
 /// 32 of 64 feature bits.

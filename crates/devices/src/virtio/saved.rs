@@ -1,16 +1,18 @@
 //! Saving and restoring a virtio function.
-use platform::ram::Memory;
+//!
+//! A chain that a device has not completed is in no saved state: whoever saves calls [`VirtioPci::settle`] first, with
+//! all CPUs stopped. What was saved with chains on their way is refused.
 use platform::{SavedError, SavedState};
 use serde::{Deserialize, Serialize};
-use virtio_queue::{Queue, QueueState, QueueT};
 
 use super::VirtioDevice;
 use super::registers::{Registers, Slot};
-use super::spec::{NO_VECTOR, isr};
+use super::ring::SavedQueue;
+use super::spec::{NO_VECTOR, isr, status};
 use super::transport::VirtioPci;
 use crate::pci::{SavedConfig, SavedMsix};
 
-const VERSION: u32 = 1;
+const VERSION: u32 = 2;
 
 #[derive(Serialize, Deserialize)]
 struct SavedFunction {
@@ -24,57 +26,20 @@ struct SavedFunction {
     status: u8,
     generation: u8,
     queue_select: u16,
-    queues: Vec<SavedQueue>,
+    queues: Vec<SavedSlot>,
     device: SavedState,
 }
 
 #[derive(Serialize, Deserialize)]
-struct SavedQueue {
+struct SavedSlot {
     vector: u16,
-    next_avail: u16,
-    next_used: u16,
-    event_idx: bool,
-    size: u16,
-    ready: bool,
-    descriptors: u64,
-    available: u64,
-    used: u64,
+    queue: SavedQueue,
 }
 
-impl SavedQueue {
+impl SavedSlot {
     fn of(slot: &Slot) -> Self {
         let Slot { queue, vector } = slot;
-        let QueueState {
-            max_size: _,
-            next_avail,
-            next_used,
-            event_idx_enabled: event_idx,
-            size,
-            ready,
-            desc_table: descriptors,
-            avail_ring: available,
-            used_ring: used,
-        } = queue.state();
-        Self { vector: *vector, next_avail, next_used, event_idx, size, ready, descriptors, available, used }
-    }
-    /// The queue again, which may have as many entries as `slot` may.
-    fn restore(&self, slot: &Slot, memory: &Memory) -> Result<Queue, SavedError> {
-        let state = QueueState {
-            max_size: slot.queue.state().max_size,
-            next_avail: self.next_avail,
-            next_used: self.next_used,
-            event_idx_enabled: self.event_idx,
-            size: self.size,
-            ready: self.ready,
-            desc_table: self.descriptors,
-            avail_ring: self.available,
-            used_ring: self.used,
-        };
-        let queue = Queue::try_from(state).map_err(|_| SavedError::Impossible("virtio queue"))?;
-        if queue.ready() && !queue.is_valid(memory) {
-            return Err(SavedError::Impossible("virtio rings outside memory"));
-        }
-        Ok(queue)
+        Self { vector: *vector, queue: queue.save() }
     }
 }
 
@@ -103,25 +68,23 @@ impl<D: VirtioDevice> VirtioPci<D> {
             status: *status,
             generation: *generation,
             queue_select: *queue_select,
-            queues: queues.iter().map(SavedQueue::of).collect(),
+            queues: queues.iter().map(SavedSlot::of).collect(),
             device: self.device.save(),
         };
         SavedState::new(VERSION, &saved)
     }
     pub(super) fn restore_state(&mut self, saved: &SavedState) -> Result<(), SavedError> {
         let saved: SavedFunction = saved.take(VERSION)?;
+        self.check(&saved)?;
+        // What is on its way now has no place in the restored state.
+        self.device.drain();
         let registers = &mut self.registers;
-        if saved.queues.len() != registers.queues.len() || saved.accepted & !registers.offered != 0 {
-            return Err(SavedError::Impossible("virtio queues or features"));
-        }
         let vector = |vector: u16| if vector < registers.vectors { vector } else { NO_VECTOR };
-        let mut queues = Vec::new();
-        for (slot, saved) in registers.queues.iter().zip(&saved.queues) {
-            queues
-                .push(Slot { queue: saved.restore(slot, self.ram.memory())?, vector: vector(saved.vector) });
+        for (slot, saved) in registers.queues.iter_mut().zip(saved.queues) {
+            slot.vector = vector(saved.vector);
+            slot.queue.restore(saved.queue);
         }
         registers.config_vector = vector(saved.config_vector);
-        registers.queues = queues;
         registers.accepted = saved.accepted;
         registers.device_feature_select = saved.device_feature_select;
         registers.driver_feature_select = saved.driver_feature_select;
@@ -130,9 +93,29 @@ impl<D: VirtioDevice> VirtioPci<D> {
         registers.queue_select = saved.queue_select;
         self.config.restore(&saved.config)?;
         self.msix.restore(saved.msix)?;
+        if saved.status & status::DRIVER_OK != 0 {
+            self.device.activate(saved.accepted);
+        }
         self.device.restore(&saved.device)?;
         self.isr = saved.isr & (isr::QUEUE | isr::CONFIG);
         self.drive_line();
+        Ok(())
+    }
+
+    fn check(&self, saved: &SavedFunction) -> Result<(), SavedError> {
+        let slots = &self.registers.queues;
+        if saved.queues.len() != slots.len() || saved.accepted & !self.registers.offered != 0 {
+            return Err(SavedError::Impossible("virtio queues or features"));
+        }
+        for (slot, saved) in slots.iter().zip(&saved.queues) {
+            if !slot.queue.can_be(&saved.queue, &self.ram) {
+                return Err(SavedError::Impossible("virtio queue"));
+            }
+        }
+        let gave_up = saved.status & status::NEEDS_RESET != 0;
+        if !gave_up && saved.queues.iter().any(|slot| slot.queue.lost() > 0) {
+            return Err(SavedError::Impossible("virtio requests were on their way"));
+        }
         Ok(())
     }
 }

@@ -17,8 +17,12 @@ pub mod feature {
     pub const EVENT_IDX: u64 = 1 << 29;
     /// Not the legacy interface; has to be accepted.
     pub const VERSION_1: u64 = 1 << 32;
+    /// Queues are packed ones.
+    pub const RING_PACKED: u64 = 1 << 34;
+    /// Queues can be reset one by one.
+    pub const RING_RESET: u64 = 1 << 40;
     /// What the transport offers for every device.
-    pub const TRANSPORT: u64 = INDIRECT_DESC | EVENT_IDX | VERSION_1;
+    pub const TRANSPORT: u64 = INDIRECT_DESC | EVENT_IDX | VERSION_1 | RING_RESET;
 }
 
 /// Device status (§2.1).
@@ -95,11 +99,63 @@ pub mod common {
     pub const QUEUE_DRIVER: u64 = 0x28;
     /// Address of the ring of used chains, 8 bytes.
     pub const QUEUE_DEVICE: u64 = 0x30;
+    /// One resets the queue, 2 bytes; before it is what notifications say, if that was negotiated.
+    pub const QUEUE_RESET: u64 = 0x3a;
     /// Bytes of all that.
-    pub const BYTES: usize = 0x38;
+    pub const BYTES: usize = 0x3c;
 }
 
 /// No vector.
 pub const NO_VECTOR: u16 = 0xffff;
-/// Available ring, first word: the driver wants no interrupt (§2.7.6).
-pub const AVAIL_NO_INTERRUPT: u16 = 1;
+/// Entries of the largest queue (§2.7, §2.8).
+pub const QUEUE_SIZE_MAX: u16 = 1 << 15;
+
+/// Descriptors: 8 bytes of address, 4 of length, and two halves (§2.7.5, §2.8.13).
+pub mod descriptor {
+    /// Bytes of one.
+    pub const BYTES: u64 = 16;
+    /// The chain goes on.
+    pub const NEXT: u16 = 1 << 0;
+    /// The device writes the buffer.
+    pub const WRITE: u16 = 1 << 1;
+    /// The buffer is a table of descriptors.
+    pub const INDIRECT: u16 = 1 << 2;
+    /// Packed: made available in the turn that this bit says.
+    pub const AVAILABLE: u16 = 1 << 7;
+    /// Packed: used in the turn that this bit says.
+    pub const USED: u16 = 1 << 15;
+    /// Packed: offset of the flags.
+    pub const PACKED_FLAGS: u64 = 14;
+}
+
+/// The rings of a split queue (§2.7.6, §2.7.8): flags, index, entries, and where the other side wants to be notified.
+pub mod split {
+    /// Offset of the flags.
+    pub const FLAGS: u64 = 0;
+    /// Offset of the index.
+    pub const INDEX: u64 = 2;
+    /// Offset of the entries.
+    pub const ENTRIES: u64 = 4;
+    /// Bytes of an available entry.
+    pub const AVAILABLE_BYTES: u64 = 2;
+    /// Bytes of a used entry.
+    pub const USED_BYTES: u64 = 8;
+    /// Bytes of flags, index and event together.
+    pub const OTHER_BYTES: u64 = 6;
+    /// Flag: do not notify; in the available ring, do not interrupt.
+    pub const QUIET: u16 = 1;
+}
+
+/// The event suppression areas of a packed queue (§2.8.14): position and flags, 16 bits each.
+pub mod packed {
+    /// Bytes of one.
+    pub const EVENT_BYTES: u64 = 4;
+    /// The bit of a position that tells the turn.
+    pub const TURN: u16 = 1 << 15;
+    /// Flags: always notify.
+    pub const ENABLE: u16 = 0;
+    /// Flags: never notify.
+    pub const DISABLE: u16 = 1;
+    /// Flags: notify at the position.
+    pub const AT_POSITION: u16 = 2;
+}

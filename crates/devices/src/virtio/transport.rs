@@ -1,13 +1,15 @@
 //! Virtio over PCI (VirtIO 1.2 §4.1): a PCI function around a virtio device.
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 
+use parking_lot::{Condvar, Mutex};
 use platform::{Device, GuestRam, IrqLine, MsiSink, Region, SavedError, SavedState};
 
+use super::chains::Chains;
+use super::completions::{Completions, Reply, Transport};
 use super::layout::{self, MSIX_BAR, MSIX_PENDING, NOTIFY_MULTIPLIER, Part, REGISTERS_BAR};
-use super::queue::QueueView;
-use super::registers::{Effect, Registers, Slot};
+use super::registers::{Effect, Registers};
 use super::spec::{NO_VECTOR, capability, feature, isr, status};
-use super::{VirtioDevice, VirtioError};
+use super::{QueueError, VirtioDevice, VirtioError};
 use crate::pci::{ConfigSpace, Msix, PciFunction};
 
 /// A virtio device in a PCI slot.
@@ -22,43 +24,60 @@ pub struct VirtioPci<D> {
     access: u16,
     line: IrqLine,
     pub(super) ram: GuestRam,
+    completions: Completions,
+    /// Empty; kept for its room.
+    replies: Vec<Reply>,
+    /// Signalled when no chain is on its way any more.
+    idle: Arc<Condvar>,
 }
 
-impl<D: VirtioDevice> VirtioPci<D> {
+impl<D: VirtioDevice + 'static> VirtioPci<D> {
     /// A function after power-on. `line` is its slot's INTA#.
-    pub fn new(device: D, ram: GuestRam, line: IrqLine, messages: Arc<dyn MsiSink>) -> Self {
+    pub fn new(device: D, ram: GuestRam, line: IrqLine, messages: Arc<dyn MsiSink>) -> Arc<Mutex<Self>> {
         let sizes = device.queue_sizes();
         let vectors = sizes.len() as u16 + 1;
         assert!(vectors <= layout::VECTORS_MAX, "{vectors} vectors");
         let (mut config, access) = layout::config_space(device.kind(), device.class());
         let msix = Msix::new(&mut config, vectors, (MSIX_BAR, 0), (MSIX_BAR, MSIX_PENDING), messages);
         let registers = Registers::new(device.features() | feature::TRANSPORT, sizes, vectors);
-        Self { device, config, msix, registers, isr: 0, access, line, ram }
+        Arc::new_cyclic(|function: &Weak<Mutex<Self>>| {
+            let function: Weak<Mutex<dyn Transport>> = Weak::<Mutex<Self>>::clone(function);
+            let completions = Completions::new(function);
+            let (replies, idle) = (Vec::new(), Arc::default());
+            let isr = 0;
+            Mutex::new(Self {
+                device,
+                config,
+                msix,
+                registers,
+                isr,
+                access,
+                line,
+                ram,
+                completions,
+                replies,
+                idle,
+            })
+        })
     }
+    /// Waits until no chain is on its way, so that the function can be saved. No CPU may run meanwhile.
+    pub fn settle(function: &Mutex<Self>) {
+        let mut locked = function.lock();
+        let idle = Arc::clone(&locked.idle);
+        while locked.registers.is_running() && locked.in_flight() > 0 {
+            idle.wait(&mut locked);
+        }
+    }
+}
+
+impl<D: VirtioDevice> VirtioPci<D> {
     /// The device.
     pub fn device(&mut self) -> &mut D {
         &mut self.device
     }
     /// Has the device look at a queue, as if the driver had notified it.
     pub fn serve(&mut self, queue: usize) {
-        if !self.registers.is_running() || !self.config.is_bus_master() {
-            return;
-        }
-        let Some(Slot { queue: ring, vector }) = self.registers.queues.get_mut(queue) else { return };
-        if !virtio_queue::QueueT::ready(ring) {
-            return;
-        }
-        let vector = *vector;
-        let mut view = QueueView::new(ring, self.ram.memory());
-        let served = self.device.serve(queue, &mut view);
-        // What was completed before an error is the driver's all the same.
-        let wanted = view.wants_interrupt();
-        if matches!(wanted, Ok(true)) {
-            self.interrupt(vector, isr::QUEUE);
-        }
-        if let Err(error) = served.and(wanted.map(drop)) {
-            self.give_up(&error);
-        }
+        self.with_chains(queue, |device, chains| device.serve(queue, chains));
     }
     /// Tells the driver that the device's configuration changed.
     pub fn config_changed(&mut self) {
@@ -68,6 +87,37 @@ impl<D: VirtioDevice> VirtioPci<D> {
         }
     }
 
+    /// Has the device do something with its queues, if the driver has taken this one into use.
+    pub(super) fn with_chains(
+        &mut self,
+        queue: usize,
+        act: impl FnOnce(&mut D, &mut Chains<'_>) -> Result<(), VirtioError>,
+    ) {
+        let is_enabled = self.registers.queues.get(queue).is_some_and(|slot| slot.queue.is_enabled());
+        if !is_enabled || !self.registers.is_running() || !self.config.is_bus_master() {
+            return;
+        }
+        let mut chains = Chains::new(&mut self.registers.queues, queue, &self.ram, &self.completions);
+        let done = act(&mut self.device, &mut chains);
+        // What was completed before an error is the driver's all the same.
+        if let Err(error) = done.and(self.tell_completed().map_err(VirtioError::from)) {
+            self.give_up(&error);
+        }
+    }
+    /// Interrupts for completed chains where the driver wants it.
+    fn tell_completed(&mut self) -> Result<(), QueueError> {
+        for index in 0..self.registers.queues.len() {
+            let slot = &mut self.registers.queues[index];
+            let vector = slot.vector;
+            if slot.queue.wants_interrupt(&self.ram)? {
+                self.interrupt(vector, isr::QUEUE);
+            }
+        }
+        Ok(())
+    }
+    fn in_flight(&self) -> usize {
+        self.registers.queues.iter().map(|slot| slot.queue.in_flight()).sum()
+    }
     fn give_up(&mut self, error: &VirtioError) {
         tracing::debug!(device = self.device.name(), ?error, "virtio device needs a reset");
         self.registers.status |= status::NEEDS_RESET;
@@ -87,9 +137,11 @@ impl<D: VirtioDevice> VirtioPci<D> {
         self.line.set(asks && self.config.is_pin_enabled() && !self.msix.is_enabled(&self.config));
     }
     fn start_over(&mut self) {
+        self.device.drain();
         self.registers.reset();
         self.device.reset();
         self.isr = 0;
+        self.idle.notify_all();
         self.drive_line();
     }
 
@@ -116,11 +168,15 @@ impl<D: VirtioDevice> VirtioPci<D> {
     fn write_registers(&mut self, offset: u64, data: &[u8]) {
         let (part, offset) = Part::at(offset);
         match part {
-            Part::Common => match self.registers.write(offset, data, self.ram.memory()) {
+            Part::Common => match self.registers.write(offset, data, &self.ram) {
                 Effect::None => {}
                 Effect::Reset => self.start_over(),
                 Effect::Activate => self.device.activate(self.registers.accepted),
-                Effect::Broken => self.give_up(&VirtioError::Rings),
+                Effect::ResetQueue(queue) => {
+                    self.device.drain();
+                    self.registers.queues[queue].queue.reset();
+                }
+                Effect::Broken => self.give_up(&VirtioError::Queue(QueueError::Place)),
             },
             Part::Isr => {}
             Part::Device => self.device.write_config(offset, data),
@@ -139,6 +195,26 @@ impl<D: VirtioDevice> VirtioPci<D> {
     }
     fn is_access_data(&self, register: u16) -> bool {
         register == self.access + capability::PCI_DATA
+    }
+}
+
+impl<D: VirtioDevice> Transport for VirtioPci<D> {
+    fn take_replies(&mut self) {
+        let mut replies = std::mem::take(&mut self.replies);
+        self.completions.swap_waiting(&mut replies);
+        let mut done = Ok(());
+        if self.registers.is_running() {
+            let mut chains = Chains::new(&mut self.registers.queues, 0, &self.ram, &self.completions);
+            done = replies.iter().try_for_each(|reply| chains.reply(reply));
+        }
+        replies.clear();
+        self.replies = replies;
+        if let Err(error) = done.and(self.tell_completed().map_err(VirtioError::from)) {
+            self.give_up(&error);
+        }
+        if self.in_flight() == 0 || !self.registers.is_running() {
+            self.idle.notify_all();
+        }
     }
 }
 

@@ -7,7 +7,10 @@ use acpi_tables::aml::{
 use acpi_tables::sdt::Sdt;
 use acpi_tables::{Aml, AmlSink};
 
+use super::hotplug;
 use super::resource::IrqNoFlags;
+use devices::pci::HOTPLUG_BYTES;
+
 use super::{OEM_ID, OEM_REVISION, OEM_TABLE_ID};
 use crate::board::{gsi, irq, mmio, port};
 
@@ -27,6 +30,7 @@ pub fn dsdt(cpus: u8) -> Vec<u8> {
     let mut body = Vec::new();
     soft_off().to_aml_bytes(&mut body);
     system_bus(&mut body, cpus);
+    hotplug::event().to_aml_bytes(&mut body);
     table.append_slice(&body);
     table.as_slice().to_vec()
 }
@@ -50,7 +54,7 @@ fn system_bus(sink: &mut dyn AmlSink, cpus: u8) {
 }
 
 /// AML that was already put together.
-struct Encoded(Vec<u8>);
+pub(super) struct Encoded(Vec<u8>);
 
 impl Aml for Encoded {
     fn to_aml_bytes(&self, sink: &mut dyn AmlSink) {
@@ -58,7 +62,7 @@ impl Aml for Encoded {
     }
 }
 
-fn encoded(aml: &dyn Aml) -> Encoded {
+pub(super) fn encoded(aml: &dyn Aml) -> Encoded {
     let mut bytes = Vec::new();
     aml.to_aml_bytes(&mut bytes);
     Encoded(bytes)
@@ -142,6 +146,7 @@ fn motherboard() -> Encoded {
             &ports(port::POST, 1),
             &ports(port::FAST_A20, 1),
             &ports(port::PM_BASE, port::PM_PORTS as u8),
+            &ports(port::PCI_HOTPLUG, HOTPLUG_BYTES as u8),
         ],
     )
 }
@@ -164,19 +169,17 @@ fn host_bridge() -> Encoded {
         ),
     ])
     .to_encoded();
-    encoded(&Device::new(
-        "PCI0".into(),
-        vec![
-            &plug_and_play_id("PNP0A08"),
-            &Name::new("_CID".into(), &EISAName::new("PNP0A03")),
-            &Name::new("_UID".into(), &ZERO),
-            &Name::new("_SEG".into(), &ZERO),
-            &Name::new("_BBN".into(), &ZERO),
-            &Name::new("_CRS".into(), &resources),
-            &Name::new("_PRT".into(), &interrupt_routing()),
-            &operating_system_capabilities(),
-        ],
-    ))
+    let slots = hotplug::in_host_bridge();
+    let (id, compatible) = (plug_and_play_id("PNP0A08"), Name::new("_CID".into(), &EISAName::new("PNP0A03")));
+    let number = |name: &str| Name::new(name.into(), &ZERO);
+    let (unique, segment, bus) = (number("_UID"), number("_SEG"), number("_BBN"));
+    let windows = Name::new("_CRS".into(), &resources);
+    let (routing, capabilities) =
+        (Name::new("_PRT".into(), &interrupt_routing()), operating_system_capabilities());
+    let mut children: Vec<&dyn Aml> =
+        vec![&id, &compatible, &unique, &segment, &bus, &windows, &routing, &capabilities];
+    children.extend(slots.iter().map(|slot| slot as &dyn Aml));
+    encoded(&Device::new("PCI0".into(), children))
 }
 
 trait ToEncoded {

@@ -3,20 +3,22 @@ use std::sync::Arc;
 
 use devices::interrupts::Interrupts;
 use devices::pci::{
-    Address, ECAM_REGION, HostBridge, LpcBridge, PCI_PORTS_REGION, PciRoot, Pin, PirqOutputs, PirqRouter,
+    Address, ECAM_REGION, HOTPLUG_BYTES, HostBridge, LpcBridge, PCI_PORTS_REGION, PciRoot, Pin, PirqOutputs,
+    PirqRouter,
 };
 use devices::reset_control::ResetControl;
 use devices::virtio::VirtioPci;
 use devices::virtio::rng::{HostEntropy, VirtioRng};
 use parking_lot::Mutex;
-use platform::{GuestRam, MsiSink};
+use platform::{MsiSink, Region};
 
-use super::Chipset;
-use crate::board::{gsi, mmio, port, slot};
+use super::disks::{DiskBoard, Wiring};
+use super::{Chipset, Parts};
+use crate::board::{GPE_PCI_HOTPLUG, gsi, mmio, port, slot};
 use crate::error::MachineError;
 
 /// The function 0 of a slot.
-const fn first_in(slot: u8) -> Address {
+pub(super) const fn first_in(slot: u8) -> Address {
     Address { slot, function: 0 }
 }
 
@@ -24,9 +26,10 @@ impl Chipset {
     /// The root with everything on it. `reset_control` is the register inside the root's ports.
     pub(super) fn add_pci(
         &mut self,
-        ram: &GuestRam,
+        parts: &Parts<'_>,
         reset_control: ResetControl,
     ) -> Result<(), MachineError> {
+        let ram = parts.ram;
         let router = PirqRouter::new(PirqOutputs {
             ioapic: std::array::from_fn(|line| self.interrupts.gsi_line(gsi::PIRQ_A + line as u32)),
             pic: std::array::from_fn(|irq| self.interrupts.pic_line(irq as u8)),
@@ -39,10 +42,27 @@ impl Chipset {
         let messages: Arc<dyn MsiSink> = Arc::<Interrupts>::clone(&self.interrupts);
         let line = router.line(slot::RNG, Pin::A);
         let rng = VirtioPci::new(VirtioRng::new(HostEntropy), ram.clone(), line, messages);
-        root.attach(first_in(slot::RNG), Arc::new(Mutex::new(rng)))?;
-        let root = self.add(root);
-        self.ports.add(port::PCI_ADDRESS.into(), 8, PCI_PORTS_REGION, Arc::clone(&root))?;
-        self.memory.add(mmio::ECAM_BASE, mmio::ECAM_BYTES, ECAM_REGION, root)?;
+        root.attach(first_in(slot::RNG), rng)?;
+        let root = Arc::new(Mutex::new(root));
+        let on_bus = self.add_shared(&root);
+        self.ports.add(port::PCI_ADDRESS.into(), 8, PCI_PORTS_REGION, Arc::clone(&on_bus))?;
+        self.memory.add(mmio::ECAM_BASE, mmio::ECAM_BYTES, ECAM_REGION, on_bus)?;
+        let interrupts = Arc::clone(&self.interrupts);
+        self.add_disks(parts, Wiring { ram: ram.clone(), root, router, interrupts })
+    }
+
+    /// The disks, and the registers by which some of them come and go.
+    fn add_disks(&mut self, parts: &Parts<'_>, wiring: Wiring) -> Result<(), MachineError> {
+        let power = Arc::clone(&self.power);
+        let event = Arc::new(move || power.lock().raise_event(GPE_PCI_HOTPLUG));
+        let queues = parts.config.cpus.into();
+        let board = DiskBoard::new(wiring, queues, Arc::clone(&parts.trouble), event)?;
+        for disk in &parts.config.disks {
+            board.attach(disk, false)?;
+        }
+        let slots = self.add_shared(board.slots());
+        self.ports.add(port::PCI_HOTPLUG.into(), HOTPLUG_BYTES, Region(0), slots)?;
+        self.disks = Some(board);
         Ok(())
     }
 }

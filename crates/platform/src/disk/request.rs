@@ -53,8 +53,10 @@ pub struct DiskRequest {
 pub trait DiskPort: Send + Sync {
     /// What the disk is like.
     fn shape(&self) -> DiskShape;
-    /// Takes a request; it may be done before or after others. The answer comes from another thread.
+    /// Takes a request; it may be done before or after others. The answer comes from another thread. It does not wait for
+    /// room: answers call it too, and whoever calls bounds the requests on their way.
     fn submit(&self, request: DiskRequest);
-    /// Returns once no request that was submitted before touches its buffers any more. Their answers may come later.
+    /// Returns once no request that was submitted before touches its buffers any more. Their answers may come later: some
+    /// may be waiting for a lock that the caller has, so neither they nor requests behind them can be waited for.
     fn drain(&self);
 }

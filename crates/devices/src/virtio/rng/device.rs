@@ -1,7 +1,7 @@
 //! The device.
-use std::io::Write;
+use platform::GuestRam;
 
-use super::super::{QueueView, VirtioDevice, VirtioError};
+use super::super::{Chain, Chains, VirtioDevice, VirtioError};
 
 /// Number of the kind of device.
 const KIND: u16 = 4;
@@ -9,7 +9,7 @@ const KIND: u16 = 4;
 const CLASS: u32 = 0x00_ff_00;
 const QUEUE_SIZES: &[u16] = &[64];
 /// Bytes given at most for one chain, however long it is; drivers ask again.
-const CHAIN_BYTES_MAX: usize = 64 << 10;
+const CHAIN_BYTES_MAX: u32 = 64 << 10;
 const PIECE_BYTES: usize = 4096;
 
 /// Where random bytes come from.
@@ -30,17 +30,17 @@ impl<E: Entropy> VirtioRng<E> {
     }
 
     /// Fills the writable buffers of a chain; returns the bytes written.
-    fn fill(&mut self, mut buffers: impl Write, available: usize) -> Result<u32, VirtioError> {
-        let wanted = available.min(CHAIN_BYTES_MAX);
+    fn fill(&mut self, chain: &Chain, ram: &GuestRam) -> Result<u32, VirtioError> {
+        let wanted = chain.writable().length().min(CHAIN_BYTES_MAX);
         let mut piece = [0; PIECE_BYTES];
         let mut written = 0;
         while written < wanted {
-            let part = &mut piece[..PIECE_BYTES.min(wanted - written)];
+            let part = &mut piece[..PIECE_BYTES.min((wanted - written) as usize)];
             self.entropy.fill(part).map_err(VirtioError::Host)?;
-            buffers.write_all(part).map_err(VirtioError::Buffers)?;
-            written += part.len();
+            chain.writable().put(ram, written, part);
+            written += part.len() as u32;
         }
-        Ok(written as u32)
+        Ok(written)
     }
 }
 
@@ -54,16 +54,13 @@ impl<E: Entropy> VirtioDevice for VirtioRng<E> {
     fn class(&self) -> u32 {
         CLASS
     }
-    fn queue_sizes(&self) -> &'static [u16] {
+    fn queue_sizes(&self) -> &[u16] {
         QUEUE_SIZES
     }
-    fn serve(&mut self, _queue: usize, chains: &mut QueueView<'_>) -> Result<(), VirtioError> {
+    fn serve(&mut self, _queue: usize, chains: &mut Chains<'_>) -> Result<(), VirtioError> {
         while let Some(chain) = chains.take()? {
-            let head = chain.head_index();
-            let buffers = chain.writer(chains.memory()).map_err(VirtioError::Queue)?;
-            let available = buffers.available_bytes();
-            let written = self.fill(buffers, available)?;
-            chains.complete(head, written)?;
+            let written = self.fill(&chain, chains.ram())?;
+            chains.complete(&chain, written)?;
         }
         Ok(())
     }

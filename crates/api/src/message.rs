@@ -1,0 +1,92 @@
+//! Requests and replies.
+use serde::{Deserialize, Serialize};
+
+use crate::{AttachDisk, Disk};
+
+/// The version of everything here. It grows with each change that an older side would misunderstand.
+pub const VERSION: u32 = 1;
+
+/// A request or reply with its version.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Versioned<T> {
+    /// [`VERSION`] of whoever wrote it.
+    pub version: u32,
+    /// What is said.
+    pub message: T,
+}
+
+impl<T> Versioned<T> {
+    /// In the version of this program.
+    pub fn new(message: T) -> Self {
+        Self { version: VERSION, message }
+    }
+}
+
+/// What a machine is asked for.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Request {
+    /// What it is.
+    Info,
+    /// Its disks.
+    Disks,
+    /// A new disk.
+    AttachDisk(AttachDisk),
+    /// A disk goes.
+    DetachDisk {
+        /// Its name.
+        name: String,
+    },
+}
+
+/// What a machine answers.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Reply {
+    /// What it is.
+    Info(MachineInfo),
+    /// Its disks.
+    Disks(Vec<Disk>),
+    /// The disk that was attached.
+    Attached(Disk),
+    /// It was done.
+    Done,
+    /// It was not done.
+    Failed(Failure),
+}
+
+/// What a machine is.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct MachineInfo {
+    /// Its name.
+    pub name: String,
+    /// Its process.
+    pub pid: u32,
+    /// Virtual CPUs.
+    pub cpus: u8,
+    /// Bytes of RAM.
+    pub memory: u64,
+}
+
+/// Why something was not done.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Failure {
+    /// For programs.
+    pub kind: FailureKind,
+    /// For people.
+    pub message: String,
+}
+
+/// What kind of failure it is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum FailureKind {
+    /// What was named is not there.
+    NotFound,
+    /// It cannot be done now, or not to this.
+    WrongState,
+    /// The request makes no sense.
+    Invalid,
+    /// Anything else.
+    Other,
+}
