@@ -34,11 +34,11 @@ pub fn create(path: &Path, options: &CreateOptions) -> Result<Box<dyn Image>, Im
     let file = HostFile::create(path)?;
     let made: Result<Box<dyn Image>, ImageError> = match format {
         Format::Raw => RawImage::create(file, length).map(|image| Box::new(image) as Box<dyn Image>),
+        Format::Qcow2 => Qcow2Image::create(file, length, backing.as_ref(), Layout::default())
+            .map(|image| Box::new(image) as Box<dyn Image>),
         Format::Vdi => VdiImage::create(file, length).map(|image| Box::new(image) as Box<dyn Image>),
         Format::Vmdk => VmdkImage::create(file, length).map(|image| Box::new(image) as Box<dyn Image>),
         Format::Vhd => VhdImage::create(file, length).map(|image| Box::new(image) as Box<dyn Image>),
-        Format::Qcow2 => Qcow2Image::create(file, length, backing.as_ref(), Layout::default())
-            .map(|image| Box::new(image) as Box<dyn Image>),
         other => Err(ImageError::Cannot { format: other, what: "created" }),
     };
     if made.is_err() {

@@ -68,12 +68,11 @@ pub(crate) fn open_in_chain(
     };
     match format {
         Format::Raw => Ok(Box::new(RawImage::open(file)?)),
+        Format::Qcow2 => Ok(Box::new(Qcow2Image::open(file, options, depth)?)),
         Format::Vdi => Ok(Box::new(VdiImage::open(file)?)),
         Format::Vmdk => Ok(Box::new(VmdkImage::open(file)?)),
         Format::Vhd => Ok(Box::new(VhdImage::open(file)?)),
         Format::Vhdx => Ok(Box::new(VhdxImage::open(file)?)),
-        Format::Qcow2 => Ok(Box::new(Qcow2Image::open(file, options, depth)?)),
-        other => Err(ImageError::Cannot { format: other, what: "opened" }),
     }
 }
 
