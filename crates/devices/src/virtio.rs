@@ -10,6 +10,7 @@
 pub mod blk;
 mod chains;
 mod completions;
+pub mod console;
 mod device;
 mod layout;
 mod registers;

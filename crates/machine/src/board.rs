@@ -124,8 +124,10 @@ pub mod slot {
     pub const HOST_BRIDGE: u8 = 0;
     /// virtio entropy device.
     pub const RNG: u8 = 1;
+    /// virtio console, present on request.
+    pub const CONSOLE: u8 = 2;
     /// Slots for disks and other devices, which may come and go while the machine runs.
-    pub const HOT: std::ops::RangeInclusive<u8> = 2..=30;
+    pub const HOT: std::ops::RangeInclusive<u8> = 3..=30;
     /// The bridge to the ISA chips, and the AHCI controller beside it.
     pub const LPC_BRIDGE: u8 = 31;
     /// The function of the AHCI controller in that slot.

@@ -19,8 +19,10 @@ use crate::disks::Trouble;
 use crate::error::MachineError;
 use crate::tsc::GuestTsc;
 use crate::vcpu::Report;
+use channel::GuestChannel;
 use disks::DiskBoard;
 
+pub mod channel;
 pub mod disks;
 mod legacy;
 mod pci;
@@ -52,6 +54,7 @@ pub struct Chipset {
     power: Arc<Mutex<Pm>>,
     /// Set once PCI is there.
     disks: Option<Arc<DiskBoard>>,
+    channel: Option<GuestChannel>,
     output: Arc<OutputBuffer>,
 }
 
@@ -69,6 +72,7 @@ impl Chipset {
             serial: legacy::serial_port(&clock, &interrupts, &output, &parts.input_room),
             power: power::management(&clock, &interrupts, &parts.report),
             disks: None,
+            channel: None,
             interrupts,
             output,
         };
@@ -102,6 +106,11 @@ impl Chipset {
     /// What disks hang on.
     pub fn disks(&self) -> Option<&Arc<DiskBoard>> {
         self.disks.as_ref()
+    }
+
+    /// The host's end of the virtio console, if there is one.
+    pub fn channel(&self) -> Option<&GuestChannel> {
+        self.channel.as_ref()
     }
 
     /// Starts passing on what the guest writes to the first serial port and to the debug console.

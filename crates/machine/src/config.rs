@@ -31,6 +31,8 @@ pub struct MachineConfig {
     pub boot: BootFiles,
     /// Its disks, in the order in which the guest finds those of one bus.
     pub disks: Vec<DiskConfig>,
+    /// Whether there is a virtio console whose other end is [`crate::MachineHandle::channel`].
+    pub channel: bool,
     /// Port of the debug-exit device, if there shall be one.
     pub debug_exit: Option<u16>,
     /// Whether there is a debug console at port 0xe9.
@@ -83,6 +85,7 @@ impl MachineConfig {
             cpus: 1,
             boot,
             disks: Vec::new(),
+            channel: false,
             debug_exit: None,
             debug_console: false,
             code_cache_bytes: None,

@@ -6,6 +6,7 @@ use devices::pm::Pm;
 use devices::uart::Uart;
 use parking_lot::Mutex;
 
+use crate::chipset::channel::GuestChannel;
 use crate::chipset::disks::{DiskBoard, DiskPlaceError};
 use crate::control::{CpuControl, Statistics};
 use crate::disks::{DiskConfig, Trouble};
@@ -100,6 +101,7 @@ pub struct MachineHandle {
     pub(crate) serial: Weak<Mutex<Uart>>,
     pub(crate) power: Weak<Mutex<Pm>>,
     pub(crate) disks: Weak<DiskBoard>,
+    pub(crate) channel: Option<GuestChannel>,
 }
 
 impl MachineHandle {
@@ -125,6 +127,11 @@ impl MachineHandle {
         if let Some(power) = self.power.upgrade() {
             power.lock().press_power_button();
         }
+    }
+
+    /// The host's end of the machine's virtio console, if it has one.
+    pub fn channel(&self) -> Option<GuestChannel> {
+        self.channel.clone()
     }
 
     /// Gives the running machine a disk.

@@ -42,6 +42,7 @@ pub mod tsc;
 pub mod vcpu;
 
 pub use boot::BootFiles;
+pub use chipset::channel::GuestChannel;
 pub use chipset::disks::DiskPlaceError;
 pub use config::MachineConfig;
 pub use console::ConsoleOutput;

@@ -113,6 +113,7 @@ impl Machine {
             shared: Arc::clone(&self.shared),
             serial: Arc::downgrade(self.chipset.serial()),
             power: Arc::downgrade(self.chipset.power()),
+            channel: self.chipset.channel().cloned(),
             disks: self.chipset.disks().map_or_else(Weak::new, Arc::downgrade),
         }
     }
@@ -128,6 +129,9 @@ impl Machine {
         let _ = self.shared.events.enter(State::Stopped);
         self.shared.cpus.iter().for_each(|cpu| cpu.refuse());
         self.shared.input_room.wake();
+        if let Some(channel) = self.chipset.channel() {
+            channel.close();
+        }
         if let Some(translations) = &self.translations {
             translations.keep();
         }

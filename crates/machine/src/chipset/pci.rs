@@ -8,10 +8,12 @@ use devices::pci::{
 };
 use devices::reset_control::ResetControl;
 use devices::virtio::VirtioPci;
+use devices::virtio::console::{Channel, VirtioConsole};
 use devices::virtio::rng::{HostEntropy, VirtioRng};
 use parking_lot::Mutex;
 use platform::{MsiSink, Region};
 
+use super::channel::GuestChannel;
 use super::disks::{DiskBoard, Wiring};
 use super::{Chipset, Parts};
 use crate::board::{GPE_PCI_HOTPLUG, gsi, mmio, port, slot};
@@ -43,6 +45,15 @@ impl Chipset {
         let line = router.line(slot::RNG, Pin::A);
         let rng = VirtioPci::new(VirtioRng::new(HostEntropy), ram.clone(), line, messages);
         root.attach(first_in(slot::RNG), rng)?;
+        if parts.config.channel {
+            let messages: Arc<dyn MsiSink> = Arc::<Interrupts>::clone(&self.interrupts);
+            let channel = Arc::<Channel>::default();
+            let line = router.line(slot::CONSOLE, Pin::A);
+            let console = VirtioConsole::new(Arc::clone(&channel));
+            let function = VirtioPci::new(console, ram.clone(), line, messages);
+            self.channel = Some(GuestChannel { channel, function: Arc::downgrade(&function) });
+            root.attach(first_in(slot::CONSOLE), function)?;
+        }
         let root = Arc::new(Mutex::new(root));
         let on_bus = self.add_shared(&root);
         self.ports.add(port::PCI_ADDRESS.into(), 8, PCI_PORTS_REGION, Arc::clone(&on_bus))?;
