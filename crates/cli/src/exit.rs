@@ -145,7 +145,7 @@ fn of_image(error: &ImageError) -> Code {
             }
             _ => Code::FAILURE,
         },
-        ImageError::Cache(_) => Code::FAILURE,
+        ImageError::Cache(_) | ImageError::Disk(_) => Code::FAILURE,
     }
 }
 
@@ -177,6 +177,7 @@ pub fn advice(error: &anyhow::Error) -> Option<String> {
                     "choose a writable directory with --guests-dir, or give --kernel and --initrd".to_owned(),
                 );
             }
+            Some(ImageError::Disk(_)) => return Some("is there room where guests are kept?".to_owned()),
             Some(ImageError::Archive { .. }) => {
                 return Some("to boot a kernel of your own, give --kernel and --initrd".to_owned());
             }

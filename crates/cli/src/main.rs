@@ -41,6 +41,8 @@ enum Verb {
     Run(verbs::run::Run),
     /// Make, look at, convert and check disk images; attach them to running machines
     Disk(verbs::disk::Disk),
+    /// Make guests with a disk
+    Image(verbs::image::Image),
     /// Say what this host offers for running guests, and what to do about what it lacks
     Doctor(verbs::doctor::Doctor),
 }
@@ -53,6 +55,7 @@ fn main() -> ExitCode {
     let result = match command.verb {
         Verb::Run(run) => run.execute(),
         Verb::Disk(disk) => disk.execute(),
+        Verb::Image(image) => image.execute(),
         Verb::Doctor(doctor) => doctor.execute(),
     };
     match result {

@@ -2,4 +2,5 @@
 
 pub mod disk;
 pub mod doctor;
+pub mod image;
 pub mod run;

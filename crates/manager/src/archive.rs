@@ -138,6 +138,16 @@ impl Archive {
         Ok(archive)
     }
 
+    /// The source list, for other programs that fetch packages.
+    pub fn source_list(&self) -> PathBuf {
+        self.directory.join("sources.list")
+    }
+
+    /// Runs a program that fetches packages with [`Archive::source_list`], while others are kept off.
+    pub fn run_client(&self, program: &'static str, command: &mut Command) -> Result<(), ArchiveError> {
+        self.run(program, command).map(drop)
+    }
+
     fn settings(&self) -> PathBuf {
         self.directory.join("apt.conf")
     }

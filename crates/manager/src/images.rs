@@ -2,6 +2,7 @@
 //!
 //! Everything lives in one [`Cache`]; whatever is missing or damaged is made again from the archive.
 
+mod debian;
 mod initramfs;
 mod kernel;
 mod packages;
@@ -11,6 +12,7 @@ use std::path::{Path, PathBuf};
 
 use crate::archive::{Archive, ArchiveError, Suite};
 use crate::cache::{Cache, CacheError, CacheLock};
+pub use debian::{DISK_COMMAND_LINE, DiskGuest, RECIPES, Recipe};
 pub use initramfs::{INIT_MARKER, Script};
 pub use kernel::Kernel;
 pub use packages::PackageSet;
@@ -33,6 +35,9 @@ pub enum ImageError {
     /// The cache cannot be used.
     #[error(transparent)]
     Cache(#[from] CacheError),
+    /// The disk image cannot be made.
+    #[error("cannot make the guest's disk image")]
+    Disk(#[from] storage::ImageError),
 }
 
 /// Makes guests, and keeps them.
