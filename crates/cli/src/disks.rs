@@ -1,10 +1,10 @@
 //! `--disk`: an image and how a machine has it.
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::str::FromStr;
 use std::sync::Arc;
 
 use machine::{DiskBus, DiskConfig, DiskKind};
-use storage::{BackingPolicy, Format, Image, OpenOptions};
+use storage::{BackingPolicy, CreateOptions, Format, Image, OpenOptions};
 
 /// What `--disk` says.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -45,6 +45,42 @@ impl DiskOption {
         let config = DiskConfig { name, image, bus: self.bus, kind, serial, throw_away: false };
         Ok(OpenDisk { config, format, path: self.path.clone() })
     }
+}
+
+/// A guest's disk, whose image stays as it is: what is written goes to an image in front of it, one of that name that is
+/// kept, or one that is gone with the machine.
+pub fn overlay_of(disk: &Path, kept: Option<&str>, bus: DiskBus) -> anyhow::Result<OpenDisk> {
+    let directory = disk.parent().unwrap_or(Path::new("."));
+    let file = match kept {
+        Some(name) => {
+            manager::running::check_name(name)?;
+            format!("kept-{name}.qcow2")
+        }
+        None => format!(".run-{}.qcow2", std::process::id()),
+    };
+    let path = directory.join(file);
+    let image = match kept {
+        Some(_) if path.exists() => storage::open(&path, OpenOptions::writable())?,
+        _ => new_overlay(disk, &path)?,
+    };
+    if kept.is_none() {
+        // Its bytes stay until it is closed, even if this program is killed.
+        std::fs::remove_file(&path)?;
+    }
+    let image: Arc<dyn Image> = Arc::from(image);
+    let (name, serial) = ("root".to_owned(), "GASANG0000".to_owned());
+    let throw_away = kept.is_none();
+    let config = DiskConfig { name, image, bus, kind: DiskKind::Disk, serial, throw_away };
+    Ok(OpenDisk { config, format: Format::Qcow2, path })
+}
+
+fn new_overlay(disk: &Path, path: &Path) -> Result<Box<dyn Image>, storage::ImageError> {
+    let length = storage::open(disk, OpenOptions::read_only())?.shape().length;
+    let name = disk.file_name().map(PathBuf::from).unwrap_or_default();
+    storage::create(
+        path,
+        &CreateOptions { format: Format::Qcow2, length, backing: Some((name, Format::Qcow2)) },
+    )
 }
 
 /// A disk whose image is open.

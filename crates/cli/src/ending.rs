@@ -23,6 +23,10 @@ pub enum Cause {
     Quit,
     /// The guest's kernel reported a panic, and nothing came after it.
     KernelPanic,
+    /// The command in the guest ended, with this exit code.
+    Command(u8),
+    /// What the agent in the guest says makes no sense.
+    AgentConfused,
 }
 
 impl Cause {
@@ -66,6 +70,12 @@ impl Ender {
         first
     }
 
+    /// Says why the machine will end, without ending it.
+    pub fn note(&self, cause: Cause) {
+        // Only the first counts.
+        let _ = self.cause.set(cause);
+    }
+
     /// The first cause, if there was any.
     pub fn cause(&self) -> Option<Cause> {
         self.cause.get().copied()
@@ -105,7 +115,10 @@ impl Verdict {
     /// Judges the machine's own end together with what this side did.
     pub fn of(outcome: Outcome, cause: Option<Cause>) -> Self {
         match outcome {
-            Outcome::PowerOff => Self::silent(Code::OK),
+            Outcome::PowerOff => match cause {
+                Some(Cause::Command(code)) => Self::silent(Code(code)),
+                _ => Self::silent(Code::OK),
+            },
             Outcome::DebugExit(code) => Self::silent(Code(code as u8)),
             Outcome::TripleFault { cpu, rip, vector } => Self::saying(
                 Code::GUEST_CRASH,
@@ -146,6 +159,12 @@ impl Verdict {
                 )
             }
             Cause::Quit => Self::silent(Code::OK),
+            Cause::Command(code) => Self::silent(Code(code)),
+            Cause::AgentConfused => Self::saying(
+                Code::FAILURE,
+                "the agent in the guest does not speak as this gasang does; make the image again \
+                 ('gasang image rm', 'gasang image build')",
+            ),
             Cause::KernelPanic => Self::saying(
                 Code::GUEST_CRASH,
                 "the guest crashed: its kernel panicked, its messages are above; with 'panic=1' on its command line \

@@ -11,6 +11,7 @@ mod disks;
 mod doctor;
 mod ending;
 mod exit;
+mod guest_command;
 mod logging;
 mod memory;
 mod output;

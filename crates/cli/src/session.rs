@@ -6,15 +6,17 @@ use std::time::{Duration, Instant};
 
 use anyhow::Context;
 use api::MachineInfo;
-use machine::{Machine, MachineConfig, MachineHandle, News, Statistics};
+use machine::{ConsoleOutput, Machine, MachineConfig, MachineHandle, News, Statistics};
 use manager::running::{Listener, RunningError};
 
 use crate::console::input;
 use crate::console::output::{Notice, Stdout};
+use crate::console::quiet::{Quiet, Tail};
 use crate::console::terminal::RawTerminal;
 use crate::control::Control;
 use crate::disks::OpenDisk;
 use crate::ending::{Cause, Ender, Verdict};
+use crate::guest_command::{self, GuestCommand};
 use crate::output::say;
 use crate::panic_watch::SILENCE;
 use crate::signals::Signals;
@@ -35,24 +37,47 @@ pub struct Setting {
     pub name: Option<String>,
     /// Its disks.
     pub disks: Vec<OpenDisk>,
+    /// A command that runs in the guest, instead of a console here.
+    pub command: Option<GuestCommand>,
 }
 
 /// Runs a machine until it ends, its console on stdin and stdout. The terminal is as before when this returns.
 pub fn run(config: &MachineConfig, setting: Setting) -> anyhow::Result<Ended> {
-    let Setting { timeout, name, disks } = setting;
+    let Setting { timeout, name, disks, command } = setting;
     let signals = Signals::block().context("cannot block signals")?;
     let (notices, noticed) = channel();
-    let mut machine = Machine::new(config, Box::new(Stdout::new(notices)))?;
+    let tail = Tail::default();
+    let console: Box<dyn ConsoleOutput> = match &command {
+        Some(_) => Box::new(Quiet::new(tail.clone(), notices)),
+        None => Box::new(Stdout::new(notices)),
+    };
+    let mut machine = Machine::new(config, console)?;
     let ender = Arc::new(Ender::new(machine.handle()));
     machine.handle().listen(Box::new(|news| say(&describe(news))));
     let _listener = name.map(|name| listen(name, config, machine.handle(), &disks)).transpose()?;
     signals.watch(Arc::clone(&ender)).context("no thread for signals")?;
-    let terminal = RawTerminal::enter().context("cannot set the terminal's mode")?;
-    input::start(machine.handle(), Arc::clone(&ender), terminal.is_some()).context("no thread for input")?;
+    let terminal = match command {
+        Some(command) => {
+            let channel = machine.handle().channel().context("the machine has no channel")?;
+            guest_command::start(command, channel, machine.handle(), Arc::clone(&ender))
+                .context("no thread for the command")?;
+            None
+        }
+        None => {
+            let terminal = RawTerminal::enter().context("cannot set the terminal's mode")?;
+            input::start(machine.handle(), Arc::clone(&ender), terminal.is_some())
+                .context("no thread for input")?;
+            terminal
+        }
+    };
     watch(noticed, timeout, Arc::clone(&ender)).context("no thread for timeouts")?;
     let outcome = machine.run();
     drop(terminal);
     let verdict = Verdict::of(outcome?, ender.cause());
+    let lines = tail.lines();
+    if !lines.is_empty() && !matches!(ender.cause(), Some(Cause::Command(_))) {
+        say(&format!("gasang: the guest's last messages:\n{lines}"));
+    }
     Ok(Ended { verdict, statistics: machine.statistics() })
 }
 

@@ -3,6 +3,7 @@
 mod clock;
 mod console;
 mod cpus;
+mod disks;
 mod ends;
 mod kernels;
 mod results;
@@ -39,6 +40,7 @@ pub fn all() -> Vec<Case> {
         results::cases(),
         clock::cases(),
         translations::cases(),
+        disks::cases(),
     ];
     groups.into_iter().flatten().collect()
 }

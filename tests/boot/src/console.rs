@@ -85,6 +85,14 @@ impl Guest {
         Ok(Finished { status, output: text(&self.said), errors: text(&errors) })
     }
 
+    /// Kills the command, as nothing can be caught, and returns all that was said.
+    pub fn kill(mut self) -> anyhow::Result<String> {
+        self.child.kill()?;
+        self.child.wait()?;
+        self.said.extend(self.output.iter().flatten());
+        Ok(text(&self.said))
+    }
+
     fn last_words(&self) -> String {
         let all = text(&self.said);
         let lines: Vec<_> = all.lines().collect();

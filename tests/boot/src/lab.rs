@@ -1,10 +1,10 @@
 //! What tests are made with: the command under test, kernels, and guests with a script.
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use anyhow::{Context, ensure};
 use manager::cache::Cache;
-use manager::images::{COMMAND_LINE, Images, Kernel, Script};
+use manager::images::{COMMAND_LINE, Images, Kernel, Recipe, Script};
 
 use crate::console::{Finished, Guest};
 
@@ -68,6 +68,25 @@ impl Lab {
         Images::new(Cache::at(&self.guests), |step| println!("{step}"))
     }
 
+    /// The command alone.
+    pub fn gasang(&self) -> Command {
+        let mut command = Command::new(&self.gasang);
+        command.env("GASANG_TRANSLATIONS", self.translations.path());
+        command
+    }
+
+    /// Where guests are kept.
+    pub fn guests_directory(&self) -> &Path {
+        &self.guests
+    }
+
+    /// Removes the disk that machines of a name have kept.
+    pub fn remove_kept(&self, name: &str) -> anyhow::Result<()> {
+        let recipe = Recipe::of("debian-12").context("no recipe")?;
+        let guest = self.images().disk_guest(recipe).context("no guest")?;
+        Ok(std::fs::remove_file(guest.disk.with_file_name(format!("kept-{name}.qcow2")))?)
+    }
+
     /// `gasang run` with the default guest.
     pub fn default_guest(&self) -> Command {
         let mut command = self.run();
@@ -76,8 +95,8 @@ impl Lab {
     }
 
     fn run(&self) -> Command {
-        let mut command = Command::new(&self.gasang);
-        command.arg("run").env("GASANG_TRANSLATIONS", self.translations.path());
+        let mut command = self.gasang();
+        command.arg("run");
         command
     }
 

@@ -1,19 +1,20 @@
 //! `gasang run`: boot a guest in the foreground.
-use std::io::IsTerminal;
 use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::{Args, ValueEnum};
-use machine::{BootFiles, MachineConfig};
-use manager::cache::{self, Cache};
-use manager::images::{COMMAND_LINE, Images, Kernel, Script};
+use machine::{BootFiles, DiskBus, MachineConfig};
+use manager::cache;
+use manager::images::{COMMAND_LINE, DISK_COMMAND_LINE, DiskGuest, Kernel, Script};
 
 use crate::console::terminal;
-use crate::disks::{DiskOption, OpenDisk};
+use crate::disks::{self, DiskOption, OpenDisk};
 use crate::exit::Code;
+use crate::guest_command::GuestCommand;
 use crate::memory::HostMemory;
 use crate::output::say;
 use crate::session::{self, Setting};
+use crate::verbs::image;
 use crate::{logging, quantity, statistics};
 
 /// The engines that can be chosen.
@@ -27,14 +28,33 @@ pub enum Engine {
     Interpreter,
 }
 
+/// Guest memory if the user says nothing.
+const MEMORY: u64 = 512 << 20;
+/// The same for a guest with a disk.
+const MEMORY_WITH_IMAGE: u64 = 1 << 30;
+
 #[derive(Args, Debug)]
-#[command(before_help = "Examples:\n  gasang run\n  echo 'uname -a; poweroff -f' | gasang run\n  \
+#[command(
+    before_help = "Examples:\n  gasang run\n  gasang run debian-12\n  gasang run debian-12 -- uname -a\n  echo 'uname -a; poweroff -f' | gasang run\n  \
                          gasang run --memory 2G --timeout 5m --append 'nokaslr'\n  \
                          gasang run --name web --disk data.qcow2 --disk debian.iso,bus=cdrom\n  \
                          gasang run --kernel vmlinuz --initrd initrd.img --append 'console=ttyS0 quiet'\n\n\
                          Without --kernel, the default guest boots: a stock Debian kernel and busybox, fetched on the\n\
-                         first run by apt and dpkg. On a terminal, Ctrl-] ? shows what Ctrl-] can do.")]
+                         first run by apt and dpkg. On a terminal, Ctrl-] ? shows what Ctrl-] can do."
+)]
 pub struct Run {
+    /// A guest with a disk, made by 'gasang image build' (and made now if it is not there): debian-12
+    #[arg(conflicts_with_all = ["kernel", "initrd"])]
+    image: Option<String>,
+    /// A command to run in the guest instead of a console; its exit code is gasang's
+    #[arg(last = true, requires = "image", value_name = "COMMAND")]
+    command: Vec<String>,
+    /// Keep what the guest writes to its disk, for the next run with --persist and the same --name
+    #[arg(long, requires = "image")]
+    persist: bool,
+    /// What the disk of the image hangs on: sata, scsi or virtio
+    #[arg(long, requires = "image", default_value = "sata", value_parser = disks::bus)]
+    image_bus: DiskBus,
     /// Linux bzImage, Multiboot image or ELF file with a PVH entry to boot
     #[arg(long, value_name = "FILE")]
     kernel: Option<PathBuf>,
@@ -44,9 +64,9 @@ pub struct Run {
     /// The kernel's command line; added to 'console=ttyS0' for the default kernel
     #[arg(long, value_name = "TEXT")]
     append: Option<String>,
-    /// Guest memory, for example 512M or 2G
-    #[arg(long, value_name = "SIZE", default_value = "512M", value_parser = quantity::size)]
-    memory: u64,
+    /// Guest memory, for example 512M or 2G [default: 512M, with an image 1G]
+    #[arg(long, value_name = "SIZE", value_parser = quantity::size)]
+    memory: Option<u64>,
     /// A disk image, with options after commas: bus=sata|scsi|virtio|cdrom, ro, format=…, name=…, serial=…; may be given
     /// several times
     #[arg(long = "disk", value_name = "FILE[,OPTION…]")]
@@ -99,13 +119,14 @@ impl Run {
         // Before anything is fetched for a machine that cannot exist.
         config.validate().map_err(machine::MachineError::Config)?;
         if let Some(host) = HostMemory::read() {
-            host.check(self.memory)?;
+            host.check(self.memory())?;
         }
-        let disks = self.open_disks()?;
-        let mut config = self.config(self.boot_files()?);
+        let guest = self.image.as_deref().map(|name| self.guest(name)).transpose()?;
+        let disks = self.open_disks(guest.as_ref())?;
+        let mut config = self.config(self.boot_files(guest.as_ref())?);
         config.disks = disks.iter().map(|disk| disk.config.clone()).collect();
         tracing::info!(?config, "starting");
-        let ended = session::run(&config, Setting { timeout: self.timeout, name: self.name.clone(), disks })?;
+        let ended = session::run(&config, self.setting(disks))?;
         if let Some(message) = &ended.verdict.message {
             say(&format!("\ngasang: {message}"));
         }
@@ -115,14 +136,41 @@ impl Run {
         Ok(ended.verdict.code)
     }
 
-    fn open_disks(&self) -> Result<Vec<OpenDisk>, storage::ImageError> {
-        self.disks.iter().enumerate().map(|(number, disk)| disk.open(number)).collect()
+    fn memory(&self) -> u64 {
+        let usual = if self.image.is_some() { MEMORY_WITH_IMAGE } else { MEMORY };
+        self.memory.unwrap_or(usual)
+    }
+
+    /// The guest of an image, made if need be.
+    fn guest(&self, name: &str) -> anyhow::Result<DiskGuest> {
+        let recipe = image::recipe(name)?;
+        Ok(image::images(self.guests_dir.as_deref())?.made_disk_guest(recipe)?)
+    }
+
+    /// The image's disk first, as far as there is one.
+    fn open_disks(&self, guest: Option<&DiskGuest>) -> anyhow::Result<Vec<OpenDisk>> {
+        let mut all = Vec::new();
+        if let Some(guest) = guest {
+            let kept = self.persist.then(|| self.name.as_deref().unwrap_or("default"));
+            all.push(disks::overlay_of(&guest.disk, kept, self.image_bus)?);
+        }
+        for disk in &self.disks {
+            all.push(disk.open(all.len())?);
+        }
+        Ok(all)
+    }
+
+    fn setting(&self, disks: Vec<OpenDisk>) -> Setting {
+        let arguments = self.command.clone();
+        let command = (!arguments.is_empty()).then(|| GuestCommand { arguments, shut_down: self.persist });
+        Setting { timeout: self.timeout, name: self.name.clone(), disks, command }
     }
 
     fn config(&self, boot: BootFiles) -> MachineConfig {
-        let defaults = MachineConfig::new(self.memory, boot);
+        let defaults = MachineConfig::new(self.memory(), boot);
         MachineConfig {
             cpus: self.cpus,
+            channel: !self.command.is_empty(),
             code_cache_bytes: self.code_cache,
             translations: self.translations(),
             debug_exit: self.debug_exit,
@@ -144,15 +192,19 @@ impl Run {
     }
 
     /// The user's files, or the default guest's where there are none.
-    fn boot_files(&self) -> anyhow::Result<BootFiles> {
+    fn boot_files(&self, guest: Option<&DiskGuest>) -> anyhow::Result<BootFiles> {
         let append = self.append.as_deref();
+        if let Some(DiskGuest { kernel, initrd, .. }) = guest {
+            let more = append.map(|more| format!(" {more}")).unwrap_or_default();
+            let cmdline = DISK_COMMAND_LINE.to_owned() + &more;
+            return Ok(BootFiles { kernel: kernel.clone(), initrds: vec![initrd.clone()], cmdline });
+        }
         let initrds = self.initrd.clone();
         if let Some(kernel) = &self.kernel {
             let cmdline = append.unwrap_or(COMMAND_LINE).to_owned();
             return Ok(BootFiles { kernel: kernel.clone(), initrds, cmdline });
         }
-        let cache = self.guests_dir.clone().map_or_else(Cache::of_user, |directory| Ok(Cache::at(directory)));
-        let images = Images::new(cache.map_err(manager::images::ImageError::Cache)?, announce);
+        let images = image::images(self.guests_dir.as_deref())?;
         let kernel = images.kernel(Kernel::Cloud61)?;
         let initrds = if initrds.is_empty() { vec![images.initramfs(&Script::shell())?] } else { initrds };
         Ok(BootFiles { kernel, initrds, cmdline: default_cmdline(terminal::size(), append) })
@@ -170,11 +222,6 @@ fn default_cmdline(terminal_size: Option<(u16, u16)>, append: Option<&str>) -> S
         cmdline += &format!(" {more}");
     }
     cmdline
-}
-
-/// Says what takes long, to a person.
-fn announce(step: &str) {
-    say(&format!("gasang: {step}{}", if std::io::stderr().is_terminal() { " …" } else { "" }));
 }
 
 #[cfg(test)]

@@ -13,8 +13,9 @@ use POSIX ();
 use Symbol 'gensym';
 
 my $path = shift // '/dev/hvc0';
-system('stty', '-F', $path, 'raw', '-echo') == 0 or die "cannot set the mode of $path\n";
+# Its mode lasts as long as it is open.
 open(my $host, '+<:raw', $path) or die "cannot open $path: $!\n";
+system('stty', '-F', $path, 'raw', '-echo') == 0 or die "cannot set the mode of $path\n";
 
 sub send_all {
     my ($bytes) = @_;
