@@ -2,7 +2,7 @@
 use std::path::Path;
 
 use clap::Args;
-use manager::images::{Kernel, Script};
+use manager::images::{Kernel, Recipe, Script};
 
 use crate::steps::Steps;
 use crate::{guests, prepush, project};
@@ -72,7 +72,9 @@ fn boot(steps: &mut Steps) {
     steps.step("fetch guests", || {
         guests::with_images(|images| {
             Kernel::ALL.into_iter().try_for_each(|kernel| images.kernel(kernel).map(drop))?;
-            images.initramfs(&Script::shell())
+            images.initramfs(&Script::shell())?;
+            let debian = Recipe::of("debian-12").ok_or_else(|| anyhow::anyhow!("no recipe for Debian"))?;
+            images.made_disk_guest(debian).map(drop).map_err(anyhow::Error::from)
         })?;
         fetched = true;
         Ok(())

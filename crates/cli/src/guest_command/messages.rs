@@ -26,12 +26,11 @@ impl<'a> Messages<'a> {
                 let shown = &self.pending[..self.pending.len().min(LINE_MAX)];
                 tracing::warn!(message = %shown.escape_ascii(), "the guest's agent says what is no message");
             });
-            if let Some((word, start, length)) = header? {
-                if self.pending.len() >= start + length {
-                    let rest = self.pending.split_off(start + length);
-                    let bytes = std::mem::replace(&mut self.pending, rest).split_off(start);
-                    return Ok(Some((word, bytes)));
-                }
+            let whole = header?.filter(|(_, start, length)| self.pending.len() >= start + length);
+            if let Some((word, start, length)) = whole {
+                let rest = self.pending.split_off(start + length);
+                let bytes = std::mem::replace(&mut self.pending, rest).split_off(start);
+                return Ok(Some((word, bytes)));
             }
             let more = self.channel.read(READ_BYTES);
             if more.is_empty() {

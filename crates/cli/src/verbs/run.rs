@@ -162,7 +162,7 @@ impl Run {
 
     fn setting(&self, disks: Vec<OpenDisk>) -> Setting {
         let arguments = self.command.clone();
-        let command = (!arguments.is_empty()).then(|| GuestCommand { arguments, shut_down: self.persist });
+        let command = (!arguments.is_empty()).then_some(GuestCommand { arguments, shut_down: self.persist });
         Setting { timeout: self.timeout, name: self.name.clone(), disks, command }
     }
 

@@ -161,8 +161,11 @@ fn come_and_go(lab: &Lab, bus: &str) -> anyhow::Result<()> {
     disk(lab, place, &["attach", "lab", &format!("{third},bus={bus},name=d,ro,serial=DDD")], 0)?;
     expected += &format!("{} 96M DDD\n", names[2]);
     wait_for(&mut guest, &expected)?;
-    let read = ask(&mut guest, &format!("head -c 4 /dev/{0}; echo; cat /sys/block/{0}/ro", names[2]))?;
-    ensure!(read == "data\n1\n", "the disk that came back has: {read}");
+    let write =
+        format!("dd if=/dev/zero of=/dev/{} count=1 conv=fsync 2>/dev/null || echo refused", names[2]);
+    let read =
+        ask(&mut guest, &format!("head -c 4 /dev/{0}; echo; {write}; head -c 4 /dev/{0}; echo", names[2]))?;
+    ensure!(read == "data\nrefused\ndata\n", "the disk that came back read-only: {read}");
     guest.type_line("poweroff")?;
     let finished = guest.finish()?;
     ensure!(finished.status.code() == Some(0), "it ended with {}: {}", finished.status, finished.errors);
