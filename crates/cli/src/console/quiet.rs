@@ -74,7 +74,7 @@ mod tests {
         for number in 0..1000 {
             quiet.write(format!("line {number}\n").as_bytes());
         }
-        quiet.write(b"---[ end Kernel panic - not syncing: x ]---\n");
+        quiet.write(b"[ 1.0] ---[ end Kernel panic - not syncing: x ]---\n");
         let lines = tail.lines();
         assert!(lines.len() < KEPT && lines.starts_with("line ") && lines.ends_with("]---"), "{lines}");
         drop(quiet);

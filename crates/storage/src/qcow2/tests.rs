@@ -14,7 +14,6 @@ mod kill;
 mod limits;
 mod oracle;
 mod random;
-mod speed;
 mod threads;
 
 /// A few layouts that differ in everything that matters.
