@@ -4,8 +4,8 @@
 use std::path::PathBuf;
 use std::time::Instant;
 
+use gasang_storage::{self as storage, CreateOptions, Format, Image};
 use platform::{Buffers, DiskError};
-use storage::{CreateOptions, Format, Image};
 
 const COUNT: u64 = 20_000;
 const LENGTH: u64 = 4 << 30;
