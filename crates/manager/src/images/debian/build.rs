@@ -26,10 +26,6 @@ const PARTITION_START: u64 = 1 << 20;
 /// What is left free behind it, for the second table of a GPT.
 const PARTITION_TAIL: u64 = 1 << 20;
 
-/// Files that are not part of the guest's use.
-const WITHOUT: [&str; 4] =
-    ["/usr/share/doc/*", "/usr/share/man/*", "/usr/share/locale/*", "/usr/share/info/*"];
-
 /// Makes a guest in a directory that is not there yet.
 pub(super) fn build(images: &Images<'_>, recipe: &Recipe, place: &Path) -> Result<(), ImageError> {
     let failed = |source| ImageError::Archive { what: "a guest with a disk", source };
@@ -103,7 +99,6 @@ fn bootstrap(archive: &Archive, recipe: &Recipe, new: &Path, tools: &Path) -> Re
     command.args(["--quiet", "--format=null", "--variant=minbase"]);
     command.arg(format!("--include={}", recipe.packages.join(",")));
     command.arg("--dpkgopt=force-unsafe-io");
-    command.args(WITHOUT.map(|path| format!("--dpkgopt=path-exclude={path}")));
     let kib = (recipe.disk_bytes - PARTITION_START - PARTITION_TAIL) / 1024;
     let quoted = |path: &Path| format!("'{}'", path.display().to_string().replace('\'', "'\\''"));
     for script in ["customize.sh", "finish.sh"] {

@@ -37,3 +37,7 @@ done
 rm -f "$root/var/lib/dbus/machine-id"
 : > "$root/etc/machine-id"
 rm -rf "$root/var/cache/apt/archives/"*.deb
+# What nobody reads here. (Excluding it from installation would need Python on the host.)
+for directory in doc man locale info; do
+    rm -rf "$root/usr/share/$directory/"*
+done
