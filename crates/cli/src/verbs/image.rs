@@ -30,7 +30,7 @@ enum Action {
         #[arg(long, default_value = "table")]
         format: output::Format,
     },
-    /// Make a guest, from Debian's packages, without root
+    /// Make a guest from Debian's packages by mmdebstrap; an ordinary user needs newuidmap for that (package uidmap)
     Build {
         /// Its name
         name: String,

@@ -1,4 +1,4 @@
-//! Guests with a disk: a Debian with systemd, made by mmdebstrap without root, kept as a qcow2 image beside its own kernel
+//! Guests with a disk: a Debian with systemd, made by mmdebstrap, kept as a qcow2 image beside its own kernel
 //! and initrd.
 mod build;
 
