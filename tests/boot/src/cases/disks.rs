@@ -167,10 +167,14 @@ fn come_and_go(lab: &Lab, bus: &str) -> anyhow::Result<()> {
     let listed = disk(lab, place, &["attached", "lab"], 0)?;
     ensure!(listed.lines().count() == 4, "attached: {listed}");
     ask(&mut guest, &format!("echo data > /dev/{}; sync", names[2]))?;
+    let device = ask(&mut guest, &format!("readlink -f /sys/block/{}/device", names[2]))?;
     disk(lab, place, &["detach", "lab", "c"], 0)?;
     disk(lab, place, &["detach", "lab", "c"], 4)?;
     expected.truncate(expected.len() - format!("{} 96M CCC\n", names[2]).len());
     wait_for(&mut guest, &expected)?;
+    // The name is free when the kernel has let go of the device and udev of its file, after lsblk has
+    // forgotten it.
+    ask(&mut guest, &format!("while test -e {}; do sleep 0.1; done; udevadm settle", device.trim()))?;
     disk(lab, place, &["attach", "lab", &format!("{third},bus={bus},name=d,ro,serial=DDD")], 0)?;
     expected += &format!("{} 96M DDD\n", names[2]);
     wait_for(&mut guest, &expected)?;
