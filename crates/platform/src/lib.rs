@@ -1,6 +1,6 @@
 //! Contracts between the parts of a machine, and guest RAM.
 //!
-//! Engines, devices and disks are strangers to one another; what they share is named here, and only the `machine`
+//! Engines, devices, disks and networks are strangers to one another; what they share is named here, and only the `machine`
 //! crate brings implementations together.
 
 pub mod bus;
@@ -9,6 +9,7 @@ pub mod cpu;
 pub mod device;
 pub mod disk;
 pub mod irq;
+pub mod net;
 pub mod ram;
 pub mod saved;
 

@@ -1,0 +1,1 @@
+//! What the host's kernel has for networks.
