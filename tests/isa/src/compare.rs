@@ -115,7 +115,8 @@ impl Tolerance {
     }
 }
 
-fn is_access_fault(outcome: &Outcome) -> bool {
+/// Whether a case ended by touching memory.
+pub fn is_access_fault(outcome: &Outcome) -> bool {
     use x86::exception::vector::{GP, PF, SS};
     matches!(outcome.ending, Ending::Exception { vector: GP | PF | SS, .. })
 }
@@ -134,7 +135,8 @@ pub fn agree(case: &Case, one: (&dyn Runner, &Outcome), other: (&dyn Runner, &Ou
     let memory_counts = !(tolerance.order || tolerance.x87) || !is_access_fault(one.1);
     let agree = registers_agree(case, one.1, other.1, tolerance)
         && (!memory_counts || memory_agrees(case, one.0, other.0));
-    agree || wrote_over_itself(case, one.1.state.rip, other.0)
+    let ends = [one, other].map(|(_, outcome)| outcome.state.rip);
+    agree || ends.into_iter().any(|rip| wrote_over_itself(case, rip, other.0))
 }
 
 /// Whether a case ended where a REP STOS or REP MOVS had been before it wrote over itself. An engine notices after the
