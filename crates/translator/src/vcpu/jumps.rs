@@ -3,7 +3,7 @@ use crate::cache::blocks::{CodeMode, WordMap, WordSet};
 use crate::legacy::{Legacy, TAG};
 use crate::mmu::table::{JUMPS, Jump, Ring, empty_target, jump_index};
 use crate::mmu::{Mmu, view};
-use x86::address::{PAGE_OFFSET, PAGE_SHIFT};
+use x86::address::{PAGE_OFFSET, PAGE_SHIFT, PAGE_SIZE};
 
 /// What is known beside the tables themselves.
 pub struct JumpTables {
@@ -31,7 +31,12 @@ struct Targets {
     pages: WordSet<u16>,
     /// Pages whose known targets were entered since the table was emptied.
     recalled: WordSet<u64>,
+    /// A bit for each page of the table itself that holds memory of the host.
+    resident: [u64; JUMPS * size_of::<Jump>() / PAGE_SIZE as usize / 64],
 }
+
+/// Pages of a table that keep their memory when it is emptied: what a small program takes.
+const RESIDENT: u32 = 96;
 
 /// Targets that are known of one page at most.
 const KNOWN: usize = 128;
@@ -47,10 +52,25 @@ impl Targets {
         table[index] = Jump { target, code };
         self.pages.insert((target >> PAGE_SHIFT) as u16);
         self.filled.push((index / 2) as u16);
+        let page = index * size_of::<Jump>() / PAGE_SIZE as usize;
+        self.resident[page / 64] |= 1 << (page % 64);
         if self.filled.len() > JUMPS {
             self.filled.sort_unstable();
             self.filled.dedup();
         }
+    }
+
+    /// Whether the table had better be given back to the host than emptied.
+    fn is_large(&self) -> bool {
+        self.resident.iter().map(|pages| pages.count_ones()).sum::<u32>() > RESIDENT
+    }
+
+    /// The table was given back.
+    fn forget(&mut self) {
+        self.filled.clear();
+        self.pages.clear();
+        self.recalled.clear();
+        self.resident.fill(0);
     }
 
     fn clear(&mut self, table: &mut [Jump]) {
@@ -197,7 +217,12 @@ impl JumpTables {
     /// Empties the table of user code in one view.
     pub(super) fn clear_user(&mut self, mmu: &mut Mmu, view: usize) {
         self.legacy[1 + view] = None;
-        self.user_tables[view].clear(mmu.views_mut().jumps(view, Ring::User));
+        let targets = &mut self.user_tables[view];
+        if targets.is_large() && mmu.views_mut().release_jumps(view) {
+            targets.forget();
+        } else {
+            targets.clear(mmu.views_mut().jumps(view, Ring::User));
+        }
     }
 
     /// Empties the table of supervisor code.
