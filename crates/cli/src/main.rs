@@ -12,6 +12,7 @@ mod doctor;
 mod ending;
 mod exit;
 mod guest_command;
+mod heap;
 mod logging;
 mod memory;
 mod output;
@@ -49,6 +50,7 @@ enum Verb {
 }
 
 fn main() -> ExitCode {
+    heap::settle();
     let command = match Command::try_parse() {
         Ok(command) => command,
         Err(error) => return usage(&error),

@@ -20,7 +20,7 @@ pub struct Oracle {
     outcomes: Vec<Outcome>,
     /// How many ran the last case.
     ran: usize,
-    /// Somebody timed out in the last case, so that code outside its window may differ now.
+    /// The last case did not end alike for all, so that code outside its window may differ now.
     clears_code: bool,
     /// Cases until the store is renewed.
     until_new_store: u32,
@@ -103,7 +103,18 @@ impl Oracle {
     }
 
     /// Whether all agree with the first about the case that was executed last.
-    pub fn agree(&self, case: &Case, with_bare: bool) -> bool {
+    pub fn agree(&mut self, case: &Case, with_bare: bool) -> bool {
+        let results = self.results(with_bare);
+        let Some((first, rest)) = results.split_first() else { return true };
+        if rest.iter().all(|result| compare::agree_exactly(case, *first, *result)) {
+            return true;
+        }
+        let went_on = results.iter().any(|(runner, _)| compare::wrote_over_a_repetition(case, *runner));
+        self.clears_code |= went_on;
+        self.agree_as_far_as_they_must(case, with_bare)
+    }
+
+    fn agree_as_far_as_they_must(&self, case: &Case, with_bare: bool) -> bool {
         let mut results = self.results(with_bare).into_iter();
         let Some(first) = results.next() else { return true };
         let excused = |result| with_bare && self.amd && amd::excuses(case, first, result);

@@ -35,8 +35,9 @@ struct Targets {
     resident: [u64; JUMPS * size_of::<Jump>() / PAGE_SIZE as usize / 64],
 }
 
-/// Pages of a table that keep their memory when it is emptied: what a small program takes.
-const RESIDENT: u32 = 96;
+/// Pages that user code's tables may take of the host together, before others than the running address space's are
+/// given back; one takes 512 at most.
+const RESIDENT: u32 = 768;
 
 /// Targets that are known of one page at most.
 const KNOWN: usize = 128;
@@ -44,7 +45,8 @@ const KNOWN: usize = 128;
 const KNOWN_PAGES: usize = 8192;
 
 impl Targets {
-    fn fill(&mut self, table: &mut [Jump], target: u64, code: u64) {
+    /// Enters a target. Whether its page of the table took memory of the host for that.
+    fn fill(&mut self, table: &mut [Jump], target: u64, code: u64) -> bool {
         let index = jump_index(target);
         if table[index].target != target {
             table[index + 1] = table[index];
@@ -52,17 +54,19 @@ impl Targets {
         table[index] = Jump { target, code };
         self.pages.insert((target >> PAGE_SHIFT) as u16);
         self.filled.push((index / 2) as u16);
-        let page = index * size_of::<Jump>() / PAGE_SIZE as usize;
-        self.resident[page / 64] |= 1 << (page % 64);
         if self.filled.len() > JUMPS {
             self.filled.sort_unstable();
             self.filled.dedup();
         }
+        let page = index * size_of::<Jump>() / PAGE_SIZE as usize;
+        let (word, bit) = (&mut self.resident[page / 64], 1 << (page % 64));
+        let was = std::mem::replace(word, *word | bit);
+        was & bit == 0
     }
 
-    /// Whether the table had better be given back to the host than emptied.
-    fn is_large(&self) -> bool {
-        self.resident.iter().map(|pages| pages.count_ones()).sum::<u32>() > RESIDENT
+    /// Pages of the table that hold memory of the host.
+    fn resident(&self) -> u32 {
+        self.resident.iter().map(|pages| pages.count_ones()).sum()
     }
 
     /// The table was given back.
@@ -154,7 +158,9 @@ impl JumpTables {
     pub(super) fn fill(&mut self, mmu: &mut Mmu, user: bool, target: u64, code: u64) {
         let view = mmu.current_view();
         if user {
-            self.user_tables[view].fill(mmu.views_mut().jumps(view, Ring::User), target, code);
+            if self.user_tables[view].fill(mmu.views_mut().jumps(view, Ring::User), target, code) {
+                self.release(mmu);
+            }
         } else {
             self.supervisor_table.fill(mmu.views_mut().jumps(view, Ring::Supervisor), target, code);
         }
@@ -175,12 +181,16 @@ impl JumpTables {
         }
         let table = mmu.views_mut().jumps(view, Ring::User);
         let targets = &mut self.user_tables[view];
+        let mut grown = false;
         if targets.recalled.insert(page) {
             for jump in known.iter().filter(|jump| jump.target != target) {
-                targets.fill(table, jump.target, jump.code);
+                grown |= targets.fill(table, jump.target, jump.code);
             }
         }
-        targets.fill(table, target, code);
+        grown |= targets.fill(table, target, code);
+        if grown {
+            self.release(mmu);
+        }
     }
 
     /// Remembers that supervisor code was translated under a mapping.
@@ -217,11 +227,18 @@ impl JumpTables {
     /// Empties the table of user code in one view.
     pub(super) fn clear_user(&mut self, mmu: &mut Mmu, view: usize) {
         self.legacy[1 + view] = None;
-        let targets = &mut self.user_tables[view];
-        if targets.is_large() && mmu.views_mut().release_jumps(view) {
-            targets.forget();
-        } else {
-            targets.clear(mmu.views_mut().jumps(view, Ring::User));
+        self.user_tables[view].clear(mmu.views_mut().jumps(view, Ring::User));
+    }
+
+    /// Gives tables of address spaces that do not run back to the host, as long as all of them take too much.
+    fn release(&mut self, mmu: &mut Mmu) {
+        let current = mmu.current_view();
+        while self.user_tables.iter().map(Targets::resident).sum::<u32>() > RESIDENT {
+            let others = (0..view::VIEWS).filter(|view| *view != current);
+            let largest = others.max_by_key(|view| self.user_tables[*view].resident());
+            let Some(view) = largest.filter(|view| mmu.views_mut().release_jumps(*view)) else { return };
+            self.legacy[1 + view] = None;
+            self.user_tables[view].forget();
         }
     }
 
