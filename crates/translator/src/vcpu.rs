@@ -20,7 +20,7 @@ use x86::flags;
 use x86::reg::{RDI, RSI, RSP};
 use x86::{CpuState, Exception, Gva};
 
-use crate::cache::blocks::{Blocks, CodeMode, FlagPlace, Pointers};
+use crate::cache::blocks::{Blocks, CodeMode, FlagPlace, Pointers, SEGMENTS};
 use crate::cache::code::CodeBuffer;
 use crate::cpu::Cpu;
 use crate::cpuid::CpuidModel;
@@ -98,7 +98,7 @@ impl BtVcpu {
         if config.perf_map {
             perf_map::start().map_err(SetupError::PerfMap)?;
         }
-        let mut buffer = CodeBuffer::new(config.code_cache_bytes).map_err(SetupError::CodeCache)?;
+        let mut buffer = CodeBuffer::new(config.code_cache_bytes, SEGMENTS).map_err(SetupError::CodeCache)?;
         let thunks = Thunks::build(&mut buffer);
         let faults =
             FaultGuard::new(buffer.range(), thunks.exit(Exit::Fault)).map_err(SetupError::Signals)?;

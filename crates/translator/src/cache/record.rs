@@ -120,6 +120,10 @@ impl Modes {
             next
         })
     }
+    /// How many there are.
+    pub fn len(&self) -> usize {
+        self.all.len()
+    }
     /// Forgets all.
     pub fn clear(&mut self) {
         self.all.clear();

@@ -82,7 +82,7 @@ pub(super) fn lock_bounced(instruction: &Instruction) -> Option<MutexGuard<'stat
 
 impl HostExecution {
     pub fn new() -> std::io::Result<Self> {
-        let code = CodeBuffer::new(CAPACITY)?;
+        let code = CodeBuffer::new(CAPACITY, 1)?;
         Ok(Self {
             _faults: FaultGuard::new(code.range(), fault::CALLED)?,
             code,

@@ -65,9 +65,8 @@ impl BtVcpu {
             self.forget_all();
         }
         for (address, length) in news.written {
-            let dead = self.blocks.hit_by_write(address, length);
+            self.kill_written(address, length);
             self.statistics.foreign_code_writes += 1;
-            self.kill_blocks(&dead);
         }
     }
 

@@ -17,9 +17,8 @@ impl BtVcpu {
     /// Drops what is not true any more.
     pub(super) fn follow_changes(&mut self, _io: &dyn CpuIo) {
         for (gpa, length) in self.mmu.take_code_writes() {
-            let dead = self.blocks.hit_by_write(gpa.0, length);
+            self.kill_written(gpa.0, length);
             self.statistics.code_writes += 1;
-            self.kill_blocks(&dead);
             self.watcher.tell(gpa.0, length);
         }
         self.follow_others();
@@ -40,6 +39,16 @@ impl BtVcpu {
                     self.jumps.clear_user(&mut self.mmu, view);
                 }
             }
+        }
+    }
+
+    /// Kills what a write has hit.
+    pub(super) fn kill_written(&mut self, gpa: u64, length: u64) {
+        let mut bare = Vec::new();
+        let dead = self.blocks.hit_by_write(gpa, length, &mut bare);
+        self.kill_blocks(&dead);
+        for frame in bare {
+            self.watcher.unmark(frame);
         }
     }
 
@@ -153,6 +162,28 @@ impl BtVcpu {
             self.jumps.forget_supervisor_page(page);
             self.kill_page(page, frame, 0);
         }
+    }
+
+    /// Makes room for new blocks: the oldest ones go.
+    pub(super) fn evict(&mut self) {
+        if self.blocks.has_many_modes() || self.jumps.knows_many_pages() || self.pinned.knows_many_pages() {
+            self.forget_all();
+            return;
+        }
+        let gone = self.buffer.next_segment();
+        let (mut patches, mut bare) = (Vec::new(), Vec::new());
+        if !self.blocks.evict(&mut patches, &mut bare) {
+            return;
+        }
+        for (place, target) in patches.into_iter().filter(|(place, _)| !gone.contains(place)) {
+            self.buffer.patch_relative(place, target);
+        }
+        for frame in bare {
+            self.watcher.unmark(frame);
+        }
+        self.jumps.forget_code(&mut self.mmu, &gone);
+        self.statistics.evictions += 1;
+        self.statistics.epoch += 1;
     }
 
     /// Throws all translations away.

@@ -1,4 +1,6 @@
 //! Keeping jump tables and the mappings of linked supervisor code true.
+use std::ops::Range;
+
 use crate::cache::blocks::{CodeMode, WordMap, WordSet};
 use crate::legacy::{Legacy, TAG};
 use crate::mmu::table::{JUMPS, Jump, Ring, empty_target, jump_index};
@@ -44,6 +46,9 @@ const KNOWN: usize = 128;
 /// Pages of which targets are known at most, before all are forgotten.
 const KNOWN_PAGES: usize = 8192;
 
+/// Supervisor pages that are noted before all translations go.
+const PAGES_MOST: usize = 1 << 16;
+
 impl Targets {
     /// Enters a target. Whether its page of the table took memory of the host for that.
     fn fill(&mut self, table: &mut [Jump], target: u64, code: u64) -> bool {
@@ -85,6 +90,17 @@ impl Targets {
         }
         self.pages.clear();
         self.recalled.clear();
+    }
+
+    /// Takes out what leads to host code that is gone.
+    fn clear_code(&mut self, table: &mut [Jump], gone: &Range<u64>) {
+        for pair in self.filled.iter().map(|pair| usize::from(*pair)) {
+            for index in [2 * pair, 2 * pair + 1] {
+                if gone.contains(&table[index].code) {
+                    table[index].target = empty_target(index);
+                }
+            }
+        }
     }
 
     fn clear_page(&mut self, table: &mut [Jump], page: u64) {
@@ -246,6 +262,23 @@ impl JumpTables {
     pub(super) fn clear_supervisor(&mut self, mmu: &mut Mmu) {
         self.legacy[0] = None;
         self.supervisor_table.clear(mmu.views_mut().jumps(0, Ring::Supervisor));
+    }
+
+    /// Takes out what leads to host code that is gone.
+    pub(super) fn forget_code(&mut self, mmu: &mut Mmu, gone: &Range<u64>) {
+        self.supervisor_table.clear_code(mmu.views_mut().jumps(0, Ring::Supervisor), gone);
+        for (view, targets) in self.user_tables.iter_mut().enumerate() {
+            targets.clear_code(mmu.views_mut().jumps(view, Ring::User), gone);
+        }
+        self.known.retain(|_, jumps| {
+            jumps.retain(|jump| !gone.contains(&jump.code));
+            !jumps.is_empty()
+        });
+    }
+
+    /// Whether so many pages were noted that it is better to begin anew.
+    pub(super) fn knows_many_pages(&self) -> bool {
+        self.supervisor.len() > PAGES_MOST
     }
 
     /// Empties every table; nothing is known any more.

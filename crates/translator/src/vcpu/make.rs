@@ -21,8 +21,7 @@ const TRIES: u32 = 3;
 impl BtVcpu {
     pub(super) fn translate(&mut self, rip: u64, gpa: u64, mode: CodeMode) -> Option<BlockId> {
         if self.buffer.room() < BLOCK_ROOM {
-            self.statistics.evictions += 1;
-            self.forget_all();
+            self.evict();
         }
         self.mark_frame(gpa >> PAGE_SHIFT);
         // Bytes that others go on changing are the interpreter's.
@@ -129,5 +128,5 @@ fn lower(
 
 /// Where the next block of host code lies.
 fn position(source: &Source<'_>, buffer: &CodeBuffer) -> Position {
-    Position { code: buffer.used() as u64, page: source.address & !PAGE_OFFSET }
+    Position { code: buffer.position() as u64, page: source.address & !PAGE_OFFSET }
 }

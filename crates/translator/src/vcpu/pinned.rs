@@ -19,6 +19,9 @@ struct Space {
     pages: HashMap<u64, u64>,
 }
 
+/// Pages that are noted before all translations go.
+const PAGES_MOST: usize = 1 << 16;
+
 impl PinnedSpaces {
     pub(super) fn new() -> Self {
         let mut spaces = Self { views: Vec::new(), last: 0 };
@@ -52,6 +55,11 @@ impl PinnedSpaces {
     /// The frame of a page of a view, if its code was translated.
     pub(super) fn frame(&self, view: usize, page: u64) -> Option<u64> {
         self.views[view].pages.get(&page).copied()
+    }
+
+    /// Whether so many pages are noted that it is better to begin anew.
+    pub(super) fn knows_many_pages(&self) -> bool {
+        self.views.iter().map(|space| space.pages.len()).sum::<usize>() > PAGES_MOST
     }
 
     /// Forgets one page.

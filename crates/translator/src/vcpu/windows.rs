@@ -25,8 +25,7 @@ impl BtVcpu {
             && let Some(gpa) = site
             && self.sites.note(gpa)
         {
-            let dead = self.blocks.hit_by_write(gpa, 1);
-            self.kill_blocks(&dead);
+            self.kill_written(gpa, 1);
         }
         next
     }
