@@ -3,5 +3,6 @@
 pub mod block;
 pub mod blocks;
 pub mod code;
+mod links;
 mod marks;
 mod record;

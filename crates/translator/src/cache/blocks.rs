@@ -5,6 +5,7 @@ use std::hash::{BuildHasherDefault, Hash, Hasher};
 use x86::address::PAGE_OFFSET;
 
 pub use super::block::{ANY_PAGE, Block, CodeMode, Entries, FlagPlace, Key, Link, Mark, Pointers, Sources};
+use super::links::{Linked, Links};
 use super::marks::Marks;
 use super::record::{Modes, Record};
 
@@ -39,27 +40,6 @@ pub type WordMap<K, V> = HashMap<K, V, BuildHasherDefault<WordHasher>>;
 /// A set of such keys.
 pub type WordSet<K> = HashSet<K, BuildHasherDefault<WordHasher>>;
 
-/// A link of a block that is kept; there are hundreds of thousands.
-struct Linked {
-    target: i64,
-    /// The place, from [`Segment::base`].
-    place: u32,
-    /// The block it leads to, or [`NOBODY`].
-    to: BlockId,
-    /// The next one of those that lead there, or [`NOBODY`].
-    next: u32,
-    /// The stub, from the place.
-    stub: u16,
-    backward: bool,
-}
-
-impl Linked {
-    fn new(link: &Link, base: u64) -> Self {
-        let (place, stub) = ((link.place - base) as u32, (link.stub - link.place) as u16);
-        Self { target: link.target, place, to: NOBODY, next: NOBODY, stub, backward: link.backward }
-    }
-}
-
 /// In place of the number of a block or a link.
 pub(super) const NOBODY: u32 = u32::MAX;
 
@@ -91,7 +71,7 @@ struct Segment {
     all: Vec<Record>,
     /// Of all blocks, one after the other.
     marks: Marks,
-    links: Vec<Linked>,
+    links: Links,
     /// Where the host code of the first block begins.
     base: u64,
     /// For each granule of host code, from the first block on, the block that its first byte lies in.
@@ -134,7 +114,7 @@ impl Segment {
         Self {
             all: Vec::with_capacity(code_bytes / LEAST_BLOCK),
             marks: Marks::with_capacity(code_bytes / LEAST_INSTRUCTION),
-            links: Vec::with_capacity(code_bytes / LEAST_BLOCK * 2),
+            links: Links::with_capacity(code_bytes / LEAST_BLOCK * 2),
             granules: Vec::with_capacity(code_bytes >> GRANULE_SHIFT),
             base: 0,
         }
@@ -275,7 +255,7 @@ impl Blocks {
         let mut record = Record::new(&block, mode, code, segment.marks.end(), segment.links.len() as u32);
         record.beside = std::mem::replace(&mut self.index[bucket], id);
         segment.marks.add((block.key.gpa & PAGE_OFFSET) as i16, marks);
-        segment.links.extend(links.iter().map(|link| Linked::new(link, base)));
+        segment.links.add(links, base);
         segment.all.push(record);
         let granules = segment.granule(block.end() - 1).map_or(0, |last| last + 1);
         segment.granules.resize(granules, index_of(id) as u32);
@@ -297,13 +277,13 @@ impl Blocks {
     /// The link of a block whose displacement is at `place`, and its target as an offset from the page of the block.
     pub fn link_at(&self, id: BlockId, place: u64) -> Option<(LinkId, i64)> {
         let segment = &self.segments[segment_of(id)];
-        let is_there = |index: &usize| segment.base + u64::from(segment.links[*index].place) == place;
+        let is_there = |index: &usize| segment.base + segment.links.get(*index).place() == place;
         let index = segment.links_of(index_of(id)).find(is_there)?;
-        Some((number(segment_of(id), index), segment.links[index].target))
+        Some((number(segment_of(id), index), segment.links.get(index).target()))
     }
 
     fn linked(&mut self, link: LinkId) -> &mut Linked {
-        &mut self.segments[segment_of(link)].links[index_of(link)]
+        self.segments[segment_of(link)].links.get_mut(index_of(link))
     }
 
     /// Links a jump of a block to another and says how to change it. Dead blocks stay as they are.
@@ -316,8 +296,8 @@ impl Blocks {
         let base = self.base(index);
         let linked = self.linked(index);
         (linked.to, linked.next) = (to, next);
-        let entry = if linked.backward { entries.attention } else { entries.linked };
-        Some((base + u64::from(linked.place), code + u64::from(entry)))
+        let entry = if linked.is_backward() { entries.attention } else { entries.linked };
+        Some((base + linked.place(), code + u64::from(entry)))
     }
 
     /// Whether any live block lies in a frame, or did lately.
@@ -376,11 +356,11 @@ impl Blocks {
         let mut incoming = std::mem::replace(&mut block.incoming, NOBODY);
         self.hide(id);
         while incoming != NOBODY {
-            let base = self.base(incoming);
-            let linked = self.linked(incoming);
+            let segment = &mut self.segments[segment_of(incoming)];
+            let stub = segment.base + segment.links.stub(index_of(incoming));
+            let linked = segment.links.get_mut(index_of(incoming));
             linked.to = NOBODY;
-            let place = base + u64::from(linked.place);
-            patches.push((place, place + u64::from(linked.stub)));
+            patches.push((segment.base + linked.place(), stub));
             incoming = std::mem::replace(&mut linked.next, NOBODY);
         }
         true
@@ -404,7 +384,7 @@ impl Blocks {
         });
         // Those that are left lead into other segments.
         for link in 0..self.segments[self.filling].links.len() {
-            let to = self.segments[self.filling].links[link].to;
+            let to = self.segments[self.filling].links.get(link).to;
             if to != NOBODY {
                 self.forget_incoming(to, self.filling);
             }
