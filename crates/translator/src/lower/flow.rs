@@ -45,9 +45,9 @@ impl Lowering {
     /// not canonical, the runtime goes on: with `retry`, it starts the instruction over, which has done nothing yet.
     pub(super) fn find_target(&mut self, ring: Ring, retry: Option<Offset>) {
         debug_assert!(self.flags == FlagPlace::Spilled);
-        const { assert!(JUMPS == 2 << 16 && JUMP_PAIR_SHIFT == 5) };
+        const { assert!(JUMPS == 2 << 14 && JUMP_PAIR_SHIFT == 5) };
         self.asm.op_reg(false, &[0x0f, 0xb7], T1, T0); // movzx r11d, r10w
-        self.asm.raw(&[0x41, 0xc1, 0xe3, 2]); // shl r11d, 2
+        self.asm.raw(&[0x66, 0x41, 0xc1, 0xe3, 2]); // shl r11w, 2: two of the bits go
         self.asm.cmp_mem(T0, Mem::gs_index8(T1, Self::jump_target(ring)));
         let from = self.asm.jcc(cond::NE);
         let back = self.asm.here();

@@ -20,8 +20,10 @@ pub const LOOKUP_SHIFT: u32 = 5;
 pub const fn second_entry(ring: Ring) -> usize {
     lookups(ring) << LOOKUP_SHIFT
 }
-/// Entries of one jump table: the lowest 16 bits of a target select two, the one filled last first.
-pub const JUMPS: usize = 2 << 16;
+/// Lowest bits of a target that select two entries of a jump table, the one filled last first.
+const JUMP_BITS: u32 = 14;
+/// Entries of one jump table.
+pub const JUMPS: usize = 2 << JUMP_BITS;
 /// log2 of the bytes of a pair of [`Jump`]s.
 pub const JUMP_PAIR_SHIFT: u32 = 5;
 
@@ -124,7 +126,7 @@ pub struct Jump {
 
 /// The first of the two entries of a jump table that a target selects.
 pub const fn jump_index(target: u64) -> usize {
-    (target as usize & 0xffff) * 2
+    (target as usize & (JUMPS / 2 - 1)) * 2
 }
 
 /// The target in an empty entry: one that selects other entries. All but the first two are empty when all is zero.
