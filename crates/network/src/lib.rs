@@ -5,6 +5,7 @@
 //! TAP devices, namespaces, packet sockets.
 
 pub mod host;
+pub mod nat;
 pub mod policy;
 pub mod services;
 pub mod wire;

@@ -2,6 +2,7 @@
 
 mod checksum;
 mod ethertype;
+pub mod offload;
 mod packet;
 mod protocol;
 mod tuple;
