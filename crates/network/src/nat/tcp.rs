@@ -15,9 +15,10 @@ mod retained;
 mod sequence;
 
 pub use budget::Budget;
-pub use flow::{Flow, FlowState, Limits, Opening};
+pub use flow::{Flow, FlowState, Limits};
 pub use head::{Fields, Head, Path};
 pub use options::Options;
+pub use outbound::Paused;
 pub use retained::{Chunk, Pool};
 pub use sequence::Sequence;
 

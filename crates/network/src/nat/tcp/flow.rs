@@ -34,15 +34,6 @@ pub struct Limits {
     pub pool: Pool,
 }
 
-/// Who opens a connection.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Opening {
-    /// The guest: it is answered once the host's socket is connected.
-    Guest,
-    /// A peer of the host: the socket is there, and the guest is asked.
-    Host,
-}
-
 /// Where a connection stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum FlowState {
