@@ -100,7 +100,8 @@ impl World {
     fn turn(&mut self, wait: Option<Duration>) {
         let now = Instant::now();
         self.connections.pump(now, &mut self.ports);
-        let wait = if self.connections.has_work() { Some(Duration::ZERO) } else { wait };
+        let busy = self.connections.has_work() || !self.sent.borrow().is_empty();
+        let wait = if busy { Some(Duration::ZERO) } else { wait };
         self.poller.wait(wait, &mut self.news).unwrap();
         let now = Instant::now();
         for news in &self.news {
