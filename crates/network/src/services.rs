@@ -1,1 +1,6 @@
-//! What a network offers to its guests.
+//! What a network offers to its guests: addresses, names, answers to pings. Frames and a clock go in, frames and events
+//! come out; files, sockets and clocks are the caller's.
+
+mod plan;
+
+pub use plan::{Mode, Plan, PlanError, V4, V6};
