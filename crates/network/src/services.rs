@@ -2,5 +2,6 @@
 //! come out; files, sockets and clocks are the caller's.
 
 mod plan;
+pub mod refusal;
 
 pub use plan::{Mode, Plan, PlanError, V4, V6};
