@@ -2,6 +2,7 @@
 //! come out; files, sockets and clocks are the caller's.
 
 pub mod dhcp;
+pub mod dns;
 mod label;
 mod now;
 mod plan;
