@@ -19,10 +19,10 @@ pub enum Kind {
     Forward,
     /// A socket for echoes.
     Echo,
-    /// The socket on which the network is asked.
-    Listener,
-    /// Somebody who asks.
-    Asker,
+    /// A socket for a query.
+    Lookup,
+    /// What wakes the network.
+    Wake,
 }
 
 const KINDS: [Kind; 7] =
