@@ -90,3 +90,9 @@ pub enum FailureKind {
     /// Anything else.
     Other,
 }
+
+impl From<Failure> for Reply {
+    fn from(failure: Failure) -> Self {
+        Self::Failed(failure)
+    }
+}

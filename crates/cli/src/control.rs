@@ -3,7 +3,7 @@ use std::sync::Arc;
 
 use api::{AttachDisk, Disk, Failure, FailureKind, MachineInfo, Reply, Request};
 use machine::{DiskPlaceError, MachineHandle};
-use manager::running::{Listener, RunningError};
+use manager::running::{Kind, Listener, Place, RunningError, Talk};
 use parking_lot::Mutex;
 
 use crate::disks::{self, DiskOption, OpenDisk};
@@ -33,7 +33,8 @@ impl Control {
     /// Listens under the machine's name.
     pub fn listen(self) -> Result<Listener, RunningError> {
         let name = self.info.name.clone();
-        Listener::start(&name, Arc::new(move |request| self.answer(request)))
+        let handler = Arc::new(move |request, _: &Talk<'_>| self.answer(request));
+        Listener::start(&Place::of(Kind::Machine), &name, handler)
     }
 
     fn answer(&self, request: Request) -> Reply {

@@ -11,7 +11,7 @@ use machine::boot::error::Role;
 use machine::config::ConfigError;
 use manager::archive::ArchiveError;
 use manager::images::ImageError;
-use manager::running::RunningError;
+use manager::running::{Kind, Place, RunningError};
 
 use crate::remote::Refused;
 
@@ -111,9 +111,9 @@ fn of_inspected(error: &InspectError) -> Code {
 
 fn of_running(error: &RunningError) -> Code {
     match error {
-        RunningError::NotRunning(_) => Code::NOT_FOUND,
-        RunningError::NameTaken(_) => Code::WRONG_STATE,
-        RunningError::Name(_) => Code::USAGE,
+        RunningError::NotRunning(..) => Code::NOT_FOUND,
+        RunningError::NameTaken(..) => Code::WRONG_STATE,
+        RunningError::Name(..) => Code::USAGE,
         _ => Code::FAILURE,
     }
 }
@@ -216,14 +216,17 @@ fn of_what_inspected(error: &InspectError) -> Option<&'static str> {
 
 fn of_what_running(error: &RunningError) -> Option<String> {
     match error {
-        RunningError::NotRunning(_) => {
-            let names = manager::running::names();
-            Some(match names.is_empty() {
-                true => "none is; 'gasang run --name NAME' starts one that can be found".to_owned(),
-                false => format!("these are: {}", names.join(", ")),
+        RunningError::NotRunning(kind, _) => {
+            let names = Place::of(*kind).names();
+            Some(match (names.is_empty(), kind) {
+                (false, _) => format!("these are: {}", names.join(", ")),
+                (true, Kind::Machine) => {
+                    "none is; 'gasang run --name NAME' starts one that can be found".to_owned()
+                }
+                (true, Kind::Network) => "none is; a network runs as long as a machine is on it".to_owned(),
             })
         }
-        RunningError::NameTaken(_) => Some("choose another --name".to_owned()),
+        RunningError::NameTaken(Kind::Machine, _) => Some("choose another --name".to_owned()),
         RunningError::Foreign(_) => Some("set XDG_RUNTIME_DIR to a directory of your own".to_owned()),
         _ => None,
     }

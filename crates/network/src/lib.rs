@@ -5,6 +5,7 @@
 //! frames down. `host` opens what only the host's kernel has: TAP devices, namespaces, packet sockets.
 
 pub mod capture;
+pub mod engine;
 pub mod host;
 pub mod nat;
 pub mod policy;

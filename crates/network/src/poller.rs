@@ -26,7 +26,7 @@ pub enum Kind {
 }
 
 const KINDS: [Kind; 7] =
-    [Kind::Port, Kind::Connection, Kind::Datagrams, Kind::Forward, Kind::Echo, Kind::Listener, Kind::Asker];
+    [Kind::Port, Kind::Connection, Kind::Datagrams, Kind::Forward, Kind::Echo, Kind::Lookup, Kind::Wake];
 
 /// Which descriptor it is: a place in a table, and how often that place was used, so that news of a descriptor that was
 /// closed meanwhile is known as such.

@@ -13,7 +13,7 @@ use crate::port::Port;
 use crate::slots::Slots;
 use crate::switch::{PortId, Ports};
 use crate::timers::Timers;
-use crate::wire::tcp_flag::{ACK, RST, SYN};
+use crate::wire::tcp_flag::{ACK, FIN, RST, SYN};
 
 /// Connections of one port at most; those that were not answered yet are fewer.
 const PER_PORT: usize = 24_576;
@@ -30,7 +30,12 @@ pub struct Connections {
     timers: Timers<u32>,
     limits: Limits,
     counts: HashMap<PortId, Count>,
+    /// Beginnings and ends that were told to guests.
+    turns: Vec<Turn>,
 }
+
+/// A port, a connection's ends, and flags of what was told to its guest.
+type Turn = (PortId, Path, u8);
 
 #[derive(Clone, Copy, Debug, Default)]
 struct Count {
@@ -93,6 +98,7 @@ impl Connections {
             timers: Timers::default(),
             limits,
             counts: HashMap::new(),
+            turns: Vec::new(),
         }
     }
     /// How many there are.
@@ -106,6 +112,14 @@ impl Connections {
     /// When to call [`Connections::expire`].
     pub fn next_timer(&self) -> Option<Instant> {
         self.timers.next()
+    }
+    /// Beginnings and ends that guests were told of since this was asked last.
+    pub fn take_turns(&mut self) -> Vec<Turn> {
+        std::mem::take(&mut self.turns)
+    }
+    /// All connections.
+    pub fn list(&self) -> Vec<(PortId, Path)> {
+        self.entries.iter().map(|(_, entry)| (entry.key.port, *entry.flow.path())).collect()
     }
     /// Whether [`Connections::pump`] has something to do.
     pub fn has_work(&self) -> bool {
@@ -223,7 +237,7 @@ impl Connections {
                     let frame = std::mem::take(&mut entry.first_frame);
                     let port = entry.key.port;
                     if error.kind() == io::ErrorKind::ConnectionRefused {
-                        let output = &mut ToPort(ports.get_mut(port));
+                        let output = &mut ToPort::new(port, ports, &mut self.turns);
                         entry.flow.refuse(output);
                     } else {
                         failures.push(Unreachable { port, frame });
@@ -248,7 +262,7 @@ impl Connections {
         let Some(entry) = self.entries.get_mut(index) else { return };
         entry.is_due = false;
         let Entry { flow, socket, key, .. } = entry;
-        let mut output = ToPort(ports.get_mut(key.port));
+        let mut output = ToPort::new(key.port, ports, &mut self.turns);
         let host: &mut dyn HostStream = match socket {
             Some(socket) => socket,
             None => &mut NoSocket,
@@ -312,7 +326,7 @@ impl Connections {
             let blocked = ports.get(entry.key.port).is_some_and(Port::is_blocked);
             if entry.flow.deadline().is_some_and(|deadline| deadline <= now) && !blocked {
                 let Entry { flow, socket, key, .. } = entry;
-                let mut output = ToPort(ports.get_mut(key.port));
+                let mut output = ToPort::new(key.port, ports, &mut self.turns);
                 let host: &mut dyn HostStream = match socket {
                     Some(socket) => socket,
                     None => &mut NoSocket,
@@ -343,7 +357,7 @@ impl Connections {
             .collect();
         for index in doomed {
             if let Some(Entry { flow, socket: Some(socket), key, .. }) = self.entries.get_mut(index) {
-                flow.reset(socket, &mut ToPort(ports.get_mut(key.port)));
+                flow.reset(socket, &mut ToPort::new(key.port, ports, &mut self.turns));
             }
             self.remove(index);
         }
@@ -359,7 +373,7 @@ pub fn refuse(ends: &Ends, segment: &Segment<'_>, port: &mut Port) {
     if segment.flags & RST != 0 {
         return;
     }
-    let length = segment.data.len() + usize::from(segment.flags & (SYN | crate::wire::tcp_flag::FIN) != 0);
+    let length = segment.data.len() + usize::from(segment.flags & (SYN | FIN) != 0);
     let (sequence, acknowledgment, flags) = if segment.flags & ACK != 0 {
         (segment.acknowledgment, Sequence(0), RST)
     } else {
@@ -374,19 +388,33 @@ pub fn refuse(ends: &Ends, segment: &Segment<'_>, port: &mut Port) {
         data_length: 0,
         segment_size: u16::MAX,
     });
-    ToPort(Some(port)).send(&head, &[]);
+    if let Some((header, _)) = FrameHeader::split(head.bytes()) {
+        port.offer(&header, head.bytes(), &[]);
+    }
 }
 
 /// Frames for a port; without a port they are gone.
-struct ToPort<'a>(Option<&'a mut Port>);
+struct ToPort<'a> {
+    id: PortId,
+    port: Option<&'a mut Port>,
+    turns: &'a mut Vec<Turn>,
+}
+
+impl<'a> ToPort<'a> {
+    fn new(id: PortId, ports: &'a mut Ports, turns: &'a mut Vec<Turn>) -> Self {
+        Self { id, port: ports.get_mut(id), turns }
+    }
+}
 
 impl Output for ToPort<'_> {
     fn send(&mut self, head: &Head, data: &[IoSlice<'_>]) -> bool {
-        let Some(port) = self.0.as_deref_mut() else { return true };
+        let Some(port) = self.port.as_deref_mut() else { return true };
         let bytes = head.bytes();
-        match FrameHeader::split(bytes) {
-            Some((header, _)) => port.offer(&header, bytes, data),
-            None => true,
+        let Some((header, _)) = FrameHeader::split(bytes) else { return true };
+        let sent = port.offer(&header, bytes, data);
+        if sent && head.flags() & (SYN | FIN | RST) != 0 {
+            self.turns.push((self.id, *head.path(), head.flags()));
         }
+        sent
     }
 }

@@ -146,10 +146,10 @@ impl Forwards {
     }
     /// Removes one. Connections that it has made go on.
     pub fn remove(&mut self, carries: Carries, host: SocketAddr) -> Result<Forward, ForwardError> {
-        let mut all = self.entries.iter();
-        let found = all.find(|(_, (forward, _))| forward.host == host && forward.carries == carries);
-        let index = found.map(|(index, _)| index).ok_or(ForwardError::Missing(host))?;
-        self.entries.remove(index).map(|(forward, _)| forward).ok_or(ForwardError::Missing(host))
+        let is_it = |forward: &Forward| forward.host == host && forward.carries == carries;
+        let index = self.entries.iter().find(|(_, (forward, _))| is_it(forward)).map(|(index, _)| index);
+        let removed = index.and_then(|index| self.entries.remove(index));
+        removed.map(|(forward, _)| forward).ok_or(ForwardError::Missing(host))
     }
     /// Clients that have come to a forward for connections, with their sockets.
     pub fn accept(&self, news: &Ready, take: &mut dyn FnMut(Client, OwnedFd)) {

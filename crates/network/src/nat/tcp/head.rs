@@ -50,6 +50,8 @@ const HOPS: u8 = 64;
 pub struct Head {
     bytes: [u8; HEAD_MAX],
     length: usize,
+    path: Path,
+    flags: u8,
 }
 
 impl Path {
@@ -68,7 +70,7 @@ impl Path {
 
     /// The head of a segment.
     pub fn head(&self, fields: &Fields<'_>) -> Head {
-        let mut head = Head { bytes: [0; HEAD_MAX], length: 0 };
+        let mut head = Head { bytes: [0; HEAD_MAX], length: 0, path: *self, flags: fields.flags };
         let tcp_length = TCP_BYTES + fields.options.len();
         let (ip_length, l4_length) = (self.ip_bytes(), tcp_length + fields.data_length);
         let cut = fields.data_length > usize::from(fields.segment_size);
@@ -141,6 +143,14 @@ impl Head {
     /// The bytes, from the cable's header on.
     pub fn bytes(&self) -> &[u8] {
         &self.bytes[..self.length]
+    }
+    /// Where it goes.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+    /// The header's flags.
+    pub fn flags(&self) -> u8 {
+        self.flags
     }
     fn put(&mut self, bytes: &[u8]) {
         self.bytes[self.length..self.length + bytes.len()].copy_from_slice(bytes);
