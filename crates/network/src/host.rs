@@ -1,1 +1,7 @@
 //! What the host's kernel has for networks.
+//!
+//! `tap` and `bridged` join a network to an interface of the host, as a [`trunk::Trunk`]; both need privileges, which
+//! `helper` has if this process has none, and `namespace` does without any. `addresses` and `reach` know what guests are
+//! kept away from. `jail` is what a network's process locks itself into.
+
+pub mod descriptors;
