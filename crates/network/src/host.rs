@@ -4,4 +4,8 @@
 //! `helper` has if this process has none, and `namespace` does without any. `addresses` and `reach` know what guests are
 //! kept away from. `jail` is what a network's process locks itself into.
 
+pub mod addresses;
 pub mod descriptors;
+mod netlink;
+mod packet_socket;
+pub mod reach;
