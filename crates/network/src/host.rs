@@ -5,7 +5,11 @@
 //! kept away from. `jail` is what a network's process locks itself into.
 
 pub mod addresses;
+pub mod bridged;
 pub mod descriptors;
+pub mod interface_name;
 mod netlink;
 mod packet_socket;
 pub mod reach;
+pub mod tap;
+pub mod trunk;
