@@ -6,7 +6,9 @@
 
 pub mod addresses;
 pub mod bridged;
+pub mod capability;
 pub mod descriptors;
+pub mod helper;
 pub mod interface_name;
 mod netlink;
 mod packet_socket;
