@@ -13,6 +13,7 @@ pub mod interface_name;
 pub mod namespace;
 mod netlink;
 mod packet_socket;
+pub mod ping;
 pub mod reach;
 pub mod tap;
 pub mod trunk;
