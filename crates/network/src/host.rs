@@ -15,5 +15,6 @@ mod netlink;
 mod packet_socket;
 pub mod ping;
 pub mod reach;
+pub mod resolver_file;
 pub mod tap;
 pub mod trunk;
