@@ -10,6 +10,7 @@ pub mod capability;
 pub mod descriptors;
 pub mod helper;
 pub mod interface_name;
+pub mod jail;
 pub mod namespace;
 mod netlink;
 mod packet_socket;
