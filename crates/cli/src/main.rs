@@ -49,6 +49,9 @@ enum Verb {
 }
 
 fn main() -> ExitCode {
+    if let Some(code) = verbs::net_helper::run() {
+        return code;
+    }
     let command = match Command::try_parse() {
         Ok(command) => command,
         Err(error) => return usage(&error),

@@ -3,4 +3,5 @@
 pub mod disk;
 pub mod doctor;
 pub mod image;
+pub mod net_helper;
 pub mod run;
