@@ -163,6 +163,11 @@ fn an_address_with_all_that_belongs_to_it() {
         let code = OptionCode::from(&option);
         assert_eq!(reply.message.opts().get(code), Some(&option), "{code:?}");
     }
+    // RFC 3442: no bytes of the destination, and the router. RFC 3397: as in DNS.
+    let bytes = reply.message.to_vec().unwrap();
+    for option in [&[121, 5, 0, 10, 0, 2, 1][..], b"\x77\x0a\x08internal\0", &[26, 2, 5, 0xdc]] {
+        assert!(bytes.windows(option.len()).any(|window| window == option), "{option:?}");
+    }
     assert_eq!(network.server.leases.get(mac(1)), None);
     let mut message = selecting(1, ip("10.0.2.4"), ip("10.0.2.3"));
     message.opts_mut().insert(asking_for(&[3]));
