@@ -2,9 +2,7 @@
 use std::collections::BTreeMap;
 use std::fmt;
 
-/// A port of the switch.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct PortId(pub u32);
+pub use crate::switch::PortId;
 
 /// Where a frame comes from, or goes to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
