@@ -1,8 +1,8 @@
 //! The end of what runs.
 use std::fs::{self, File};
 use std::io::{self, BufReader};
-use std::os::unix::net::{UnixListener, UnixStream};
 use std::os::fd::OwnedFd;
+use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};

@@ -59,9 +59,10 @@ impl Network {
             Some(port) => self.pass(from, port, header, packet, frame, now),
             // Only what is behind a trunk can have cards that are not known.
             None => {
-                let trunks = self.members.iter().filter(|(id, member)| {
-                    member.kind == MemberKind::Trunk && **id != from
-                });
+                let trunks = self
+                    .members
+                    .iter()
+                    .filter(|(id, member)| member.kind == MemberKind::Trunk && **id != from);
                 for trunk in trunks.map(|(id, _)| *id).collect::<Vec<_>>() {
                     self.pass(from, trunk, header, packet, &mut frame.to_vec(), now);
                 }

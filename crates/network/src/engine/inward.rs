@@ -123,8 +123,7 @@ impl Network {
             }
             ends.remote.set_port(ends.remote.port().checked_add(1).unwrap_or(1024));
         }
-        let path =
-            Path { gateway: ends.gateway, card: ends.card, guest: ends.guest, remote: ends.remote };
+        let path = Path { gateway: ends.gateway, card: ends.card, guest: ends.guest, remote: ends.remote };
         if self.connections.has(&ends)
             || self.check_inward(ends.port, &path, tcp_flag::SYN, now) != Verdict::Pass
         {

@@ -131,14 +131,18 @@ impl Network {
             _ => End::Port(id),
         }
     }
-    pub(super) fn view(members: &std::collections::BTreeMap<PortId, Member>, id: PortId) -> Option<PortView<'_>> {
+    pub(super) fn view(
+        members: &std::collections::BTreeMap<PortId, Member>,
+        id: PortId,
+    ) -> Option<PortView<'_>> {
         let member = members.get(&id)?;
         let name = (member.kind == MemberKind::Guest).then_some(member.vm.as_str());
         Some(PortView { id, mac: member.mac, name })
     }
     /// A guest has an address from now on, unless somebody else has it.
     pub(super) fn has_address(&mut self, id: PortId, address: IpAddr) {
-        let taken = self.members.iter().any(|(other, member)| *other != id && member.addresses.contains(&address));
+        let taken =
+            self.members.iter().any(|(other, member)| *other != id && member.addresses.contains(&address));
         let Some(member) = self.members.get_mut(&id).filter(|_| !taken) else { return };
         if !member.addresses.contains(&address) {
             // One of IPv4; of IPv6 as many as a guest has at a time.

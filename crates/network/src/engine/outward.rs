@@ -97,7 +97,8 @@ impl Network {
     }
 
     fn outward_tcp(&mut self, ends: &Ends, packet: &Packet, ip: &Ip, frame: &[u8], now: Now) {
-        let Some(Transport::Tcp { sequence, acknowledgment, flags, window, options, data, .. }) = &ip.transport
+        let Some(Transport::Tcp { sequence, acknowledgment, flags, window, options, data, .. }) =
+            &ip.transport
         else {
             return;
         };
@@ -159,12 +160,8 @@ impl Network {
             Ok(to) => to.ip(),
             Err(refusal) => return self.refuse(ends.port, refusal, packet, frame),
         };
-        let series = Series {
-            port: ends.port,
-            guest: ip.source,
-            remote: ip.destination,
-            identifier: *identifier,
-        };
+        let series =
+            Series { port: ends.port, guest: ip.source, remote: ip.destination, identifier: *identifier };
         let cards = (ends.card, ends.gateway);
         let ping = (*sequence, &frame[data.clone()]);
         match self.echoes.send(series, cards, to, ping, now.instant, &self.poller) {

@@ -131,7 +131,13 @@ impl Datagrams {
     }
 
     /// News of a socket: answers for the guest.
-    pub fn ready(&mut self, news: &Ready, now: Instant, buffer: &mut [u8], deliver: &mut dyn FnMut(Delivery)) {
+    pub fn ready(
+        &mut self,
+        news: &Ready,
+        now: Instant,
+        buffer: &mut [u8],
+        deliver: &mut dyn FnMut(Delivery),
+    ) {
         let Token { index, generation, .. } = news.token;
         if !self.entries.has(index, generation) {
             return;

@@ -153,7 +153,8 @@ impl Forwards {
     }
     /// Clients that have come to a forward for connections, with their sockets.
     pub fn accept(&self, news: &Ready, take: &mut dyn FnMut(Client, OwnedFd)) {
-        let Some((forward, socket)) = self.of(news).filter(|(forward, _)| forward.carries == Carries::Tcp) else {
+        let Some((forward, socket)) = self.of(news).filter(|(forward, _)| forward.carries == Carries::Tcp)
+        else {
             return;
         };
         for _ in 0..TURN {
@@ -171,7 +172,8 @@ impl Forwards {
     }
     /// Datagrams that have come to a forward for them.
     pub fn receive(&self, news: &Ready, buffer: &mut [u8], take: &mut dyn FnMut(Client, &[u8])) {
-        let Some((forward, socket)) = self.of(news).filter(|(forward, _)| forward.carries == Carries::Udp) else {
+        let Some((forward, socket)) = self.of(news).filter(|(forward, _)| forward.carries == Carries::Udp)
+        else {
             return;
         };
         for _ in 0..TURN {
@@ -210,7 +212,9 @@ impl Forwards {
     }
     /// A guest's datagram; false if it answers no client.
     pub fn answer(&mut self, key: (PortId, SocketAddr, SocketAddr), data: &[u8], now: Instant) -> bool {
-        let Some(known) = self.clients.get_mut(&key).filter(|known| known.last + IDLE > now) else { return false };
+        let Some(known) = self.clients.get_mut(&key).filter(|known| known.last + IDLE > now) else {
+            return false;
+        };
         if !self.entries.has(known.forward, known.generation) {
             self.clients.remove(&key);
             return false;

@@ -100,8 +100,8 @@ impl Parts {
     fn add(&mut self, ip: &Ip, frame: &[u8], fragment: Fragment, payload: &[u8]) -> bool {
         let (start, end) = (usize::from(fragment.offset), usize::from(fragment.offset) + payload.len());
         let place = self.parts.partition_point(|(offset, _)| usize::from(*offset) < start);
-        let overlaps_before =
-            place > 0 && self.parts.get(place - 1).is_some_and(|(at, bytes)| usize::from(*at) + bytes.len() > start);
+        let overlaps_before = place > 0
+            && self.parts.get(place - 1).is_some_and(|(at, bytes)| usize::from(*at) + bytes.len() > start);
         let overlaps_behind = self.parts.get(place).is_some_and(|(at, _)| usize::from(*at) < end);
         let beyond = self.length.is_some_and(|length| end > length || (!fragment.more && end != length));
         if overlaps_before || overlaps_behind || beyond || self.parts.len() >= PARTS_MAX {
