@@ -12,7 +12,7 @@ use std::os::unix::fs::{DirBuilderExt, MetadataExt};
 use std::path::{Path, PathBuf};
 
 pub use client::Client;
-pub use listener::{Listener, Talk};
+pub use listener::{Bound, Listener, Talk};
 
 /// What runs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

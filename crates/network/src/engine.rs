@@ -137,6 +137,10 @@ impl Network {
     pub fn stop(&mut self) {
         self.is_stopped = true;
     }
+    /// Whether somebody has stopped it.
+    pub fn is_stopped(&self) -> bool {
+        self.is_stopped
+    }
 
     /// Waits, not beyond `longest`, and does what there is to do.
     pub fn turn(&mut self, longest: Option<Duration>, news: &mut Vec<Ready>) -> io::Result<()> {

@@ -5,6 +5,7 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
 use platform::net::{FrameHeader, Mac, Offloads};
 
+use crate::host::trunk::Trunk;
 use crate::wire::{Packet, offload};
 
 /// What carries messages: a frame's header and the frame. Nothing blocks.
@@ -15,6 +16,10 @@ pub trait Link {
     fn read(&mut self, message: &mut [u8]) -> io::Result<usize>;
     /// Sends a message, whole or not at all.
     fn write(&mut self, pieces: &[IoSlice<'_>]) -> io::Result<()>;
+    /// The network has these cards, besides those behind the link.
+    fn set_stations(&self, stations: &[Mac]) {
+        let _ = stations;
+    }
 }
 
 /// A socket that keeps the bounds of messages, or a TAP device with headers of the same kind.
@@ -30,6 +35,38 @@ impl Link for Cable {
     }
     fn write(&mut self, pieces: &[IoSlice<'_>]) -> io::Result<()> {
         Ok(rustix::io::writev(&self.0, pieces).map(drop)?)
+    }
+}
+
+/// An interface of the host that takes each message in one piece.
+pub struct Packets {
+    trunk: Trunk,
+    message: Vec<u8>,
+}
+
+impl Packets {
+    /// Over a trunk.
+    pub fn new(trunk: Trunk) -> Self {
+        Self { trunk, message: Vec::new() }
+    }
+}
+
+impl Link for Packets {
+    fn descriptor(&self) -> BorrowedFd<'_> {
+        self.trunk.as_fd()
+    }
+    fn read(&mut self, message: &mut [u8]) -> io::Result<usize> {
+        Ok(self.trunk.receive(message)?)
+    }
+    fn write(&mut self, pieces: &[IoSlice<'_>]) -> io::Result<()> {
+        self.message.clear();
+        pieces.iter().for_each(|piece| self.message.extend_from_slice(piece));
+        Ok(self.trunk.send(&self.message)?)
+    }
+    fn set_stations(&self, stations: &[Mac]) {
+        if let Err(error) = self.trunk.set_stations(stations) {
+            tracing::warn!(%error, "an interface does not hear of a card");
+        }
     }
 }
 
@@ -84,6 +121,10 @@ impl Port {
     /// What to wait on.
     pub fn descriptor(&self) -> BorrowedFd<'_> {
         self.link.descriptor()
+    }
+    /// Tells the link which cards the network has besides those behind it.
+    pub fn set_stations(&self, stations: &[Mac]) {
+        self.link.set_stations(stations);
     }
     /// Takes the next message of the card; `None` once there are no more for now, 0 if the other side is gone.
     pub fn read(&mut self, message: &mut [u8]) -> io::Result<Option<usize>> {

@@ -46,13 +46,16 @@ impl Talk<'_> {
     }
 }
 
-impl Listener {
-    /// Listens under a name; `handler` answers on threads of its own.
-    pub fn start<Q, A>(place: &Place, name: &str, handler: Handler<Q, A>) -> Result<Self, RunningError>
-    where
-        Q: DeserializeOwned + 'static,
-        A: Serialize + From<Failure> + 'static,
-    {
+/// A name that was taken, and nobody listens yet.
+#[derive(Debug)]
+pub struct Bound {
+    socket: UnixListener,
+    listener: Listener,
+}
+
+impl Bound {
+    /// Takes a name.
+    pub fn new(place: &Place, name: &str) -> Result<Self, RunningError> {
         let Place { kind, directory } = place;
         check_name(*kind, name)?;
         safe_directory(directory)?;
@@ -71,10 +74,30 @@ impl Listener {
             _ => {}
         }
         let socket = UnixListener::bind(&path).map_err(host(&path))?;
-        let listener = Self { path, _lock: lock };
+        Ok(Self { socket, listener: Listener { path, _lock: lock } })
+    }
+    /// Listens; `handler` answers on threads of its own.
+    pub fn listen<Q, A>(self, handler: Handler<Q, A>) -> Result<Listener, RunningError>
+    where
+        Q: DeserializeOwned + 'static,
+        A: Serialize + From<Failure> + 'static,
+    {
+        let Self { socket, listener } = self;
         let accept = move || accept_all(&socket, &handler);
-        Builder::new().name("control".to_owned()).spawn(accept).map_err(host(&listener.path))?;
+        let started = Builder::new().name("control".to_owned()).spawn(accept);
+        started.map_err(|source| RunningError::Host { path: listener.path.clone(), source })?;
         Ok(listener)
+    }
+}
+
+impl Listener {
+    /// Listens under a name; `handler` answers on threads of its own.
+    pub fn start<Q, A>(place: &Place, name: &str, handler: Handler<Q, A>) -> Result<Self, RunningError>
+    where
+        Q: DeserializeOwned + 'static,
+        A: Serialize + From<Failure> + 'static,
+    {
+        Bound::new(place, name)?.listen(handler)
     }
 }
 

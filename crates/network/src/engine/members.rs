@@ -1,7 +1,7 @@
 //! Who is on the network.
 use std::net::IpAddr;
 
-use platform::net::Mac;
+use platform::net::{Mac, Offloads};
 
 use super::Network;
 use crate::policy::{End, Identity};
@@ -77,7 +77,11 @@ impl Network {
         if self.members.values().any(|other| (&other.vm, &other.nic) == (&member.vm, &member.nic)) {
             return Err(AttachError::NameTaken { vm: member.vm, nic: member.nic });
         }
-        let port = Port::new(link, member.mac);
+        let mut port = Port::new(link, member.mac);
+        if member.kind == MemberKind::Trunk {
+            // The host's kernel does all of it.
+            port.accepts = Offloads { checksum: true, tcp4: true, tcp6: true };
+        }
         let id = match member.mac == self.gateway.mac() {
             true => None,
             false => self.ports.insert(port),
@@ -102,7 +106,17 @@ impl Network {
         }
         tracing::info!(vm = member.vm, nic = member.nic, mac = %member.mac, "a port is there");
         self.members.insert(id, member);
+        self.tell_stations();
         Ok(id)
+    }
+    fn tell_stations(&self) {
+        let guests = self.members.values().filter(|member| member.kind == MemberKind::Guest);
+        let stations: Vec<Mac> = guests.map(|guest| guest.mac).chain([self.gateway.mac()]).collect();
+        for (id, _) in self.members.iter().filter(|(_, member)| member.kind == MemberKind::Trunk) {
+            if let Some(port) = self.ports.get(*id) {
+                port.set_stations(&stations);
+            }
+        }
     }
     /// Takes a port away, with everything that goes through it.
     pub fn detach(&mut self, id: PortId) {
@@ -114,6 +128,7 @@ impl Network {
         self.datagrams.forget_port(id);
         self.echoes.forget_port(id);
         self.connections.cut(&mut self.ports, &|port, _, _| port == id);
+        self.tell_stations();
     }
     /// Everybody on the network, with what has passed.
     pub fn members(&self) -> impl Iterator<Item = (PortId, &Member, Counters)> {
