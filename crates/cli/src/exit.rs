@@ -11,6 +11,7 @@ use machine::boot::error::Role;
 use machine::config::ConfigError;
 use manager::archive::ArchiveError;
 use manager::images::ImageError;
+use manager::networks::{DefinitionError, StartError};
 use manager::running::{Kind, Place, RunningError};
 
 use crate::remote::Refused;
@@ -87,7 +88,9 @@ pub fn code_of(error: &anyhow::Error) -> Code {
             .or_else(|| cause.downcast_ref().map(of_disk_image))
             .or_else(|| cause.downcast_ref().map(of_inspected))
             .or_else(|| cause.downcast_ref().map(of_running))
-            .or_else(|| cause.downcast_ref().map(of_refused));
+            .or_else(|| cause.downcast_ref().map(of_refused))
+            .or_else(|| cause.downcast_ref().map(of_definition))
+            .or_else(|| cause.downcast_ref().map(of_start));
         if let Some(code) = code {
             return code;
         }
@@ -118,8 +121,32 @@ fn of_running(error: &RunningError) -> Code {
     }
 }
 
+fn of_definition(error: &DefinitionError) -> Code {
+    match error {
+        DefinitionError::Missing(_) => Code::NOT_FOUND,
+        DefinitionError::Exists(_) | DefinitionError::OtherMode { .. } => Code::WRONG_STATE,
+        DefinitionError::Plan(_) => Code::USAGE,
+        DefinitionError::Name(error) => of_running(error),
+        _ => Code::FAILURE,
+    }
+}
+
+fn of_start(error: &StartError) -> Code {
+    match error {
+        StartError::Definition(error) => of_definition(error),
+        StartError::Running(error) => of_running(error),
+        StartError::Failed(failure) => of_kind(failure.kind),
+        StartError::Trunk(_) => Code::HOST,
+        _ => Code::FAILURE,
+    }
+}
+
 fn of_refused(refused: &Refused) -> Code {
-    match refused.kind() {
+    of_kind(refused.kind())
+}
+
+fn of_kind(kind: FailureKind) -> Code {
+    match kind {
         FailureKind::NotFound => Code::NOT_FOUND,
         FailureKind::WrongState => Code::WRONG_STATE,
         FailureKind::Invalid => Code::USAGE,
@@ -170,6 +197,12 @@ pub fn advice(error: &anyhow::Error) -> Option<String> {
         }
         if let Some(error) = cause.downcast_ref::<RunningError>() {
             return of_what_running(error);
+        }
+        if let Some(StartError::Trunk(error)) = cause.downcast_ref::<StartError>() {
+            return error.advice();
+        }
+        if let Some(DefinitionError::Missing(_)) = cause.downcast_ref::<DefinitionError>() {
+            return Some("'gasang net ls' lists what there is, 'gasang net create' makes one".to_owned());
         }
         match cause.downcast_ref() {
             Some(ImageError::Cache(_)) => {

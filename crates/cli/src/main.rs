@@ -14,6 +14,7 @@ mod exit;
 mod guest_command;
 mod logging;
 mod memory;
+mod nics;
 mod output;
 mod panic_watch;
 mod quantity;
@@ -42,10 +43,15 @@ enum Verb {
     Run(verbs::run::Run),
     /// Make, look at, convert and check disk images; attach them to running machines
     Disk(verbs::disk::Disk),
+    /// Make and look at virtual networks; forward ports to guests
+    Net(verbs::net::Net),
     /// Make guests with a disk
     Image(verbs::image::Image),
     /// Say what this host offers for running guests, and what to do about what it lacks
     Doctor(verbs::doctor::Doctor),
+    /// Be the process of a network, as standard input says
+    #[command(name = manager::networks::start::VERB, hide = true)]
+    NetworkProcess,
 }
 
 fn main() -> ExitCode {
@@ -59,6 +65,8 @@ fn main() -> ExitCode {
     let result = match command.verb {
         Verb::Run(run) => run.execute(),
         Verb::Disk(disk) => disk.execute(),
+        Verb::Net(net) => net.execute(),
+        Verb::NetworkProcess => verbs::network_process::execute(),
         Verb::Image(image) => image.execute(),
         Verb::Doctor(doctor) => doctor.execute(),
     };

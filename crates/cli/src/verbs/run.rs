@@ -14,6 +14,7 @@ use crate::guest_command::GuestCommand;
 use crate::memory::HostMemory;
 use crate::output::say;
 use crate::session::{self, Setting};
+use crate::nics::{self, NetOption, Nic, Publish};
 use crate::verbs::image;
 use crate::{logging, quantity, statistics};
 
@@ -71,6 +72,14 @@ pub struct Run {
     /// several times
     #[arg(long = "disk", value_name = "FILE[,OPTION…]")]
     disks: Vec<DiskOption>,
+    /// What a network card is joined to: nat, natnet:NAME, hostonly:NAME, internal:NAME, bridged:INTERFACE or none, with
+    /// options after commas: model=virtio|e1000, mac=…, ip=…; may be given several times [default: nat]
+    #[arg(long = "net", value_name = "NETWORK[,OPTION…]")]
+    nets: Vec<NetOption>,
+    /// Let a port of the host lead to the guest: [HOSTIP:]HOSTPORT:GUESTPORT[/tcp|udp], the host's address 127.0.0.1 if not
+    /// given; may be given several times
+    #[arg(long, value_name = "PORTS")]
+    publish: Vec<Publish>,
     /// What to call the machine while it runs, for 'gasang disk attach' and the like
     #[arg(long, value_name = "NAME")]
     name: Option<String>,
@@ -126,7 +135,9 @@ impl Run {
         let mut config = self.config(self.boot_files(guest.as_ref())?);
         config.disks = disks.iter().map(|disk| disk.config.clone()).collect();
         tracing::info!(?config, "starting");
-        let ended = session::run(&config, self.setting(disks))?;
+        let nets = if self.nets.is_empty() { vec![NetOption::nat()] } else { self.nets.clone() };
+        let nics = nics::connect(self.name.as_deref(), &nets, &self.publish)?;
+        let ended = session::run(config, self.setting(disks, nics))?;
         if let Some(message) = &ended.verdict.message {
             say(&format!("\ngasang: {message}"));
         }
