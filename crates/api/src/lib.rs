@@ -4,7 +4,9 @@
 mod disk;
 mod line;
 mod message;
+mod net;
 
 pub use disk::{AttachDisk, Disk};
 pub use line::{LINE_BYTES_MAX, LineError, read_line, write_line};
 pub use message::{Failure, FailureKind, MachineInfo, Reply, Request, VERSION, Versioned};
+pub use net::{NetReply, NetRequest, TraceFlow};

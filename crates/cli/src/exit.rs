@@ -12,6 +12,7 @@ use machine::config::ConfigError;
 use manager::archive::ArchiveError;
 use manager::images::ImageError;
 use manager::running::RunningError;
+use network::policy::groups::GroupsError;
 
 use crate::remote::Refused;
 
@@ -87,6 +88,7 @@ pub fn code_of(error: &anyhow::Error) -> Code {
             .or_else(|| cause.downcast_ref().map(of_disk_image))
             .or_else(|| cause.downcast_ref().map(of_inspected))
             .or_else(|| cause.downcast_ref().map(of_running))
+            .or_else(|| cause.downcast_ref().map(of_groups))
             .or_else(|| cause.downcast_ref().map(of_refused));
         if let Some(code) = code {
             return code;
@@ -111,10 +113,20 @@ fn of_inspected(error: &InspectError) -> Code {
 
 fn of_running(error: &RunningError) -> Code {
     match error {
-        RunningError::NotRunning(_) => Code::NOT_FOUND,
+        RunningError::NotRunning(_) | RunningError::NetworkNotRunning(_) => Code::NOT_FOUND,
         RunningError::NameTaken(_) => Code::WRONG_STATE,
         RunningError::Name(_) => Code::USAGE,
         _ => Code::FAILURE,
+    }
+}
+
+fn of_groups(error: &GroupsError) -> Code {
+    match error {
+        GroupsError::NoGroup(_) | GroupsError::NoRule { .. } | GroupsError::NotAssigned { .. } => {
+            Code::NOT_FOUND
+        }
+        GroupsError::Name(_) => Code::USAGE,
+        _ => Code::WRONG_STATE,
     }
 }
 

@@ -11,11 +11,13 @@ mod disks;
 mod doctor;
 mod ending;
 mod exit;
+mod firewall;
 mod guest_command;
 mod logging;
 mod memory;
 mod output;
 mod panic_watch;
+mod policy;
 mod quantity;
 mod remote;
 mod session;
@@ -44,6 +46,10 @@ enum Verb {
     Disk(verbs::disk::Disk),
     /// Make guests with a disk
     Image(verbs::image::Image),
+    /// Security groups: who may speak to whom
+    Sg(verbs::sg::Sg),
+    /// The firewall of a network, with firewall-cmd's own options
+    Firewall(verbs::firewall::Firewall),
     /// Say what this host offers for running guests, and what to do about what it lacks
     Doctor(verbs::doctor::Doctor),
 }
@@ -57,6 +63,8 @@ fn main() -> ExitCode {
         Verb::Run(run) => run.execute(),
         Verb::Disk(disk) => disk.execute(),
         Verb::Image(image) => image.execute(),
+        Verb::Sg(sg) => sg.execute(),
+        Verb::Firewall(firewall) => firewall.execute(),
         Verb::Doctor(doctor) => doctor.execute(),
     };
     match result {

@@ -2,5 +2,7 @@
 
 pub mod disk;
 pub mod doctor;
+pub mod firewall;
 pub mod image;
 pub mod run;
+pub mod sg;

@@ -2,9 +2,11 @@
 //!
 //! - [`listener`]: the machine's end
 //! - [`client`]: everybody else's
+//! - [`network`]: the same for networks, whose sockets are in a directory below
 
 mod client;
 mod listener;
+mod network;
 
 use std::fs;
 use std::io;
@@ -13,6 +15,7 @@ use std::path::{Path, PathBuf};
 
 pub use client::{Client, names};
 pub use listener::Listener;
+pub use network::{NetClient, network_directory, network_names};
 
 /// A machine that cannot be reached, or cannot be reachable.
 #[derive(Debug, thiserror::Error)]
@@ -20,6 +23,9 @@ pub enum RunningError {
     /// There is no such machine, or it does not run.
     #[error("no machine called {0:?} is running")]
     NotRunning(String),
+    /// There is no such network, or it does not run.
+    #[error("no network called {0:?} is running")]
+    NetworkNotRunning(String),
     /// Another machine has the name.
     #[error("a machine called {0:?} is running already")]
     NameTaken(String),

@@ -24,17 +24,7 @@ impl Client {
         Self::connect_in(&directory(), name)
     }
     pub(super) fn connect_in(directory: &Path, name: &str) -> Result<Self, RunningError> {
-        check_name(name)?;
-        let path = socket_of(directory, name);
-        let stream = UnixStream::connect(&path).map_err(|source| match source.kind() {
-            io::ErrorKind::NotFound | io::ErrorKind::ConnectionRefused => {
-                RunningError::NotRunning(name.to_owned())
-            }
-            _ => RunningError::Host { path, source },
-        })?;
-        let timeouts = stream.set_read_timeout(Some(ANSWER)).and(stream.set_write_timeout(Some(ANSWER)));
-        timeouts.map_err(api::LineError::Io)?;
-        Ok(Self { stream })
+        Ok(Self { stream: open(directory, name, RunningError::NotRunning)? })
     }
     /// Asks, and waits for the answer.
     pub fn ask(&mut self, request: Request) -> Result<Reply, RunningError> {
@@ -43,13 +33,34 @@ impl Client {
     }
 }
 
+/// Connects to the socket of a name; `absent` is the error if nobody listens there.
+pub(super) fn open(
+    directory: &Path,
+    name: &str,
+    absent: fn(String) -> RunningError,
+) -> Result<UnixStream, RunningError> {
+    check_name(name)?;
+    let path = socket_of(directory, name);
+    let stream = UnixStream::connect(&path).map_err(|source| match source.kind() {
+        io::ErrorKind::NotFound | io::ErrorKind::ConnectionRefused => absent(name.to_owned()),
+        _ => RunningError::Host { path, source },
+    })?;
+    let timeouts = stream.set_read_timeout(Some(ANSWER)).and(stream.set_write_timeout(Some(ANSWER)));
+    timeouts.map_err(api::LineError::Io)?;
+    Ok(stream)
+}
+
 /// Names of the machines that run, sorted.
 pub fn names() -> Vec<String> {
-    let directory = directory();
-    let entries = fs::read_dir(&directory).into_iter().flatten().flatten();
+    names_in(&directory())
+}
+
+/// Names under which somebody listens in a directory, sorted.
+pub(super) fn names_in(directory: &Path) -> Vec<String> {
+    let entries = fs::read_dir(directory).into_iter().flatten().flatten();
     let mut names: Vec<String> = entries
         .filter_map(|entry| Some(entry.file_name().to_str()?.strip_suffix(".sock")?.to_owned()))
-        .filter(|name| Client::connect_in(&directory, name).is_ok())
+        .filter(|name| open(directory, name, RunningError::NotRunning).is_ok())
         .collect();
     names.sort();
     names
