@@ -1,4 +1,5 @@
-//! What is said to a running network, and what it answers.
+//! What is said to a running network, and what it answers. Values of JSON are what `gasang-network` makes of its own types:
+//! `groups` is its `Groups`, `firewall` its `Firewall`, and so on.
 use std::net::{IpAddr, SocketAddr};
 
 use serde::{Deserialize, Serialize};
@@ -50,8 +51,8 @@ pub enum NetRequest {
     },
     /// Counters of what may pass.
     PolicyStats,
-    /// What would become of a packet.
-    Trace(Value),
+    /// Which rule decides about a flow.
+    Trace(TraceFlow),
     /// The network ends.
     Stop,
 }
@@ -66,8 +67,12 @@ pub enum NetReply {
     Ready,
     /// It was done.
     Done,
-    /// What was asked for, in a form that belongs to the policy.
-    Policy(Value),
+    /// The firewall as it is in force.
+    Firewall(Value),
+    /// Counters of the policy.
+    PolicyStats(Value),
+    /// What would become of a flow; none if the machine is not on this network.
+    Traced(Option<Value>),
     /// It was not done.
     Failed(Failure),
 }
@@ -76,6 +81,21 @@ impl From<Failure> for NetReply {
     fn from(failure: Failure) -> Self {
         Self::Failed(failure)
     }
+}
+
+/// A flow that somebody asks about.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TraceFlow {
+    /// To or from which machine.
+    pub vm: String,
+    /// "ingress" or "egress".
+    pub direction: String,
+    /// The protocol's number.
+    pub protocol: u8,
+    /// The receiver's port; of ICMP, type and code, 8 bits each; else zero.
+    pub number: u16,
+    /// The other end.
+    pub peer: IpAddr,
 }
 
 /// A card that comes.

@@ -13,6 +13,7 @@ use manager::archive::ArchiveError;
 use manager::images::ImageError;
 use manager::networks::{DefinitionError, StartError};
 use manager::running::{Kind, Place, RunningError};
+use network::policy::groups::GroupsError;
 
 use crate::remote::Refused;
 
@@ -88,6 +89,7 @@ pub fn code_of(error: &anyhow::Error) -> Code {
             .or_else(|| cause.downcast_ref().map(of_disk_image))
             .or_else(|| cause.downcast_ref().map(of_inspected))
             .or_else(|| cause.downcast_ref().map(of_running))
+            .or_else(|| cause.downcast_ref().map(of_groups))
             .or_else(|| cause.downcast_ref().map(of_refused))
             .or_else(|| cause.downcast_ref().map(of_definition))
             .or_else(|| cause.downcast_ref().map(of_start));
@@ -138,6 +140,16 @@ fn of_start(error: &StartError) -> Code {
         StartError::Failed(failure) => of_kind(failure.kind),
         StartError::Trunk(_) => Code::HOST,
         _ => Code::FAILURE,
+    }
+}
+
+fn of_groups(error: &GroupsError) -> Code {
+    match error {
+        GroupsError::NoGroup(_) | GroupsError::NoRule { .. } | GroupsError::NotAssigned { .. } => {
+            Code::NOT_FOUND
+        }
+        GroupsError::Name(_) => Code::USAGE,
+        _ => Code::WRONG_STATE,
     }
 }
 

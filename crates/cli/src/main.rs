@@ -11,12 +11,14 @@ mod disks;
 mod doctor;
 mod ending;
 mod exit;
+mod firewall;
 mod guest_command;
 mod logging;
 mod memory;
 mod nics;
 mod output;
 mod panic_watch;
+mod policy;
 mod quantity;
 mod remote;
 mod session;
@@ -47,6 +49,10 @@ enum Verb {
     Net(verbs::net::Net),
     /// Make guests with a disk
     Image(verbs::image::Image),
+    /// Security groups: who may speak to whom
+    Sg(verbs::sg::Sg),
+    /// The firewall of a network, with firewall-cmd's own options
+    Firewall(verbs::firewall::Firewall),
     /// Say what this host offers for running guests, and what to do about what it lacks
     Doctor(verbs::doctor::Doctor),
     /// Be the process of a network, as standard input says
@@ -68,6 +74,8 @@ fn main() -> ExitCode {
         Verb::Net(net) => net.execute(),
         Verb::NetworkProcess => verbs::network_process::execute(),
         Verb::Image(image) => image.execute(),
+        Verb::Sg(sg) => sg.execute(),
+        Verb::Firewall(firewall) => firewall.execute(),
         Verb::Doctor(doctor) => doctor.execute(),
     };
     match result {

@@ -185,7 +185,8 @@ pub fn connect(vm: Option<&str>, wanted: &[NetOption], publish: &[Publish]) -> a
     if !published {
         return Err(Usage {
             what: "--publish needs a card behind a NAT".to_owned(),
-            advice: "with --net hostonly or bridged, the guest's ports are reached by its own address".to_owned(),
+            advice: "with --net hostonly or bridged, the guest's ports are reached by its own address"
+                .to_owned(),
         }
         .into());
     }
@@ -213,7 +214,12 @@ pub fn nat_name(vm: &str, index: usize) -> String {
 }
 
 /// A port that cannot be had is no reason not to run.
-fn publish_all(definition: &Definition, plan: &Plan, vm: &str, publish: &[Publish]) -> Result<(), StartError> {
+fn publish_all(
+    definition: &Definition,
+    plan: &Plan,
+    vm: &str,
+    publish: &[Publish],
+) -> Result<(), StartError> {
     let mut client = start::running(definition, plan)?;
     for Publish { host, guest_port, carries } in publish {
         let forward = PortForward {
@@ -224,7 +230,10 @@ fn publish_all(definition: &Definition, plan: &Plan, vm: &str, publish: &[Publis
         };
         match client.ask(NetRequest::AddForward(forward))? {
             NetReply::Failed(failure) => {
-                say(&format!("gasang: {host} does not lead to the guest's port {guest_port}: {}", failure.message));
+                say(&format!(
+                    "gasang: {host} does not lead to the guest's port {guest_port}: {}",
+                    failure.message
+                ));
             }
             _ => tracing::info!(%host, guest_port, "published"),
         }
@@ -255,7 +264,15 @@ mod tests {
         let option = read("hostonly,model=e1000,mac=52:54:00:00:00:09,ip=192.168.56.7").unwrap();
         assert_eq!((option.model, option.mac.is_some()), (Model::E1000, true));
         assert!(read("nat,allow-host").unwrap().allow_host);
-        for wrong in ["", "nut", "nat:x", "bridged", "nat,mac=ff:ff:ff:ff:ff:ff", "nat,model=ne2k", "hostonly,allow-host"] {
+        for wrong in [
+            "",
+            "nut",
+            "nat:x",
+            "bridged",
+            "nat,mac=ff:ff:ff:ff:ff:ff",
+            "nat,model=ne2k",
+            "hostonly,allow-host",
+        ] {
             assert!(read(wrong).is_err(), "{wrong}");
         }
     }

@@ -12,9 +12,9 @@ use crate::disks::{self, DiskOption, OpenDisk};
 use crate::exit::Code;
 use crate::guest_command::GuestCommand;
 use crate::memory::HostMemory;
+use crate::nics::{self, NetOption, Nic, Publish};
 use crate::output::say;
 use crate::session::{self, Setting};
-use crate::nics::{self, NetOption, Nic, Publish};
 use crate::verbs::image;
 use crate::{logging, quantity, statistics};
 

@@ -100,6 +100,8 @@ impl Network {
                 nic: member.nic.clone(),
                 mac: member.mac,
                 addresses: member.addresses.clone(),
+                // Guests choose their addresses of IPv6 themselves.
+                prefixes: self.gateway.plan().v6.iter().map(|v6| v6.prefix.into()).collect(),
                 strict: self.strict,
             };
             self.filter.add_port(id, identity);

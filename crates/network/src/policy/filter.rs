@@ -4,9 +4,10 @@ mod judge;
 mod trace;
 
 use std::collections::{BTreeMap, HashMap};
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv6Addr};
 use std::time::Instant;
 
+use ipnet::Ipv6Net;
 use platform::net::Mac;
 use serde::{Deserialize, Serialize};
 
@@ -19,6 +20,8 @@ use crate::wire::Packet;
 
 pub use trace::Traced;
 
+/// Addresses that a card may give itself; the oldest goes first.
+const LEARNED_MAX: usize = 16;
 /// Flows whose silence is looked at in each tick.
 const TICK_STEPS: usize = 1024;
 
@@ -33,6 +36,9 @@ pub struct Identity {
     pub mac: Mac,
     /// IP addresses, as far as they are known.
     pub addresses: Vec<IpAddr>,
+    /// IPv6 networks of which the card may give itself addresses, by asking first whether they are free; link-local ones
+    /// it always may.
+    pub prefixes: Vec<Ipv6Net>,
     /// Whether IP and ARP senders are checked.
     pub strict: bool,
 }
@@ -43,6 +49,7 @@ struct Port {
     vm: String,
     nic: String,
     card: Card,
+    prefixes: Vec<Ipv6Net>,
     groups: Vec<String>,
     /// None without groups: not filtered.
     compiled: Option<Compiled>,
@@ -126,9 +133,10 @@ impl Filter {
     /// Adds a port, or gives it to somebody else.
     pub fn add_port(&mut self, id: PortId, identity: Identity) {
         self.remove_port(id);
-        let Identity { vm, nic, mac, addresses, strict } = identity;
-        let card = Card { mac, addresses, strict };
-        let mut port = Port { vm, nic, card, groups: Vec::new(), compiled: None, drops: Drops::default() };
+        let Identity { vm, nic, mac, addresses, prefixes, strict } = identity;
+        let card = Card { mac, addresses, learned: Vec::new(), strict };
+        let (groups, compiled, drops) = (Vec::new(), None, Drops::default());
+        let mut port = Port { vm, nic, card, prefixes, groups, compiled, drops };
         port.compile(&self.groups, &self.ruling);
         self.ports.insert(id, port);
     }
@@ -142,6 +150,20 @@ impl Filter {
     pub fn set_addresses(&mut self, id: PortId, addresses: Vec<IpAddr>) {
         if let Some(port) = self.ports.get_mut(&id) {
             port.card.addresses = addresses;
+        }
+    }
+    /// Notes that a card takes an address for itself, if it may and nobody else has it (first come, first served: RFC 6620).
+    fn learn(&mut self, id: PortId, address: Ipv6Addr) {
+        let has = |card: &Card| card.learned.contains(&address) || card.addresses.contains(&address.into());
+        if self.ports.values().any(|port| has(&port.card)) {
+            return;
+        }
+        let Some(port) = self.ports.get_mut(&id) else { return };
+        if address.is_unicast_link_local() || port.prefixes.iter().any(|prefix| prefix.contains(&address)) {
+            if port.card.learned.len() >= LEARNED_MAX {
+                port.card.learned.remove(0);
+            }
+            port.card.learned.push(address);
         }
     }
     /// Takes other groups. Flows that are known go on; rules that stay keep their counters.

@@ -1,5 +1,5 @@
 //! A port sends as itself only.
-use std::net::{IpAddr, Ipv4Addr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use platform::net::Mac;
 
@@ -13,6 +13,8 @@ pub struct Card {
     pub mac: Mac,
     /// Its IP addresses, as far as they are known.
     pub addresses: Vec<IpAddr>,
+    /// IPv6 addresses that the card has given to itself, as far as it may.
+    pub learned: Vec<Ipv6Addr>,
     /// Whether IP and ARP senders are checked; off where addresses are the guests' own business.
     pub strict: bool,
 }
@@ -22,10 +24,15 @@ const DHCP_SERVER: u16 = 67;
 const DHCP_CLIENT: u16 = 68;
 const DHCPV6_CLIENT: u16 = 546;
 const DHCPV6_SERVER: u16 = 547;
+/// Headers of IPv6 that others follow.
+const HOP_BY_HOP: u8 = 0;
+const ROUTING: u8 = 43;
+const DESTINATION_OPTIONS: u8 = 60;
 /// Types of ICMP and ICMPv6.
 const ICMP_REDIRECT: u8 = 5;
 const ROUTER_SOLICITATION: u8 = 133;
 const ROUTER_ADVERTISEMENT: u8 = 134;
+const NEIGHBOR_SOLICITATION: u8 = 135;
 const NEIGHBOR_ADVERTISEMENT: u8 = 136;
 const REDIRECT: u8 = 137;
 const MLD_REPORT: u8 = 143;
@@ -37,24 +44,31 @@ pub fn check(card: &Card, packet: &Packet, frame: &[u8]) -> Result<(), Reason> {
         return Err(Reason::SourceMac);
     }
     match &packet.ip {
-        Some(ip) => check_ip(card, ip),
+        Some(ip) if card.strict => check_ip(card, ip, frame),
+        Some(_) => Ok(()),
         None if packet.ethertype == EtherType::ARP && card.strict => check_arp(card, frame),
         None => Ok(()),
     }
 }
 
-fn check_ip(card: &Card, ip: &Ip) -> Result<(), Reason> {
-    match &ip.transport {
-        Some(Transport::Udp { source: DHCP_SERVER | DHCPV6_SERVER, .. }) if card.strict => {
+fn check_ip(card: &Card, ip: &Ip, frame: &[u8]) -> Result<(), Reason> {
+    match (&ip.transport, ip.protocol) {
+        (Some(Transport::Udp { source: DHCP_SERVER | DHCPV6_SERVER, .. }), _) => {
             return Err(Reason::DhcpServer);
         }
-        Some(Transport::Icmp { kind, .. }) => check_icmp(ip.protocol, *kind)?,
+        (Some(Transport::Icmp { kind, .. }), protocol) => check_icmp(protocol, *kind)?,
+        (None, Protocol::UDP | Protocol::ICMP | Protocol::ICMPV6) => check_fragment(ip, frame)?,
+        // Headers that nobody has looked behind could hide any of these.
+        (None, Protocol(HOP_BY_HOP | ROUTING | DESTINATION_OPTIONS)) if ip.source.is_ipv6() => {
+            return Err(Reason::RouterAdvertisement);
+        }
         _ => {}
     }
-    if !card.strict || card.addresses.contains(&ip.source) || is_beginners(card, ip) {
-        return Ok(());
-    }
-    Err(Reason::SourceAddress)
+    let is_own = match ip.source {
+        IpAddr::V6(source) if card.learned.contains(&source) => true,
+        source => card.addresses.contains(&source),
+    };
+    if is_own || is_beginners(card, ip) { Ok(()) } else { Err(Reason::SourceAddress) }
 }
 
 fn check_icmp(protocol: Protocol, kind: u8) -> Result<(), Reason> {
@@ -62,6 +76,21 @@ fn check_icmp(protocol: Protocol, kind: u8) -> Result<(), Reason> {
         (Protocol::ICMP, ICMP_REDIRECT) | (Protocol::ICMPV6, REDIRECT) => Err(Reason::Redirect),
         (Protocol::ICMPV6, ROUTER_ADVERTISEMENT) => Err(Reason::RouterAdvertisement),
         _ => Ok(()),
+    }
+}
+
+/// The first fragment says as much as a whole packet does.
+fn check_fragment(ip: &Ip, frame: &[u8]) -> Result<(), Reason> {
+    if ip.fragment.is_none_or(|fragment| fragment.offset > 0) {
+        return Ok(());
+    }
+    match (frame.get(ip.payload.clone()), ip.protocol) {
+        (Some([high, low, ..]), Protocol::UDP) => match u16::from_be_bytes([*high, *low]) {
+            DHCP_SERVER | DHCPV6_SERVER => Err(Reason::DhcpServer),
+            _ => Ok(()),
+        },
+        (Some([kind, ..]), Protocol::ICMP | Protocol::ICMPV6) => check_icmp(ip.protocol, *kind),
+        _ => Err(Reason::DhcpServer),
     }
 }
 
@@ -102,9 +131,17 @@ pub fn is_neighbor_message(ip: &Ip) -> bool {
             || matches!(kind, 130..=132))
 }
 
+/// The address that a card asks about before it takes it (RFC 4862 §5.4.2).
+pub fn wanted_address(ip: &Ip, frame: &[u8]) -> Option<Ipv6Addr> {
+    let Some(Transport::Icmp { kind: NEIGHBOR_SOLICITATION, data, .. }) = &ip.transport else { return None };
+    let is_from_nobody = ip.source == IpAddr::V6(Ipv6Addr::UNSPECIFIED) && ip.protocol == Protocol::ICMPV6;
+    let target = is_from_nobody.then(|| frame.get(data.clone())?.first_chunk::<16>().copied()).flatten()?;
+    Some(Ipv6Addr::from(target))
+}
+
 /// The address that RFC 4291 Appendix A makes of a card's.
-fn link_local(Mac([a, b, c, d, e, f]): Mac) -> std::net::Ipv6Addr {
-    std::net::Ipv6Addr::from([0xfe, 0x80, 0, 0, 0, 0, 0, 0, a ^ 2, b, c, 0xff, 0xfe, d, e, f])
+fn link_local(Mac([a, b, c, d, e, f]): Mac) -> Ipv6Addr {
+    Ipv6Addr::from([0xfe, 0x80, 0, 0, 0, 0, 0, 0, a ^ 2, b, c, 0xff, 0xfe, d, e, f])
 }
 
 /// RFC 826: who says that it has which address.

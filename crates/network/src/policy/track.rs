@@ -158,6 +158,9 @@ impl Table {
         if self.index.len() >= self.capacity {
             self.evict();
         }
+        if self.index.len() >= self.capacity {
+            return;
+        }
         let state = State::first(seen.tuple.protocol, seen.flags);
         let idle = state.idle_seconds(seen.tuple.protocol);
         self.stamp += 1;

@@ -79,8 +79,7 @@ fn add(network: &str, publish: &Publish, guest: Option<String>) -> anyhow::Resul
         }
     };
     let Publish { host, guest_port, carries } = publish;
-    let forward =
-        PortForward { carries: (*carries).to_owned(), host: *host, guest, guest_port: *guest_port };
+    let forward = PortForward { carries: (*carries).to_owned(), host: *host, guest, guest_port: *guest_port };
     ask::ask(&mut ask::connect(network)?, NetRequest::AddForward(forward)).map(drop)
 }
 

@@ -26,7 +26,8 @@ impl Info {
 }
 
 fn text(info: &NetworkInfo) -> String {
-    let prefixes: Vec<&str> = [&info.prefix, &info.prefix6].into_iter().flatten().map(String::as_str).collect();
+    let prefixes: Vec<&str> =
+        [&info.prefix, &info.prefix6].into_iter().flatten().map(String::as_str).collect();
     let mut text = format!("{} ({}), process {}", info.name, info.mode, info.pid);
     if !prefixes.is_empty() {
         text += &format!(", {}", prefixes.join(" and "));

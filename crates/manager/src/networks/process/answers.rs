@@ -4,13 +4,15 @@ use std::os::fd::OwnedFd;
 
 use api::{
     AttachCard, AttachTrunk, Failure, FailureKind, NetReply, NetRequest, NetworkInfo, NetworkPort,
-    PortForward,
+    PortForward, TraceFlow,
 };
 use network::capture::{Capture, Options};
 use network::engine::{AttachError, Attachment, Handle, Member, MemberKind, Network};
 use network::host::trunk::{Trunk, TrunkKind};
 use network::nat::forwards::{Carries, Forward, ForwardError, Target};
+use network::policy::groups::Direction;
 use network::port::{Cable, Counters, Link, Packets};
+use network::wire::Protocol;
 use platform::net::Mac;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -40,10 +42,14 @@ impl Answers {
             NetRequest::Capture { bytes_max } => self.capture(bytes_max, talk),
             NetRequest::EndCapture => self.ask(|network| network.set_capture(None)).map(|()| NetReply::Done),
             NetRequest::SetGroups { groups, cut } => self.set_groups(groups, cut),
-            NetRequest::Firewall => self.policy(|network| network.filter().firewall().clone()),
+            NetRequest::Firewall => {
+                self.value(|network| network.filter().firewall().clone()).map(NetReply::Firewall)
+            }
             NetRequest::SetFirewall { firewall, cut } => self.set_firewall(firewall, cut),
-            NetRequest::PolicyStats => self.policy(|network| network.filter().stats()),
-            NetRequest::Trace(_) => Err(failure(FailureKind::Invalid, "traces are not made here".to_owned())),
+            NetRequest::PolicyStats => {
+                self.value(|network| network.filter().stats()).map(NetReply::PolicyStats)
+            }
+            NetRequest::Trace(flow) => self.trace(flow),
             NetRequest::Stop => self.ask(Network::stop).map(|()| NetReply::Done),
         };
         done.unwrap_or_else(NetReply::Failed)
@@ -56,12 +62,11 @@ impl Answers {
         let ended = || failure(FailureKind::WrongState, "the network is ending".to_owned());
         self.handle.ask(what).ok_or_else(ended)
     }
-    fn policy<T: Serialize + Send + 'static>(
+    fn value<T: Serialize + Send + 'static>(
         &self,
         what: impl FnOnce(&mut Network) -> T + Send + 'static,
-    ) -> Result<NetReply, Failure> {
-        let value = serde_json::to_value(self.ask(what)?);
-        value.map(NetReply::Policy).map_err(|error| failure(FailureKind::Other, error.to_string()))
+    ) -> Result<Value, Failure> {
+        serde_json::to_value(self.ask(what)?).map_err(|error| failure(FailureKind::Other, error.to_string()))
     }
 
     fn info(&self) -> Result<NetworkInfo, Failure> {
@@ -134,6 +139,16 @@ impl Answers {
         })?
         .map_err(|error| failure(FailureKind::Other, format!("cannot write the capture: {error}")))?;
         Ok(NetReply::Done)
+    }
+    fn trace(&self, flow: TraceFlow) -> Result<NetReply, Failure> {
+        let direction = flow.direction.parse::<Direction>();
+        let direction = direction.map_err(|error| failure(FailureKind::Invalid, error.to_string()))?;
+        let TraceFlow { vm, protocol, number, peer, .. } = flow;
+        let traced = self.ask(move |network| {
+            network.filter().trace_peer(&vm, direction, Protocol(protocol), number, peer)
+        })?;
+        let value = traced.map(serde_json::to_value).transpose();
+        value.map(NetReply::Traced).map_err(|error| failure(FailureKind::Other, error.to_string()))
     }
     fn set_groups(&self, groups: Value, cut: bool) -> Result<NetReply, Failure> {
         let groups = parse(groups)?;

@@ -43,6 +43,9 @@ impl Filter {
         {
             return verdict;
         }
+        if let (Some(id), Some(address)) = (from.port(), spoof::wanted_address(ip, frame)) {
+            self.learn(id, address);
+        }
         if is_housekeeping(from, to, ip) || self.is_of_known_flow(ip, frame, now) {
             return Verdict::Pass;
         }

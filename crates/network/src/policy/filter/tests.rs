@@ -26,7 +26,10 @@ impl World {
         for (id, vm, mac, address) in [(1, "web", WEB, "10.0.2.15"), (2, "db", DB, "10.0.2.16")] {
             let addresses = vec![address.parse().unwrap()];
             let nic = "eth0".to_owned();
-            filter.add_port(PortId(id), Identity { vm: vm.to_owned(), nic, mac, addresses, strict: true });
+            filter.add_port(
+                PortId(id),
+                Identity { vm: vm.to_owned(), nic, mac, addresses, prefixes: vec![], strict: true },
+            );
         }
         Self { filter, now }
     }
@@ -216,13 +219,45 @@ fn zones_stand_before_guests() {
 fn a_flow_is_its_ends() {
     // Without strictness, another guest can take an address, but not a flow.
     let mut world = World::new(web_groups(), Firewall::default());
-    let identity =
-        Identity { vm: "x".to_owned(), nic: "eth0".to_owned(), mac: DB, addresses: vec![], strict: false };
+    let identity = Identity {
+        vm: "x".to_owned(),
+        nic: "eth0".to_owned(),
+        mac: DB,
+        addresses: vec![],
+        prefixes: vec![],
+        strict: false,
+    };
     world.filter.add_port(PortId(2), identity);
     assert_eq!(world.out_from(5000, SYN), Verdict::Pass);
     let answer = tcp(DB, "192.0.2.7:4000", "10.0.2.15:5000", SYN | ACK);
     assert_eq!(world.send(DB_PORT, WEB_PORT, &answer), dropped(Reason::NotTracked));
     assert_eq!(world.in_to(5000, SYN | ACK), Verdict::Pass);
+}
+
+#[test]
+fn cards_give_themselves_addresses_by_asking_first() {
+    let mut world = World::new(Groups::default(), Firewall::default());
+    for (id, mac) in [(1, WEB), (2, DB)] {
+        let prefixes = vec!["fd00::/64".parse().unwrap()];
+        let (vm, nic) = (id.to_string(), "eth0".to_owned());
+        world
+            .filter
+            .add_port(PortId(id), Identity { vm, nic, mac, addresses: vec![], prefixes, strict: true });
+    }
+    let asks = |mac, target: &str| {
+        let target: std::net::Ipv6Addr = target.parse().unwrap();
+        let message = [&[135, 0, 0, 0, 0, 0, 0, 0][..], &target.octets()].concat();
+        ip(mac, "::".parse().unwrap(), "ff02::1:ff00:7".parse().unwrap(), Protocol::ICMPV6, &message)
+    };
+    let speaks = |mac, source: &str| tcp(mac, &format!("[{source}]:4000"), "[fd00::2]:80", SYN);
+    assert_eq!(world.send(WEB_PORT, End::Outside, &speaks(WEB, "fd00::7")), dropped(Reason::SourceAddress));
+    assert_eq!(world.send(WEB_PORT, DB_PORT, &asks(WEB, "fd00::7")), Verdict::Pass);
+    assert_eq!(world.send(WEB_PORT, End::Outside, &speaks(WEB, "fd00::7")), Verdict::Pass);
+    // Somebody else's, and those of other networks, it does not get.
+    for target in ["fd00::7", "fd01::7"] {
+        assert_eq!(world.send(DB_PORT, WEB_PORT, &asks(DB, target)), Verdict::Pass);
+        assert_eq!(world.send(DB_PORT, End::Outside, &speaks(DB, target)), dropped(Reason::SourceAddress));
+    }
 }
 
 #[test]

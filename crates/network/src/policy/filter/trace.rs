@@ -1,10 +1,12 @@
 //! Which rule decides about a flow.
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+
 use serde::{Deserialize, Serialize};
 
 use super::{Filter, Port};
 use crate::policy::groups::{Direction, RuleId};
 use crate::policy::zones::{self, Decision};
-use crate::wire::Tuple;
+use crate::wire::{Protocol, Tuple};
 
 /// Where a traced flow's other end is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -53,6 +55,31 @@ impl Filter {
             self.trace_groups(&mut traced, Origin::Peer, peer, Some(card), tuple, Direction::Ingress);
         }
         Some(traced)
+    }
+
+    /// The same, of a flow of which only the other end is known. `number` is the receiver's port, or ICMP's type and code.
+    pub fn trace_peer(
+        &self,
+        vm: &str,
+        direction: Direction,
+        protocol: Protocol,
+        number: u16,
+        peer: IpAddr,
+    ) -> Option<Traced> {
+        let of_vm = self.ports.values().filter(|port| port.vm == vm);
+        let fits = |address: &&IpAddr| address.is_ipv4() == peer.is_ipv4();
+        let own = of_vm.flat_map(|port| &port.card.addresses).find(fits).copied();
+        let own = own.unwrap_or(if peer.is_ipv4() {
+            Ipv4Addr::UNSPECIFIED.into()
+        } else {
+            Ipv6Addr::UNSPECIFIED.into()
+        });
+        let (source, destination) = match direction {
+            Direction::Ingress => (peer, own),
+            Direction::Egress => (own, peer),
+        };
+        let tuple = Tuple { protocol, source, destination, source_port: 0, destination_port: number };
+        self.trace(vm, &tuple, direction)
     }
 
     fn trace_zone(&self, traced: &mut Traced, tuple: &Tuple) {

@@ -6,7 +6,7 @@ const OTHER: Mac = Mac([0x52, 0x54, 0, 9, 9, 9]);
 
 fn card(addresses: &[&str]) -> Card {
     let addresses = addresses.iter().map(|address| address.parse().unwrap()).collect();
-    Card { mac: MAC, addresses, strict: true }
+    Card { mac: MAC, addresses, learned: Vec::new(), strict: true }
 }
 
 fn verdict(card: &Card, frame: &[u8]) -> Result<(), Reason> {
@@ -47,6 +47,23 @@ fn guests_do_not_play_server_or_router() {
     assert_eq!(verdict(&card, &udp(MAC, "[fd00::15]:547", "[fe80::1]:546")), Err(Reason::DhcpServer));
     assert_eq!(verdict(&card, &icmpv6(MAC, "fe80::1", "ff02::1", 134)), Err(Reason::RouterAdvertisement));
     assert_eq!(verdict(&card, &icmpv6(MAC, "fe80::1", "fe80::2", 137)), Err(Reason::Redirect));
+    let lax = Card { strict: false, ..card };
+    assert_eq!(verdict(&lax, &icmpv6(MAC, "fe80::1", "ff02::1", 134)), Ok(()), "a router among guests");
+}
+
+#[test]
+fn nothing_hides_in_fragments_or_behind_headers() {
+    let card = card(&["10.0.2.15", "fd00::15"]);
+    let mut offer = udp(MAC, "10.0.2.15:67", "255.255.255.255:68");
+    offer[14 + 6] = 0x20;
+    assert_eq!(verdict(&card, &offer), Err(Reason::DhcpServer));
+    let (source, destination) = ("fd00::15".parse().unwrap(), "ff02::1".parse().unwrap());
+    // Nine headers of options, one after the other.
+    let mut options = [60, 0, 1, 4, 0, 0, 0, 0].repeat(9);
+    options.extend([134, 0, 0, 0, 0, 0, 0, 0]);
+    options[64] = 58;
+    let hidden = crate::policy::filter::frames::ip(MAC, source, destination, Protocol(60), &options);
+    assert_eq!(verdict(&card, &hidden), Err(Reason::RouterAdvertisement));
 }
 
 #[test]
