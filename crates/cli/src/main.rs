@@ -15,7 +15,7 @@ mod firewall;
 mod guest_command;
 mod logging;
 mod memory;
-mod nics;
+mod networks;
 mod output;
 mod panic_watch;
 mod policy;

@@ -12,7 +12,7 @@ use crate::disks::{self, DiskOption, OpenDisk};
 use crate::exit::Code;
 use crate::guest_command::GuestCommand;
 use crate::memory::HostMemory;
-use crate::nics::{self, NetOption, Nic, Publish};
+use crate::networks::{self, NetOption, Nic, Publish};
 use crate::output::say;
 use crate::session::{self, Setting};
 use crate::verbs::image;
@@ -136,8 +136,8 @@ impl Run {
         config.disks = disks.iter().map(|disk| disk.config.clone()).collect();
         tracing::info!(?config, "starting");
         let nets = if self.nets.is_empty() { vec![NetOption::nat()] } else { self.nets.clone() };
-        let nics = nics::connect(self.name.as_deref(), &nets, &self.publish)?;
-        let ended = session::run(config, self.setting(disks, nics))?;
+        let nics = networks::connect(self.name.as_deref(), &nets, &self.publish)?;
+        let ended = session::run(&config, self.setting(disks))?;
         if let Some(message) = &ended.verdict.message {
             say(&format!("\ngasang: {message}"));
         }

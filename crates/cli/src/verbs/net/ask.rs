@@ -2,7 +2,7 @@
 use api::{NetReply, NetRequest, NetworkInfo};
 use manager::running::{Client, Kind, Place, RunningError};
 
-use crate::nics::nat_name;
+use crate::networks::nat_name;
 use crate::remote::{Refused, unexpected};
 
 /// A connection to a network, or to the network of a machine's own first card.

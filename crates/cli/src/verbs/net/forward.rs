@@ -4,7 +4,7 @@ use clap::{Args, Subcommand};
 
 use super::ask;
 use crate::exit::{Code, Usage};
-use crate::nics::{Publish, host_address};
+use crate::networks::{Publish, host_address};
 use crate::output;
 
 #[derive(Args, Debug)]
