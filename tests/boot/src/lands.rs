@@ -96,7 +96,10 @@ impl Lands {
         std::thread::spawn(move || {
             use rustix::thread::{LinkNameSpaceType, move_into_link_name_space};
             let namespace = File::open(&path).with_context(|| format!("cannot open {path}"))?;
-            move_into_link_name_space(std::os::fd::AsFd::as_fd(&namespace), Some(LinkNameSpaceType::Network))?;
+            move_into_link_name_space(
+                std::os::fd::AsFd::as_fd(&namespace),
+                Some(LinkNameSpaceType::Network),
+            )?;
             Ok(what())
         })
     }
@@ -111,7 +114,9 @@ impl Lands {
     }
     /// A connection that the host makes.
     pub fn connect_from_host(&self, address: SocketAddr) -> anyhow::Result<TcpStream> {
-        self.joined(&self.host, move || TcpStream::connect_timeout(&address, std::time::Duration::from_secs(5)))
+        self.joined(&self.host, move || {
+            TcpStream::connect_timeout(&address, std::time::Duration::from_secs(5))
+        })
     }
     fn joined<T: Send + 'static>(
         &self,

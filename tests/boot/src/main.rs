@@ -8,6 +8,7 @@ use clap::Parser;
 mod cases;
 mod console;
 mod lab;
+mod lands;
 
 use lab::Lab;
 
