@@ -8,7 +8,7 @@ mod network;
 
 pub use disk::{AttachDisk, Disk};
 pub use line::{LINE_BYTES_MAX, LineError, read_line, write_line};
-pub use message::{Failure, FailureKind, MachineInfo, Reply, Request, VERSION, Versioned};
+pub use message::{Failure, FailureKind, MachineInfo, Nic, Reply, Request, VERSION, Versioned};
 pub use network::{
     AttachCard, AttachTrunk, NetReply, NetRequest, NetworkInfo, NetworkPort, PortForward, TraceFlow,
 };

@@ -7,6 +7,7 @@ use api::{NetReply, NetRequest, PortForward};
 use manager::networks::{Card, Definition, Mode, StartError, join, start};
 use network::services::Plan;
 use platform::net::Mac;
+use serde::{Deserialize, Serialize};
 
 use crate::exit::Usage;
 use crate::output::say;
@@ -115,6 +116,14 @@ pub struct Publish {
     pub carries: &'static str,
 }
 
+impl Publish {
+    /// For a machine.
+    fn to(&self, vm: &str) -> PortForward {
+        let Self { host, guest_port, carries } = *self;
+        PortForward { carries: carries.to_owned(), host, guest: vm.to_owned(), guest_port }
+    }
+}
+
 impl FromStr for Publish {
     type Err = String;
     fn from_str(text: &str) -> Result<Self, String> {
@@ -150,10 +159,37 @@ pub struct Nic {
     pub mac: Mac,
     /// Bytes of an IP packet at most.
     pub mtu: u16,
-    /// The network's name.
-    pub network: String,
+    /// How it came onto its network.
+    pub again: Again,
     /// Its end of the cable.
     pub cable: OwnedFd,
+}
+
+/// What is needed to bring a card onto its network, again if need be.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Again {
+    /// The network.
+    pub definition: Definition,
+    /// Its addresses.
+    pub plan: Plan,
+    /// The card.
+    pub card: Card,
+    /// Ports of the host that lead to it.
+    pub publish: Vec<PortForward>,
+}
+
+impl Again {
+    /// Brings it there.
+    pub fn join(&self) -> Result<OwnedFd, StartError> {
+        let Self { definition, plan, card, publish } = self;
+        let joined = join(definition, plan, card)?;
+        if let Some(error) = joined.without_host {
+            let advice = error.advice().map(|advice| format!("\n  {advice}")).unwrap_or_default();
+            say(&format!("gasang: the host is not on the network {:?}: {error}{advice}", definition.name));
+        }
+        publish_all(definition, plan, publish)?;
+        Ok(joined.cable)
+    }
 }
 
 /// Gets all cards onto their networks, and publishes ports of the first one behind a NAT.
@@ -170,17 +206,15 @@ pub fn connect(vm: Option<&str>, wanted: &[NetOption], publish: &[Publish]) -> a
             None => random_mac(),
         });
         let card = Card { vm: vm_name.clone(), nic: name.clone(), mac, address: option.address };
-        let joined = join(&definition, &plan, &card)?;
-        if let Some(error) = joined.without_host {
-            let advice = error.advice().map(|advice| format!("\n  {advice}")).unwrap_or_default();
-            say(&format!("gasang: the host is not on the network {:?}: {error}{advice}", definition.name));
-        }
+        let mut forwards = Vec::new();
         if !published && matches!(definition.mode, Mode::Nat | Mode::Natnet) {
             published = true;
-            publish_all(&definition, &plan, &vm_name, publish)?;
+            forwards = publish.iter().map(|publish| publish.to(&vm_name)).collect();
         }
         let mtu = plan.mtu;
-        nics.push(Nic { name, model: option.model, mac, mtu, network: definition.name, cable: joined.cable });
+        let again = Again { definition, plan, card, publish: forwards };
+        let cable = again.join()?;
+        nics.push(Nic { name, model: option.model, mac, mtu, again, cable });
     }
     if !published {
         return Err(Usage {
@@ -214,28 +248,16 @@ pub fn nat_name(vm: &str, index: usize) -> String {
 }
 
 /// A port that cannot be had is no reason not to run.
-fn publish_all(
-    definition: &Definition,
-    plan: &Plan,
-    vm: &str,
-    publish: &[Publish],
-) -> Result<(), StartError> {
+fn publish_all(definition: &Definition, plan: &Plan, publish: &[PortForward]) -> Result<(), StartError> {
+    if publish.is_empty() {
+        return Ok(());
+    }
     let mut client = start::running(definition, plan)?;
-    for Publish { host, guest_port, carries } in publish {
-        let forward = PortForward {
-            carries: (*carries).to_owned(),
-            host: *host,
-            guest: vm.to_owned(),
-            guest_port: *guest_port,
-        };
-        match client.ask(NetRequest::AddForward(forward))? {
-            NetReply::Failed(failure) => {
-                say(&format!(
-                    "gasang: {host} does not lead to the guest's port {guest_port}: {}",
-                    failure.message
-                ));
-            }
-            _ => tracing::info!(%host, guest_port, "published"),
+    for forward in publish {
+        if let NetReply::Failed(failure) = client.ask(NetRequest::AddForward(forward.clone()))? {
+            let PortForward { host, guest_port, .. } = forward;
+            let why = failure.message;
+            say(&format!("gasang: {host} does not lead to the guest's port {guest_port}: {why}"));
         }
     }
     Ok(())

@@ -6,6 +6,7 @@ mod exec;
 mod forward;
 mod info;
 mod ls;
+mod restore;
 mod rm;
 
 use clap::{Args, Subcommand};
@@ -36,6 +37,8 @@ enum Action {
     Forward(forward::Forward),
     /// Run a command on a host-only network, without any privilege
     Exec(exec::Exec),
+    /// Bring machines back onto a network whose process has ended
+    Restore(restore::Restore),
     /// Write down what passes a network, for tcpdump and Wireshark
     Capture(capture::Capture),
 }
@@ -50,6 +53,7 @@ impl Net {
             Action::Rm(rm) => rm.execute(),
             Action::Forward(forward) => forward.execute(),
             Action::Exec(exec) => exec.execute(),
+            Action::Restore(restore) => restore.execute(),
             Action::Capture(capture) => capture.execute(),
         }
     }

@@ -20,6 +20,7 @@ use network::policy::zones::Firewall;
 use network::services::Plan;
 use platform::net::Mac;
 use rustix::net::{AddressFamily, SocketFlags, SocketType, socketpair, sockopt};
+use serde::{Deserialize, Serialize};
 
 use super::definition::{Definition, DefinitionError, Mode};
 use super::process::{Order, Outcome};
@@ -36,7 +37,7 @@ const CABLE_BYTES: usize = 4 << 20;
 const OUTCOME_BYTES_MAX: u64 = 64 << 10;
 
 /// A card that is to come onto a network.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Card {
     /// The machine.
     pub vm: String,
