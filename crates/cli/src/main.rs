@@ -14,6 +14,7 @@ mod exit;
 mod guest_command;
 mod logging;
 mod memory;
+mod nics;
 mod output;
 mod panic_watch;
 mod quantity;

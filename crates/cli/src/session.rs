@@ -101,6 +101,9 @@ fn describe(news: &News) -> String {
         News::DiskHasRoom { disk } => {
             format!("\r\ngasang: there is room again for the disk {disk:?}: the guest goes on\r")
         }
+        News::LinkLost { nic } => format!(
+            "\r\ngasang: the network of {nic:?} is gone: the guest sees its cable pulled out, and goes on\r"
+        ),
     }
 }
 

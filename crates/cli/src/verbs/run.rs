@@ -12,6 +12,7 @@ use crate::disks::{self, DiskOption, OpenDisk};
 use crate::exit::Code;
 use crate::guest_command::GuestCommand;
 use crate::memory::HostMemory;
+use crate::nics::InheritedNic;
 use crate::output::say;
 use crate::session::{self, Setting};
 use crate::verbs::image;
@@ -71,6 +72,10 @@ pub struct Run {
     /// several times
     #[arg(long = "disk", value_name = "FILE[,OPTION…]")]
     disks: Vec<DiskOption>,
+    /// A network card at a cable that whoever started gasang holds the other end of: a descriptor, with options after commas:
+    /// model=virtio|e1000, mac=…, mtu=…, name=…
+    #[arg(long = "nic-fd", value_name = "FD[,OPTION…]", hide = true)]
+    nics: Vec<InheritedNic>,
     /// What to call the machine while it runs, for 'gasang disk attach' and the like
     #[arg(long, value_name = "NAME")]
     name: Option<String>,
@@ -125,6 +130,8 @@ impl Run {
         let disks = self.open_disks(guest.as_ref())?;
         let mut config = self.config(self.boot_files(guest.as_ref())?);
         config.disks = disks.iter().map(|disk| disk.config.clone()).collect();
+        config.nics =
+            self.nics.iter().enumerate().map(|(number, nic)| nic.open(number)).collect::<Result<_, _>>()?;
         tracing::info!(?config, "starting");
         let ended = session::run(&config, self.setting(disks))?;
         if let Some(message) = &ended.verdict.message {
@@ -206,7 +213,11 @@ impl Run {
         }
         let images = image::images(self.guests_dir.as_deref())?;
         let kernel = images.kernel(Kernel::Cloud61)?;
-        let initrds = if initrds.is_empty() { vec![images.initramfs(&Script::shell())?] } else { initrds };
+        let mut initrds =
+            if initrds.is_empty() { vec![images.initramfs(&Script::shell())?] } else { initrds };
+        if !self.nics.is_empty() {
+            initrds.push(images.modules(Kernel::Cloud61)?);
+        }
         Ok(BootFiles { kernel, initrds, cmdline: default_cmdline(terminal::size(), append) })
     }
 }
