@@ -6,6 +6,7 @@ mod cpus;
 mod disks;
 mod ends;
 mod kernels;
+mod nics;
 mod results;
 mod translations;
 
@@ -41,6 +42,7 @@ pub fn all() -> Vec<Case> {
         clock::cases(),
         translations::cases(),
         disks::cases(),
+        nics::cases(),
     ];
     groups.into_iter().flatten().collect()
 }
