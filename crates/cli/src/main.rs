@@ -16,6 +16,7 @@ mod guest_command;
 mod logging;
 mod memory;
 mod networks;
+mod nics;
 mod output;
 mod panic_watch;
 mod policy;

@@ -4,6 +4,7 @@ use std::os::fd::OwnedFd;
 use std::str::FromStr;
 
 use api::{NetReply, NetRequest, PortForward};
+use machine::{CableEnd, NicConfig, NicModel};
 use manager::networks::{Card, Definition, Mode, StartError, join, start};
 use network::services::Plan;
 use platform::net::Mac;
@@ -11,15 +12,6 @@ use serde::{Deserialize, Serialize};
 
 use crate::exit::Usage;
 use crate::output::say;
-
-/// What a card is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Model {
-    /// virtio-net.
-    Virtio,
-    /// Intel 82540EM.
-    E1000,
-}
 
 /// What a card is joined to.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -38,7 +30,7 @@ pub struct NetOption {
     /// What it is joined to.
     pub wanted: Wanted,
     /// What it is.
-    pub model: Model,
+    pub model: NicModel,
     /// Its address, if the user chooses.
     pub mac: Option<Mac>,
     /// The guest's address, if the user chooses.
@@ -48,9 +40,13 @@ pub struct NetOption {
 }
 
 impl NetOption {
+    /// Whether there is a card.
+    pub fn is_card(&self) -> bool {
+        self.wanted != Wanted::Nothing
+    }
     /// What a machine has if the user says nothing.
     pub fn nat() -> Self {
-        Self { wanted: Wanted::Nat, model: Model::Virtio, mac: None, address: None, allow_host: false }
+        Self { wanted: Wanted::Nat, model: NicModel::Virtio, mac: None, address: None, allow_host: false }
     }
 }
 
@@ -77,8 +73,8 @@ impl FromStr for NetOption {
         let mut option = Self { wanted, ..Self::nat() };
         for part in parts {
             match part.split_once('=').unwrap_or((part, "")) {
-                ("model", "virtio") => option.model = Model::Virtio,
-                ("model", "e1000") => option.model = Model::E1000,
+                ("model", "virtio") => option.model = NicModel::Virtio,
+                ("model", "e1000") => option.model = NicModel::E1000,
                 ("mac", mac) => option.mac = Some(card_address(mac)?),
                 ("ip", address) => {
                     let address = address.parse();
@@ -154,7 +150,7 @@ pub struct Nic {
     /// What the machine calls it.
     pub name: String,
     /// What it is.
-    pub model: Model,
+    pub model: NicModel,
     /// Its address.
     pub mac: Mac,
     /// Bytes of an IP packet at most.
@@ -178,6 +174,22 @@ pub struct Again {
     pub publish: Vec<PortForward>,
 }
 
+impl Nic {
+    /// The card as others are told of it, and as the machine gets it.
+    pub fn into_config(self) -> (api::Nic, NicConfig) {
+        let Self { name, model, mac, mtu, again, cable } = self;
+        let described = api::Nic {
+            name: name.clone(),
+            model: model.name().to_owned(),
+            mac: mac.to_string(),
+            network: again.definition.name.clone(),
+            link: true,
+            again: serde_json::to_value(&again).unwrap_or_default(),
+        };
+        (described, NicConfig { name, model, mac, mtu, cable: Some(CableEnd::new(cable)) })
+    }
+}
+
 impl Again {
     /// Brings it there.
     pub fn join(&self) -> Result<OwnedFd, StartError> {
@@ -197,7 +209,7 @@ pub fn connect(vm: Option<&str>, wanted: &[NetOption], publish: &[Publish]) -> a
     let vm_name = vm.map_or_else(|| format!("vm-{}", std::process::id()), str::to_owned);
     let mut nics = Vec::new();
     let mut published = publish.is_empty();
-    let cards = wanted.iter().filter(|option| option.wanted != Wanted::Nothing);
+    let cards = wanted.iter().filter(|option| option.is_card());
     for (index, option) in cards.enumerate() {
         let name = format!("net{index}");
         let (definition, plan) = definition_of(option, &vm_name, index)?;
@@ -284,7 +296,7 @@ mod tests {
         assert_eq!(read("nat").unwrap(), NetOption::nat());
         assert_eq!(read("natnet:lab").unwrap().wanted, Wanted::Named("lab".to_owned(), Mode::Natnet));
         let option = read("hostonly,model=e1000,mac=52:54:00:00:00:09,ip=192.168.56.7").unwrap();
-        assert_eq!((option.model, option.mac.is_some()), (Model::E1000, true));
+        assert_eq!((option.model, option.mac.is_some()), (NicModel::E1000, true));
         assert!(read("nat,allow-host").unwrap().allow_host);
         for wrong in [
             "",

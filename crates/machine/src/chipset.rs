@@ -17,14 +17,17 @@ use crate::control::CpuControl;
 use crate::cpu_io::CpuPort;
 use crate::disks::Trouble;
 use crate::error::MachineError;
+use crate::nics::LinkWatch;
 use crate::tsc::GuestTsc;
 use crate::vcpu::Report;
 use channel::GuestChannel;
 use disks::DiskBoard;
+use nics::NicBoard;
 
 pub mod channel;
 pub mod disks;
 mod legacy;
+pub mod nics;
 mod pci;
 mod power;
 
@@ -42,6 +45,8 @@ pub struct Parts<'a> {
     pub report: Arc<dyn Report>,
     /// Where disks report that the host is full.
     pub trouble: Arc<dyn Trouble>,
+    /// Where network cards report that their network is gone.
+    pub links: Arc<dyn LinkWatch>,
 }
 
 /// All chips of a machine.
@@ -54,6 +59,7 @@ pub struct Chipset {
     power: Arc<Mutex<Pm>>,
     /// Set once PCI is there.
     disks: Option<Arc<DiskBoard>>,
+    nics: Option<Arc<NicBoard>>,
     channel: Option<GuestChannel>,
     output: Arc<OutputBuffer>,
 }
@@ -72,6 +78,7 @@ impl Chipset {
             serial: legacy::serial_port(&clock, &interrupts, &output, &parts.input_room),
             power: power::management(&clock, &interrupts, &parts.report),
             disks: None,
+            nics: None,
             channel: None,
             interrupts,
             output,
@@ -106,6 +113,11 @@ impl Chipset {
     /// What disks hang on.
     pub fn disks(&self) -> Option<&Arc<DiskBoard>> {
         self.disks.as_ref()
+    }
+
+    /// The network cards.
+    pub fn nics(&self) -> Option<&Arc<NicBoard>> {
+        self.nics.as_ref()
     }
 
     /// The host's end of the virtio console, if there is one.

@@ -4,6 +4,7 @@ use std::path::PathBuf;
 use crate::board::{RAM_MAX_BYTES, RAM_MIN_BYTES};
 use crate::boot::BootFiles;
 use crate::disks::DiskConfig;
+use crate::nics::NicConfig;
 use x86::address::PAGE_SIZE;
 
 /// Room for the translated code of one CPU if the user says nothing: a part of the guest's memory, between these.
@@ -31,6 +32,8 @@ pub struct MachineConfig {
     pub boot: BootFiles,
     /// Its disks, in the order in which the guest finds those of one bus.
     pub disks: Vec<DiskConfig>,
+    /// Its network cards, in the order in which the guest finds them; eight at most.
+    pub nics: Vec<NicConfig>,
     /// Whether there is a virtio console whose other end is [`crate::MachineHandle::channel`].
     pub channel: bool,
     /// Port of the debug-exit device, if there shall be one.
@@ -85,6 +88,7 @@ impl MachineConfig {
             cpus: 1,
             boot,
             disks: Vec::new(),
+            nics: Vec::new(),
             channel: false,
             debug_exit: None,
             debug_console: false,

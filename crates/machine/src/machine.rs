@@ -17,6 +17,7 @@ use crate::engine::{self, EngineFactory, EngineSetup, Translations};
 use crate::error::MachineError;
 use crate::handle::{MachineHandle, Shared};
 use crate::lifecycle::{Event, Outcome, State};
+use crate::nics::LinkWatch;
 use crate::sleepers::Sleepers;
 use crate::tsc::GuestTsc;
 use crate::vcpu::{Counters, CpuThread, Report, statistics};
@@ -73,9 +74,10 @@ impl Machine {
         let shared = Arc::new(Shared::new(config.cpus.into()));
         let report: Arc<dyn Report> = Arc::<Shared>::clone(&shared);
         let trouble: Arc<dyn Trouble> = Arc::<Shared>::clone(&shared);
+        let links: Arc<dyn LinkWatch> = Arc::<Shared>::clone(&shared);
         let room = Arc::clone(&shared);
         let input_room = Arc::new(move || room.input_room.wake());
-        let chipset = Chipset::build(Parts { config, ram: &ram, tsc, report, trouble, input_room })?;
+        let chipset = Chipset::build(Parts { config, ram: &ram, tsc, report, trouble, links, input_room })?;
         let mut cpus = Vec::new();
         for index in 0..usize::from(config.cpus) {
             let setup = EngineSetup {
@@ -90,6 +92,9 @@ impl Machine {
             };
             let engine = factory(setup)?;
             cpus.push(Cpu::new(index, engine, &chipset, &shared)?);
+        }
+        if let Some(nics) = chipset.nics() {
+            shared.connect_nics(nics);
         }
         let tables = Tables::build(config.cpus);
         let mut machine = Self {
@@ -115,6 +120,7 @@ impl Machine {
             power: Arc::downgrade(self.chipset.power()),
             channel: self.chipset.channel().cloned(),
             disks: self.chipset.disks().map_or_else(Weak::new, Arc::downgrade),
+            nics: self.chipset.nics().map_or_else(Weak::new, Arc::downgrade),
         }
     }
 
@@ -131,6 +137,9 @@ impl Machine {
         self.shared.input_room.wake();
         if let Some(channel) = self.chipset.channel() {
             channel.close();
+        }
+        if let Some(nics) = self.chipset.nics() {
+            nics.stop();
         }
         if let Some(translations) = &self.translations {
             translations.keep();

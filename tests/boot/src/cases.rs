@@ -7,6 +7,7 @@ mod disks;
 mod ends;
 mod kernels;
 mod networks;
+mod nics;
 mod results;
 mod translations;
 
@@ -43,6 +44,7 @@ pub fn all() -> Vec<Case> {
         translations::cases(),
         disks::cases(),
         networks::cases(),
+        nics::cases(),
     ];
     groups.into_iter().flatten().collect()
 }
