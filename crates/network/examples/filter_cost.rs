@@ -3,10 +3,10 @@
 //! `cargo run -p gasang-network --example filter_cost`
 use std::time::{Duration, Instant};
 
-use network::policy::groups::{Direction, Groups, Peer, PortRange, Rule};
-use network::policy::zones::Firewall;
-use network::policy::{End, Filter, Identity, PortId, Verdict};
-use network::wire::Packet;
+use gasang_network::policy::groups::{Direction, Groups, Peer, PortRange, Rule};
+use gasang_network::policy::zones::Firewall;
+use gasang_network::policy::{End, Filter, Identity, PortId, Verdict};
+use gasang_network::wire::Packet;
 use platform::net::Mac;
 
 const GUEST: Mac = Mac([0x52, 0x54, 0, 0, 0, 1]);
