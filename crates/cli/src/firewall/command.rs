@@ -375,5 +375,5 @@ pub fn answer(output: &mut Output, is: bool) -> Done {
 
 /// A rule as it was typed, and what it says.
 pub fn rich_rule(text: &str) -> Result<Setting, Fault> {
-    Ok(Setting::RichRule { rule: text.parse::<RichRule>()?, typed: text.to_owned() })
+    Ok(Setting::RichRule { rule: Box::new(text.parse::<RichRule>()?), typed: text.to_owned() })
 }

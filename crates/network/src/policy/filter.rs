@@ -119,7 +119,7 @@ impl Filter {
     /// A filter without ports.
     pub fn new(groups: Groups, firewall: Firewall, now: Instant) -> Self {
         Self {
-            ports: HashMap::with_hasher(Keyed::new()),
+            ports: HashMap::default(),
             flows: Table::new(FLOWS_MAX, now),
             fragments: Fragments::default(),
             ruling: Ruling::new(&groups, &Ruling::default()),

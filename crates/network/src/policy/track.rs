@@ -83,7 +83,7 @@ impl Table {
     /// An empty table for so many flows.
     pub fn new(capacity: usize, now: Instant) -> Self {
         Self {
-            index: HashMap::with_hasher(Keyed::new()),
+            index: HashMap::default(),
             places: Vec::new(),
             free: Vec::new(),
             shares: HashMap::new(),

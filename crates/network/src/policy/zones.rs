@@ -9,6 +9,7 @@ mod decide;
 mod edit;
 mod fault;
 mod icmp;
+mod permanent;
 mod ports;
 mod protocols;
 mod rich;
@@ -23,7 +24,6 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 pub use decide::{Decision, Ruled, decide, forward};
-pub use edit::Scope;
 pub use fault::{Fault, FaultCode};
 pub use icmp::{IcmpType, icmp_type, icmp_types};
 pub use ports::{Carrier, ForwardPort, PortSpec, parse_forward_port, parse_port_spec, parse_ports};

@@ -70,9 +70,9 @@ impl Hash for Key {
 #[derive(Clone, Debug)]
 pub struct Keyed([u64; 2]);
 
-impl Keyed {
+impl Default for Keyed {
     /// With secrets of its own.
-    pub fn new() -> Self {
+    fn default() -> Self {
         Self([rand::random(), rand::random::<u64>() | 1])
     }
 }

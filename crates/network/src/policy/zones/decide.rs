@@ -30,17 +30,13 @@ pub struct Ruled {
     pub why: String,
 }
 
-/// Reasons are made only when somebody asks for them.
-type Why<'a> = &'a dyn Fn() -> String;
-
 /// Decides about a flow to a guest.
 pub fn decide(firewall: &Firewall, tuple: &Tuple) -> Ruled {
     let Some((name, zone)) = zone_of(firewall, tuple.source) else {
         return Ruled { decision: Decision::Accept, why: "no zone".to_owned() };
     };
     let view = View { firewall, zone, tuple };
-    let mut why = String::new();
-    let decision = view.decide(&mut |reason: Why<'_>| why = reason());
+    let (decision, why) = view.decide();
     Ruled { decision, why: format!("zone {name}: {why}") }
 }
 
@@ -98,39 +94,22 @@ struct View<'a> {
 impl View<'_> {
     /// Firewalld's order: rules of a priority below zero; what denies; what allows; rules of a priority above zero; the
     /// target.
-    fn decide(&self, because: &mut dyn FnMut(Why<'_>)) -> Decision {
-        let mut rules: Vec<&RichRule> =
-            self.zone.rules.iter().filter(|rule| applies(rule, self.tuple)).collect();
-        rules.sort_by_key(|rule| rule.priority);
-        let rule = |rule: &RichRule| self.of_rule(rule);
-        let is_denial = |decision: Decision| decision != Decision::Accept;
-        let before = rules.iter().filter(|rule| rule.priority < 0);
-        let plain = || rules.iter().filter(|rule| rule.priority == 0);
-        let behind = rules.iter().filter(|rule| rule.priority > 0);
-        let first = |mut found: Option<(&RichRule, Decision)>| {
-            found.take().map(|(rule, decision)| (format!("rich rule {rule}"), decision))
+    fn decide(&self) -> (Decision, String) {
+        let about = self.zone.rules.iter().filter(|rule| applies(rule, self.tuple));
+        let mut rules: Vec<_> = about.filter_map(|rule| Some((rule, self.of_rule(rule)?))).collect();
+        rules.sort_by_key(|(rule, _)| rule.priority);
+        let first = |wants: fn(i16, bool) -> bool| {
+            let found =
+                rules.iter().find(|(rule, decision)| wants(rule.priority, *decision == Decision::Accept));
+            found.map(|(rule, decision)| (*decision, format!("rich rule {rule}")))
         };
-        let decided = |rules: &mut dyn Iterator<Item = &&RichRule>, wants: &dyn Fn(Decision) -> bool| {
-            let all = rules.filter_map(|found| Some((*found, rule(found)?)));
-            let mut all = all.filter(|(_, decision)| wants(*decision));
-            first(all.next().map(|(rule, decision)| (rule, decision)))
-        };
-        let found = decided(&mut before.into_iter(), &|_| true)
-            .or_else(|| decided(&mut plain(), &is_denial))
+        first(|priority, _| priority < 0)
+            .or_else(|| first(|priority, accepts| priority == 0 && !accepts))
             .or_else(|| self.blocked_icmp())
-            .or_else(|| decided(&mut plain(), &|decision| !is_denial(decision)))
-            .or_else(|| self.allowed().map(|why| (why, Decision::Accept)))
-            .or_else(|| decided(&mut behind.into_iter(), &|_| true));
-        match found {
-            Some((why, decision)) => {
-                because(&|| why.clone());
-                decision
-            }
-            None => {
-                because(&|| format!("target {}", self.zone.target.name()));
-                self.target()
-            }
-        }
+            .or_else(|| first(|priority, accepts| priority == 0 && accepts))
+            .or_else(|| Some((Decision::Accept, self.allowed()?)))
+            .or_else(|| first(|priority, _| priority > 0))
+            .unwrap_or_else(|| (self.target(), format!("target {}", self.zone.target.name())))
     }
 
     fn target(&self) -> Decision {
@@ -169,15 +148,16 @@ impl View<'_> {
         }
     }
 
-    fn blocked_icmp(&self) -> Option<(String, Decision)> {
+    fn blocked_icmp(&self) -> Option<(Decision, String)> {
         if !matches!(self.tuple.protocol, Protocol::ICMP | Protocol::ICMPV6) {
             return None;
         }
         let listed = self.zone.icmp_blocks.iter().find(|name| self.is_icmp(name));
+        let prohibited = Decision::Reject(Reject::Prohibited);
         match (listed, self.zone.icmp_block_inversion) {
-            (Some(name), false) => Some((format!("ICMP block {name}"), Decision::Reject(Reject::Prohibited))),
-            (None, true) => Some(("ICMP block inversion".to_owned(), Decision::Reject(Reject::Prohibited))),
-            (Some(name), true) => Some((format!("ICMP type {name}, inverted"), Decision::Accept)),
+            (Some(name), false) => Some((prohibited, format!("ICMP block {name}"))),
+            (None, true) => Some((prohibited, "ICMP block inversion".to_owned())),
+            (Some(name), true) => Some((Decision::Accept, format!("ICMP type {name}, inverted"))),
             (None, false) => None,
         }
     }

@@ -1,26 +1,11 @@
-//! Changes of what is in force and of what is on disk, with firewalld's checks and words.
+//! Changes of what is in force, with firewalld's checks and words.
 use std::net::{IpAddr, Ipv4Addr};
 
 use ipnet::IpNet;
 use platform::net::Mac;
 
-use super::{
-    Fault, FaultCode, Firewall, Permanent, Setting, Timed, Zone, builtin, builtin_services, icmp_type,
-    protocols,
-};
+use super::{Fault, FaultCode, Firewall, Setting, Timed, Zone, icmp_type, protocols};
 use crate::policy::zones::rich::Element;
-
-/// Longest name of a zone: firewalld makes names of chains of them.
-const ZONE_NAME_MAX: usize = 17;
-
-/// Which of the two states a question is about.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Scope {
-    /// What is in force.
-    Runtime,
-    /// What is on disk.
-    Permanent,
-}
 
 /// An address, or a network with its prefix's length or mask.
 pub fn net_of(text: &str) -> Option<IpNet> {
@@ -43,7 +28,7 @@ pub(super) fn source_of(text: &str) -> Option<String> {
     }
 }
 
-fn fault(code: FaultCode, detail: impl Into<String>) -> Fault {
+pub(super) fn fault(code: FaultCode, detail: impl Into<String>) -> Fault {
     Fault::new(code, detail)
 }
 
@@ -195,143 +180,18 @@ impl Firewall {
     pub fn check_all(&self) -> Result<(), Fault> {
         for zone in self.zones.values() {
             let services = zone.services.iter().cloned().map(Setting::Service);
-            let rules =
-                zone.rules.iter().map(|rule| Setting::RichRule { rule: rule.clone(), typed: String::new() });
+            let rules = zone
+                .rules
+                .iter()
+                .map(|rule| Setting::RichRule { rule: Box::new(rule.clone()), typed: String::new() });
             services.chain(rules).try_for_each(|setting| self.check(&setting))?;
         }
         Ok(())
     }
 }
 
-impl Permanent {
-    /// A zone by name.
-    pub fn zone(&self, name: &str) -> Result<&Zone, Fault> {
-        self.zones.get(name).ok_or_else(|| fault(FaultCode::InvalidZone, name))
-    }
-    /// Whether a zone has a setting.
-    pub fn query(&self, zone: &str, setting: &Setting) -> Result<bool, Fault> {
-        if let Setting::Protocol(name) = setting {
-            check_protocol(name)?;
-        }
-        Ok(self.zone(zone)?.has(&stored_form(setting)))
-    }
-    /// Adds a setting to a zone.
-    pub fn add(&mut self, name: &str, setting: &Setting) -> Result<(), Fault> {
-        let zone = self.zone(name)?;
-        let setting = stored_form(setting);
-        if let Some((what, _)) = binding(&setting)
-            && self.zones.iter().any(|(other, zone)| other != name && zone.has(&setting))
-        {
-            return Err(fault(FaultCode::ZoneConflict, what));
-        }
-        if zone.has(&setting) && setting != Setting::Forward {
-            return Err(fault(FaultCode::AlreadyEnabled, setting.permanent_text()));
-        }
-        self.check(name, &setting)?;
-        self.zones.entry(name.to_owned()).or_default().add(&setting);
-        Ok(())
-    }
-    /// Removes a setting from a zone.
-    pub fn remove(&mut self, name: &str, setting: &Setting) -> Result<(), Fault> {
-        let setting = stored_form(setting);
-        if !self.zone(name)?.has(&setting) && setting != Setting::Forward {
-            return Err(fault(FaultCode::NotEnabled, setting.permanent_text()));
-        }
-        self.zones.entry(name.to_owned()).or_default().remove(&setting);
-        Ok(())
-    }
-    /// Moves a source or an interface to a zone, wherever it was.
-    pub fn change(&mut self, name: &str, setting: &Setting) -> Result<(), Fault> {
-        self.zone(name)?;
-        let setting = stored_form(setting);
-        self.check(name, &setting)?;
-        self.zones.values_mut().for_each(|zone| zone.remove(&setting));
-        self.add(name, &setting)
-    }
-    /// Makes a zone.
-    pub fn new_zone(&mut self, name: &str) -> Result<(), Fault> {
-        if self.zones.contains_key(name) {
-            return Err(fault(FaultCode::NameConflict, format!("new_zone(): '{name}'")));
-        }
-        let invalid = |why: String| Err(fault(FaultCode::InvalidName, why));
-        if name.starts_with('/') {
-            return invalid(format!("Zone '{name}': name can't start with '/'"));
-        }
-        check_name(name)?;
-        if name.chars().count() > ZONE_NAME_MAX {
-            let length = name.chars().count();
-            return invalid(format!("Zone '{name}': name has {length} chars, max is {ZONE_NAME_MAX}"));
-        }
-        self.zones.insert(name.to_owned(), Zone::default());
-        Ok(())
-    }
-    /// Removes a zone.
-    pub fn delete_zone(&mut self, name: &str) -> Result<(), Fault> {
-        self.zone(name)?;
-        if builtin::has(name) {
-            return Err(fault(FaultCode::BuiltinZone, format!("'{name}' is built-in zone")));
-        }
-        self.zones.remove(name);
-        Ok(())
-    }
-    /// Says what becomes of what no rule of a zone speaks of.
-    pub fn set_target(&mut self, name: &str, target: &str) -> Result<(), Fault> {
-        self.zone(name)?;
-        let parsed = super::Target::of_name(target).ok_or_else(|| {
-            fault(FaultCode::InvalidTarget, format!("Zone '{name}': invalid target '{target}'"))
-        })?;
-        self.zones.entry(name.to_owned()).or_default().target = parsed;
-        Ok(())
-    }
-    /// Makes an empty service.
-    pub fn new_service(&mut self, name: &str) -> Result<(), Fault> {
-        if self.services.contains_key(name) || builtin_services().contains_key(name) {
-            return Err(fault(FaultCode::NameConflict, format!("new_service(): '{name}'")));
-        }
-        check_name(name)?;
-        self.services.insert(name.to_owned(), super::Service::default());
-        Ok(())
-    }
-    /// Removes a service of the user's own.
-    pub fn delete_service(&mut self, name: &str) -> Result<(), Fault> {
-        match (self.services.remove(name), builtin_services().contains_key(name)) {
-            (Some(_), _) => Ok(()),
-            (None, true) => Err(fault(FaultCode::BuiltinService, format!("'{name}' is built-in service"))),
-            (None, false) => Err(fault(FaultCode::InvalidService, name)),
-        }
-    }
-
-    fn check(&self, zone: &str, setting: &Setting) -> Result<(), Fault> {
-        let unknown_icmp = |name: &String| {
-            let told = format!("Zone '{zone}': '{name}' not among existing ICMP types");
-            Err(fault(FaultCode::InvalidIcmpType, told))
-        };
-        match setting {
-            Setting::Service(name)
-                if !self.services.contains_key(name) && !builtin_services().contains_key(name) =>
-            {
-                let told = format!("Zone '{zone}': '{name}' not among existing services");
-                Err(fault(FaultCode::InvalidService, told))
-            }
-            Setting::IcmpBlock(name) if icmp_type(name).is_none() => unknown_icmp(name),
-            Setting::Protocol(name) => check_protocol(name),
-            Setting::Source(text) if source_of(text).is_none() => {
-                Err(fault(FaultCode::InvalidAddress, format!("Zone '{zone}': invalid source '{text}'")))
-            }
-            Setting::Interface(name) => check_interface(name),
-            Setting::RichRule { rule, .. } => match &rule.element {
-                Some(Element::IcmpBlock(name) | Element::IcmpType(name)) if icmp_type(name).is_none() => {
-                    unknown_icmp(name)
-                }
-                _ => Ok(()),
-            },
-            _ => Ok(()),
-        }
-    }
-}
-
 /// Ethernet addresses are kept in capitals.
-fn stored_form(setting: &Setting) -> Setting {
+pub(super) fn stored_form(setting: &Setting) -> Setting {
     match setting {
         Setting::Source(text) => Setting::Source(source_of(text).unwrap_or_else(|| text.clone())),
         other => other.clone(),
@@ -339,7 +199,7 @@ fn stored_form(setting: &Setting) -> Setting {
 }
 
 /// What is bound to one zone: its name, and its kind as messages call it.
-fn binding(setting: &Setting) -> Option<(&str, &'static str)> {
+pub(super) fn binding(setting: &Setting) -> Option<(&str, &'static str)> {
     match setting {
         Setting::Source(name) => Some((name, "source")),
         Setting::Interface(name) => Some((name, "interface")),
@@ -355,7 +215,7 @@ pub(super) fn check_name(name: &str) -> Result<(), Fault> {
     }
 }
 
-fn check_protocol(name: &str) -> Result<(), Fault> {
+pub(super) fn check_protocol(name: &str) -> Result<(), Fault> {
     match protocols::number_of(name) {
         Some(_) => Ok(()),
         None => Err(fault(FaultCode::InvalidProtocol, name)),
@@ -363,7 +223,7 @@ fn check_protocol(name: &str) -> Result<(), Fault> {
 }
 
 /// As Linux names interfaces.
-fn check_interface(name: &str) -> Result<(), Fault> {
+pub(super) fn check_interface(name: &str) -> Result<(), Fault> {
     let is_odd = |c: char| c.is_whitespace() || matches!(c, '/' | '!' | '*');
     match name.is_empty() || name.len() > 16 || name.contains(is_odd) {
         true => Err(fault(FaultCode::InvalidInterface, name)),

@@ -26,7 +26,7 @@ pub enum Setting {
     /// A rule.
     RichRule {
         /// What it says.
-        rule: RichRule,
+        rule: Box<RichRule>,
         /// As it was typed.
         typed: String,
     },

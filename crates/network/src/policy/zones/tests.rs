@@ -13,7 +13,7 @@ fn tcp(source: &str, port: u16) -> Tuple {
 }
 
 fn rich(text: &str) -> Setting {
-    Setting::RichRule { rule: text.parse().unwrap(), typed: text.to_owned() }
+    Setting::RichRule { rule: Box::new(text.parse().unwrap()), typed: text.to_owned() }
 }
 
 fn why(firewall: &Firewall, tuple: &Tuple) -> (Decision, String) {

@@ -19,7 +19,7 @@ pub(super) fn check(parts: &Parts, is_empty: bool) -> Result<RichRule, Fault> {
         return Err(wrong("no element, no action"));
     }
     let named = |names: &[&str]| parts.parts.iter().find(|part| names.contains(&part.name.as_str()));
-    let station = |name| named(&[name]).map(|part| of_station(part)).transpose();
+    let station = |name| named(&[name]).map(of_station).transpose();
     let (source, destination) = (station("source")?, station("destination")?);
     let element = parts.parts.iter().find(|part| is_element(part));
     let (log, audit) = (named(&["log", "nflog"]), named(&["audit"]));

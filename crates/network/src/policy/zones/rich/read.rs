@@ -178,9 +178,7 @@ fn attribute(parts: &mut Parts, name: String, value: String) -> Result<(), Fault
         ELEMENTS.iter().any(|(known, attributes)| *known == part.name && attributes.contains(&name.as_str()))
     };
     match open {
-        Some(part)
-            if takes(part) && !(NEEDY.contains(&part.name.as_str()) && !part.attributes.is_empty()) =>
-        {
+        Some(part) if takes(part) && (part.attributes.is_empty() || !NEEDY.contains(&part.name.as_str())) => {
             match name.as_str() {
                 "invert" => part.is_inverted = true,
                 _ => part.attributes.push((name, value)),
