@@ -53,7 +53,7 @@ fn without_descriptors_frames_stay_on_the_cable() {
 fn addresses_choose_frames() {
     let mut bench = Bench::started();
     let (other, group) = (Mac([2, 0, 0, 0, 0, 1]), Mac([1, 0, 0x5e, 0, 0x12, 0x34]));
-    let mut seen = |bench: &mut Bench| {
+    let seen = |bench: &mut Bench| {
         [OWN, Mac::BROADCAST, other, group].map(|to| {
             bench.start_receiving_at_most();
             let before = bench.read(0x2810);
