@@ -255,7 +255,7 @@ pub mod descriptor {
     pub const RX_INEXACT: u8 = 1 << 7;
 }
 
-/// Registers of the PHY (§8.? of the SDM, IEEE 802.3 clause 22, and Marvell's).
+/// Registers of the PHY (IEEE 802.3 clause 22, and Marvell's own).
 pub mod phy {
     /// Control.
     pub const CONTROL: usize = 0;

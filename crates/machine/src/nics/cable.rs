@@ -273,3 +273,6 @@ impl NetPort for Shared {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

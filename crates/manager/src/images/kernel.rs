@@ -10,8 +10,8 @@ use crate::cpio::{DIRECTORY, FILE, Writer};
 /// Modules that the guests here need, in the order in which they are loaded, by their paths below a kernel's own. Not
 /// every kernel has all.
 const MODULES: [&str; 9] = [
-    "drivers/virtio/virtio.ko",
     "drivers/virtio/virtio_ring.ko",
+    "drivers/virtio/virtio.ko",
     "drivers/virtio/virtio_pci_legacy_dev.ko",
     "drivers/virtio/virtio_pci_modern_dev.ko",
     "drivers/virtio/virtio_pci.ko",
@@ -67,7 +67,7 @@ impl Kernel {
         format!("kernels/{}/modules.cpio", self.name())
     }
 
-    /// The modules of a kernel that was fetched, as an archive for its initramfs: `/modules/00-virtio.ko` and so on.
+    /// The modules of a kernel that was fetched, as an archive for its initramfs: `/modules/01-virtio.ko` and so on.
     pub(super) fn fetch_modules(self, images: &Images, kernel: &[u8]) -> Result<Vec<u8>, ImageError> {
         let failed = |source| ImageError::Archive { what: "the kernel's modules", source };
         let missing = |package: &str| {

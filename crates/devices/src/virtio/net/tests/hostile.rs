@@ -3,7 +3,7 @@ use super::*;
 
 fn act(bench: &mut Bench, numbers: &mut Numbers) {
     let lengths = [1, 11, 12, 13, 60, 1500, 4096, 0x1_0000];
-    let mut pick = |numbers: &mut Numbers| lengths[numbers.below(lengths.len() as u64) as usize];
+    let pick = |numbers: &mut Numbers| lengths[numbers.below(lengths.len() as u64) as usize];
     let form = [Form::Direct, Form::Indirect][numbers.below(2) as usize];
     match numbers.below(12) {
         0..3 => {
