@@ -3,7 +3,7 @@ use std::path::{Path, PathBuf};
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use api::{NetReply, NetRequest};
-use manager::running::{RunningError, check_name};
+use manager::running::{Kind, RunningError, check_name};
 use network::policy::zones::Firewall;
 
 use crate::{policy, remote};
@@ -29,7 +29,7 @@ pub struct Live {
 impl Live {
     /// Of the network of a name.
     pub fn new(network: &str) -> anyhow::Result<Self> {
-        check_name(network)?;
+        check_name(Kind::Network, network)?;
         let directory = policy::directory()?.join("networks").join(network).join("firewall");
         Ok(Self { network: network.to_owned(), directory })
     }
