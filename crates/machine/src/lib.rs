@@ -11,6 +11,7 @@
 //! | [`cpu_io`] | the machine as one CPU sees it |
 //! | [`vcpu`], [`control`], [`parking`] | a CPU's thread, how to reach it, where it sleeps |
 //! | [`disks`] | disks, described, and the threads that serve them |
+//! | [`standstill`] | when CPUs and time stop, and go on |
 //! | [`console`] | the way out of the first serial port |
 //! | [`engine`] | which engine runs a CPU |
 //! | [`tsc`] | the guest's time-stamp counter |
@@ -37,6 +38,7 @@ pub mod parking;
 #[cfg(test)]
 mod scripted;
 pub mod sleepers;
+pub mod standstill;
 pub mod startup;
 pub mod tsc;
 pub mod vcpu;
