@@ -114,7 +114,8 @@ impl Guest {
     }
 
     fn last_words(&self) -> String {
-        let all = text(&self.said);
+        let all: Vec<u8> = self.said.iter().copied().chain(self.output.try_iter().flatten()).collect();
+        let all = text(&all);
         let lines: Vec<_> = all.lines().collect();
         let errors: Vec<u8> =
             self.complained.iter().copied().chain(self.errors.try_iter().flatten()).collect();

@@ -43,7 +43,7 @@ impl Drop for SmallRoom {
     }
 }
 
-/// The image outgrows its file system on each bus; the guest pauses, goes on, and has lost neither data nor time.
+/// The image outgrows its file system; the guest pauses, goes on, and has lost neither data nor time.
 pub fn pauses(lab: &Lab, bus: &str) -> anyhow::Result<Verdict> {
     let seconds = std::env::var("GASANG_FULL_SECONDS").ok().and_then(|text| text.parse().ok());
     let pause = Duration::from_secs(seconds.unwrap_or(PAUSE_SECONDS));
@@ -55,16 +55,18 @@ pub fn pauses(lab: &Lab, bus: &str) -> anyhow::Result<Verdict> {
     let ballast = room.0.join("ballast");
     std::fs::write(&ballast, vec![1; (BALLAST_MIB << 20) as usize])?;
     let disk = create(lab, &room.0, "data.qcow2", "1G")?;
-    let name = if bus == "virtio" { "vda" } else { "sdb" };
+    // With two CPUs Linux may find the disks in either order.
     let script = format!(
-        "dd if=/dev/urandom of=/root/data bs=1M count={WRITTEN_MIB} 2>/dev/null; sync; dmesg -C
+        "disk=/dev/$(lsblk --nodeps --noheadings --raw -o NAME,SERIAL | awk '$2 == \"FULL\" {{ print $1 }}')
+         test -b $disk || exit 1
+         dd if=/dev/urandom of=/root/data bs=1M count={WRITTEN_MIB} 2>/dev/null; sync; dmesg -C
          now() {{ cut -d' ' -f1 /proc/uptime; }}
          before=$(now); echo writing
-         dd if=/root/data of=/dev/{name} bs=1M oflag=direct conv=fsync 2>/dev/null && echo written
+         dd if=/root/data of=$disk bs=1M oflag=direct conv=fsync 2>/dev/null && echo written
          echo uptime $before $(now)
-         md5sum < /root/data; head -c {WRITTEN_MIB}M /dev/{name} | md5sum; dmesg"
+         md5sum < /root/data; head -c {WRITTEN_MIB}M $disk | md5sum; dmesg"
     );
-    let option = format!("{disk},bus={bus}");
+    let option = format!("{disk},bus={bus},serial=FULL");
     let command = ["run", "debian-12", "--disk", &option, "--cpus", "2", "--", "sh", "-c", &script];
     let mut guest = Guest::start(gasang(lab, &room.0).args(command))?;
     guest.expect("writing\n")?;
