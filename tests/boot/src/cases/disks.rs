@@ -299,14 +299,17 @@ fn killed(lab: &Lab) -> anyhow::Result<()> {
     for round in 0..kills {
         let place = tempfile::tempdir()?;
         let disk = create(lab, place.path(), "data.qcow2", "1G")?;
-        let script = "i=0; while :; do i=$((i+1)); \
-                      printf 'record %08d\\n' $i | dd of=/dev/sdb bs=512 seek=$((i * 137 % 2000000)) conv=sync,fsync \
-                      2>/dev/null; echo $i; done";
+        // Linux may find the disks in either order.
+        let script = "disk=/dev/$(lsblk --nodeps --noheadings --raw -o NAME,SERIAL | awk '$2 == \"DATA\" { print $1 }'); \
+                      test -b $disk || exit 1; echo the disk is $disk; \
+                      i=0; while :; do i=$((i+1)); \
+                      printf 'record %08d\\n' $i | dd of=$disk bs=512 seek=$((i * 137 % 2000000)) conv=sync,fsync \
+                      2>/dev/null || exit 1; echo $i; done";
         let mut guest = Guest::start(gasang(lab, place.path()).args([
             "run",
             "debian-12",
             "--disk",
-            &disk,
+            &format!("{disk},serial=DATA"),
             "--timeout",
             "5m",
             "--",
@@ -332,7 +335,7 @@ fn killed(lab: &Lab) -> anyhow::Result<()> {
             let expected = format!("record {record:08}\n");
             ensure!(
                 bytes[at..].starts_with(expected.as_bytes()),
-                "round {round}: record {record} of {last} was flushed and is lost"
+                "round {round}: record {record} of {last} was flushed and is lost; the guest said: {said}"
             );
         }
     }
