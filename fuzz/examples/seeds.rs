@@ -11,7 +11,11 @@ use platform::Buffers;
 use storage::{CreateOptions, Format, OpenOptions};
 
 /// The images that the tests of `inspect` make.
-#[expect(dead_code, reason = "they are tests, and only their images are used")]
+#[allow(
+    dead_code,
+    unused_imports,
+    reason = "only the images of these tests are used; `expect` does not see all of it"
+)]
 #[path = "../../crates/inspect/tests/inspect"]
 mod images {
     pub mod disk;
