@@ -18,7 +18,6 @@ use crate::cpu_io::CpuPort;
 use crate::disks::Trouble;
 use crate::error::MachineError;
 use crate::nics::LinkWatch;
-use crate::tsc::GuestTsc;
 use crate::vcpu::Report;
 use channel::GuestChannel;
 use disks::DiskBoard;
@@ -37,8 +36,10 @@ pub struct Parts<'a> {
     pub config: &'a MachineConfig,
     /// Guest RAM, for devices that read and write it.
     pub ram: &'a GuestRam,
+    /// The machine's time.
+    pub clock: Arc<HostClock>,
     /// The guest's time-stamp counter.
-    pub tsc: GuestTsc,
+    pub tsc: Arc<HostTsc>,
     /// Called when the first serial port has room for input again; wakes a thread.
     pub input_room: TimerCallback,
     /// Where chips report power-off and reset.
@@ -67,9 +68,9 @@ pub struct Chipset {
 impl Chipset {
     /// Builds and wires all chips, in the state after power-on.
     pub fn build(parts: Parts<'_>) -> Result<Self, MachineError> {
-        let clock: Arc<dyn Clock> = Arc::new(HostClock::start().map_err(MachineError::Clock)?);
-        let tsc = HostTsc { frequency_hz: parts.tsc.frequency_hz, offset: parts.tsc.offset };
-        let interrupts = Interrupts::new(parts.config.cpus.into(), Arc::clone(&clock), Arc::new(tsc));
+        let clock: Arc<dyn Clock> = Arc::<HostClock>::clone(&parts.clock);
+        let tsc = Arc::<HostTsc>::clone(&parts.tsc);
+        let interrupts = Interrupts::new(parts.config.cpus.into(), Arc::clone(&clock), tsc);
         let output = Arc::<OutputBuffer>::default();
         let mut chipset = Self {
             ports: Arc::new(Bus::of_ports()),

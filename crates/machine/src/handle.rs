@@ -15,6 +15,7 @@ use crate::disks::{DiskConfig, Trouble};
 use crate::lifecycle::{Event, Events, Outcome, ResetCause, State};
 use crate::nics::LinkWatch;
 use crate::parking::Parking;
+use crate::standstill::Standstill;
 use crate::vcpu::Report;
 
 /// How long an answer of a CPU's thread is awaited; it comes in microseconds unless the CPU has just ended.
@@ -24,6 +25,8 @@ const ANSWER_TIMEOUT: Duration = Duration::from_secs(2);
 pub(crate) struct Shared {
     pub events: Events,
     pub cpus: Vec<Arc<CpuControl>>,
+    /// When all CPUs and time stop.
+    pub standstill: Arc<Standstill>,
     /// Woken when the first serial port has room for input again, and at the end.
     pub input_room: Parking,
     /// Who wants to know what happens.
@@ -56,11 +59,11 @@ pub enum News {
 pub type Listener = Box<dyn Fn(&News) + Send + Sync>;
 
 impl Shared {
-    pub fn new(cpus: usize) -> Self {
-        let cpus = (0..cpus).map(|_| Arc::default()).collect();
+    pub fn new(standstill: Standstill, cpus: usize) -> Self {
         Self {
             events: Events::default(),
-            cpus,
+            cpus: (0..cpus).map(|_| Arc::default()).collect(),
+            standstill: Arc::new(standstill),
             input_room: Parking::default(),
             listener: Mutex::default(),
             nics: OnceLock::new(),
@@ -73,13 +76,15 @@ impl Shared {
         let _ = self.nics.set(Arc::downgrade(nics));
     }
 
-    /// All CPUs stand still, and no frames are received, until this was taken back as often.
+    /// All CPUs stand still and time with them, and no frames are received, until this was taken back as often.
     pub fn pause_all(&self) {
+        self.standstill.begin();
         self.cpus.iter().for_each(|cpu| cpu.pause());
         self.with_nics(NicBoard::pause);
     }
 
     pub fn resume_all(&self) {
+        self.standstill.end();
         self.with_nics(NicBoard::resume);
         self.cpus.iter().for_each(|cpu| cpu.resume());
     }

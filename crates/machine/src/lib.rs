@@ -12,6 +12,7 @@
 //! | [`vcpu`], [`control`], [`parking`] | a CPU's thread, how to reach it, where it sleeps |
 //! | [`disks`] | disks, described, and the threads that serve them |
 //! | [`nics`] | network cards, described, and the threads at their cables |
+//! | [`standstill`] | when CPUs and time stop, and go on |
 //! | [`console`] | the way out of the first serial port |
 //! | [`engine`] | which engine runs a CPU |
 //! | [`tsc`] | the guest's time-stamp counter |
@@ -39,6 +40,7 @@ pub mod parking;
 #[cfg(test)]
 mod scripted;
 pub mod sleepers;
+pub mod standstill;
 pub mod startup;
 pub mod tsc;
 pub mod vcpu;

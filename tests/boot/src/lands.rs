@@ -3,7 +3,7 @@ use std::fs::{self, File};
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream, UdpSocket};
 use std::path::PathBuf;
-use std::process::{Command, Output, Stdio};
+use std::process::Command;
 use std::sync::Arc;
 
 use anyhow::{Context, bail, ensure};
@@ -79,12 +79,6 @@ impl Lands {
     /// Directories that gasang wants to be there.
     pub fn prepare(&self) -> anyhow::Result<()> {
         Ok(fs::create_dir_all(self.place.path().join("run"))?)
-    }
-    /// Runs a command on the host.
-    pub fn run_on_host(&self, words: &[&str]) -> anyhow::Result<Output> {
-        let mut command = Command::new(words[0]);
-        command.args(&words[1..]);
-        self.on_host(&command).stdin(Stdio::null()).output().with_context(|| format!("cannot run {words:?}"))
     }
     /// Does something on a thread that is outside, or on the host.
     fn on_thread<T: Send + 'static>(

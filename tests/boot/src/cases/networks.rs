@@ -284,7 +284,6 @@ fn groups(
     let ssh = format!("nc -z -w 3 {second} 22 && echo open || echo dark");
     ask(two, "systemctl start ssh")?;
     says(one, &ssh, "dark")?;
-    sg(&["allow", "clients", "egress", "any"])?;
     sg(&["assign", "one", "clients"])?;
     says(one, &ssh, "open")?;
     sg(&["unassign", "one", "clients"])?;
