@@ -13,6 +13,7 @@ mod ending;
 mod exit;
 mod firewall;
 mod guest_command;
+mod heap;
 mod logging;
 mod memory;
 mod networks;
@@ -62,6 +63,7 @@ enum Verb {
 }
 
 fn main() -> ExitCode {
+    heap::settle();
     if let Some(code) = verbs::net_helper::run() {
         return code;
     }

@@ -7,17 +7,16 @@ use crate::disks::DiskConfig;
 use crate::nics::NicConfig;
 use x86::address::PAGE_SIZE;
 
-/// Room for the translated code of one CPU if the user says nothing: a part of the guest's memory, between these.
-const CODE_CACHE_PART: u64 = 64;
-const CODE_CACHE_SMALL: u64 = 16 << 20;
+/// Room for the translated code of all CPUs if the user says nothing: so that the whole process takes 64 MiB beside guest
+/// RAM at most, with up to two CPUs; for large guests such a part of their memory, up to so much for each CPU.
+const CODE_CACHES: u64 = 24 << 20;
+const CODE_CACHES_PART: u64 = 128;
 const CODE_CACHE_LARGE: u64 = 96 << 20;
-/// All CPUs together get such a part, or what one gets.
-const CODE_CACHES_PART: u64 = 8;
 /// The least and the most room for translated code.
 const CODE_CACHE_LEAST: u64 = 8 << 20;
 const CODE_CACHE_MOST: u64 = 1 << 30;
 /// The least room for the translated code of one CPU.
-const CODE_CACHE_LEAST_PER_CPU: u64 = 8 << 20;
+const CODE_CACHE_LEAST_PER_CPU: u64 = 6 << 20;
 /// How many CPUs a machine can have.
 pub const CPUS_MAX: u8 = 16;
 
@@ -40,8 +39,8 @@ pub struct MachineConfig {
     pub debug_exit: Option<u16>,
     /// Whether there is a debug console at port 0xe9.
     pub debug_console: bool,
-    /// Bound on the memory for translated code, 8 MiB to 1 GiB, shared out evenly among CPUs; each gets 8 MiB at least. The
-    /// description of the code takes about as much again. `None` for one that goes by memory and CPUs.
+    /// Bound on the memory for translated code, 8 MiB to 1 GiB, shared out evenly among CPUs; each gets 6 MiB at least. The
+    /// description of the code takes two thirds of that again. `None` for one that goes by memory and CPUs.
     pub code_cache_bytes: Option<u64>,
     /// Where translated code is kept for the next machine, if anywhere.
     pub translations: Option<PathBuf>,
@@ -108,8 +107,8 @@ impl MachineConfig {
     }
 
     fn usual_code_cache(&self) -> u64 {
-        let one = (self.memory_bytes / CODE_CACHE_PART).clamp(CODE_CACHE_SMALL, CODE_CACHE_LARGE);
-        (one * u64::from(self.cpus)).min((self.memory_bytes / CODE_CACHES_PART).max(one))
+        let large = self.memory_bytes / CODE_CACHES_PART;
+        large.clamp(CODE_CACHES, CODE_CACHE_LARGE * u64::from(self.cpus.max(1)))
     }
 
     /// Checks what can be checked without the host.
@@ -156,7 +155,7 @@ mod tests {
 
     #[test]
     fn code_caches_share_their_bound_but_have_a_floor() {
-        for (cpus, mib) in [(1, 24), (2, 12), (4, 8), (16, 8)] {
+        for (cpus, mib) in [(1, 24), (2, 12), (4, 6), (16, 6)] {
             let code_cache_bytes = Some(24 << 20);
             let usual = MachineConfig::new(RAM_MIN_BYTES, BootFiles::default());
             let config = MachineConfig { cpus, code_cache_bytes, ..usual };
@@ -167,13 +166,13 @@ mod tests {
     #[test]
     fn room_for_code_goes_by_memory_and_cpus() {
         for (memory_mib, cpus, mib) in [
-            (128, 1, 16),
-            (512, 1, 16),
-            (512, 2, 16),
-            (512, 8, 8),
-            (2048, 1, 32),
-            (2048, 2, 32),
-            (8192, 4, 96),
+            (128, 1, 24),
+            (2048, 1, 24),
+            (2048, 2, 12),
+            (2048, 8, 6),
+            (8192, 1, 64),
+            (8192, 4, 16),
+            (16384, 1, 96),
         ] {
             let config = MachineConfig { cpus, ..MachineConfig::new(memory_mib << 20, BootFiles::default()) };
             assert_eq!(config.code_cache_per_cpu(), mib << 20, "{memory_mib} MiB, {cpus} CPUs");

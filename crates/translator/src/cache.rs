@@ -3,3 +3,5 @@
 pub mod block;
 pub mod blocks;
 pub mod code;
+mod marks;
+mod record;

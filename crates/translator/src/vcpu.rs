@@ -334,7 +334,7 @@ impl BtVcpu {
         let Some(mode) = self.code_mode() else { return Next::Interpret };
         match self.find(mode, io) {
             Ok(Some(id)) => {
-                let body = self.blocks.get(id).body();
+                let body = self.blocks.body(id);
                 Next::Enter { code: body, vectors: false }
             }
             Ok(None) => Next::Interpret,
@@ -406,7 +406,7 @@ impl BtVcpu {
     }
 
     fn page_of(&mut self, id: crate::cache::blocks::BlockId) -> u64 {
-        let key = self.blocks.get(id).key;
+        let key = self.blocks.key(id);
         if key.mode.is_pinned() { key.page } else { self.cpu().code_page }
     }
 

@@ -21,7 +21,7 @@ pub enum BareError {
     /// The CPU or kernel lacks something.
     #[error("the bare CPU cannot serve as an oracle here: {0} is missing")]
     Missing(&'static str),
-    /// Another maker's CPU, which differs where the architecture leaves things open.
+    /// A CPU of another maker, of which nobody knows how it differs in such code.
     #[error("the engine's guest sees an Intel CPU, and this host's is of another maker")]
     Maker,
     /// No memory at the fixed addresses.
@@ -52,7 +52,7 @@ impl BareCpu {
     /// Maps the regions. Blocks while another thread holds the bare CPU. Engines must have been made before: they install
     /// signal handlers too, and this chains to them.
     pub fn new() -> Result<Self, BareError> {
-        let only = claim()?;
+        let only = claim(Makers::IntelAndAmd)?;
         for region in std::iter::once(CODE).chain(MEMORY) {
             map(region)?;
         }
@@ -111,8 +111,16 @@ impl Runner for BareCpu {
     }
 }
 
+/// Whose CPUs serve.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Makers {
+    Intel,
+    /// How AMD's differ is known ([`crate::amd`]).
+    IntelAndAmd,
+}
+
 /// Looks whether cases can run here, and takes the bare CPU. Blocks while another thread holds it.
-fn claim() -> Result<MutexGuard<'static, ()>, BareError> {
+fn claim(makers: Makers) -> Result<MutexGuard<'static, ()>, BareError> {
     let only = ONE.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
     /// Bit of AT_HWCAP2: user code may use WRFSBASE (Linux, asm/hwcap2.h).
     const HWCAP2_FSGSBASE: u64 = 1 << 1;
@@ -120,7 +128,8 @@ fn claim() -> Result<MutexGuard<'static, ()>, BareError> {
     if unsafe { libc::getauxval(libc::AT_HWCAP2) } & HWCAP2_FSGSBASE == 0 {
         return Err(BareError::Missing("WRFSBASE"));
     }
-    if !is_intel() {
+    let known = is_intel() || (makers == Makers::IntelAndAmd && crate::amd::is_here());
+    if !known {
         return Err(BareError::Maker);
     }
     if !std::is_x86_feature_detected!("avx2") {

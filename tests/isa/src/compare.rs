@@ -115,15 +115,20 @@ impl Tolerance {
     }
 }
 
-fn is_access_fault(outcome: &Outcome) -> bool {
+/// Whether a case ended by touching memory.
+pub fn is_access_fault(outcome: &Outcome) -> bool {
     use x86::exception::vector::{GP, PF, SS};
     matches!(outcome.ending, Ending::Exception { vector: GP | PF | SS, .. })
 }
 
+/// Whether everything agrees that the architecture defines.
+pub fn agree_exactly(case: &Case, one: (&dyn Runner, &Outcome), other: (&dyn Runner, &Outcome)) -> bool {
+    registers_agree(case, one.1, other.1, Tolerance::default()) && memory_agrees(case, one.0, other.0)
+}
+
 /// Whether everything agrees, as far as it must.
 pub fn agree(case: &Case, one: (&dyn Runner, &Outcome), other: (&dyn Runner, &Outcome)) -> bool {
-    let exactly = Tolerance::default();
-    if registers_agree(case, one.1, other.1, exactly) && memory_agrees(case, one.0, other.0) {
+    if agree_exactly(case, one, other) {
         return true;
     }
     if other.1.ending == Ending::TimedOut && overwrites_itself(case, one.0) {
@@ -134,17 +139,24 @@ pub fn agree(case: &Case, one: (&dyn Runner, &Outcome), other: (&dyn Runner, &Ou
     let memory_counts = !(tolerance.order || tolerance.x87) || !is_access_fault(one.1);
     let agree = registers_agree(case, one.1, other.1, tolerance)
         && (!memory_counts || memory_agrees(case, one.0, other.0));
-    agree || wrote_over_itself(case, one.1.state.rip, other.0)
+    agree || [one.0, other.0].into_iter().any(|runner| wrote_over_a_repetition(case, runner))
 }
 
-/// Whether a case ended where a REP STOS or REP MOVS had been before it wrote over itself. An engine notices after the
-/// element that does; fast string operations of a CPU go on for a while.
-fn wrote_over_itself(case: &Case, rip: u64, runner: &dyn Runner) -> bool {
-    let at = usize::try_from(rip.wrapping_sub(case.state.rip)).ok();
-    let Some(rest) = at.and_then(|at| case.code.get(at..)) else { return false };
-    let instruction = Decoder::with_ip(64, rest, rip, DecoderOptions::NONE).decode();
-    let stores = instruction.is_string_instruction() && instruction.op0_kind() != OpKind::Register;
-    stores && instruction.has_rep_prefix() && overwrites_itself(case, runner)
+/// Whether a REP STOS or REP MOVS of a case was written over. An engine notices after the element that does, and goes on
+/// with what is there now; fast string operations of a CPU go on for a while.
+pub fn wrote_over_a_repetition(case: &Case, runner: &dyn Runner) -> bool {
+    let window = case.window();
+    let now = runner.memory(window);
+    let mut decoder = Decoder::with_ip(64, &case.code, case.state.rip, DecoderOptions::NONE);
+    decoder.iter().any(|instruction| {
+        let stores = instruction.is_string_instruction()
+            && instruction.op0_kind() != OpKind::Register
+            && instruction.has_rep_prefix();
+        let at = (instruction.ip() - case.state.rip) as usize;
+        let was = &case.code[at..at + instruction.len()];
+        let is = window.offset(instruction.ip(), was.len()).map(|at| &now[at..at + was.len()]);
+        stores && is.is_some_and(|is| is != was)
+    })
 }
 
 /// The regions that a case may have written: its code window and all writable data.

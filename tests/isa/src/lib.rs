@@ -4,6 +4,7 @@
 //! Cases come from readable rows ([`row`], the files in `rows/`) and from a seeded generator ([`generate`]). Whoever
 //! differs is shown as the shortest row that still differs ([`shrink`]).
 
+pub mod amd;
 pub mod bare;
 pub mod case;
 pub mod compare;

@@ -205,6 +205,9 @@ fn share(plan: &Plan, jobs: u64) -> anyhow::Result<bool> {
 
 fn encodings() -> anyhow::Result<bool> {
     let mut oracle = Oracle::new(Entry::Resumed)?;
+    if isa_tests::amd::is_here() {
+        bail!("the engine's guest sees an Intel CPU, and AMD's have other encodings");
+    }
     if let Some(missing) = &oracle.bare_missing {
         bail!("without the bare CPU there is nothing to compare with: {missing}");
     }

@@ -3,6 +3,7 @@ use std::sync::Arc;
 
 use translator::Store;
 
+use crate::amd;
 use crate::bare::{BareCpu, BareError};
 use crate::case::{Case, Runner};
 use crate::compare;
@@ -19,10 +20,12 @@ pub struct Oracle {
     outcomes: Vec<Outcome>,
     /// How many ran the last case.
     ran: usize,
-    /// Somebody timed out in the last case, so that code outside its window may differ now.
+    /// The last case did not end alike for all, so that code outside its window may differ now.
     clears_code: bool,
     /// Cases until the store is renewed.
     until_new_store: u32,
+    /// The bare CPU is one of AMD's.
+    amd: bool,
     /// Why there is no bare CPU.
     pub bare_missing: Option<BareError>,
 }
@@ -38,7 +41,8 @@ impl Oracle {
             Err(error) => (None, Some(error)),
         };
         let outcomes = vec![Outcome::default(); kinds.len() + 1];
-        Ok(Self { bare, engines, outcomes, ran: 0, clears_code: true, until_new_store: 0, bare_missing })
+        let amd = bare.is_some() && amd::is_here();
+        Ok(Self { amd, bare, engines, outcomes, ran: 0, clears_code: true, until_new_store: 0, bare_missing })
     }
 
     /// Gives [`Kind::Settled`] a store whose blocks [`Kind::Stored`] takes, before the last one is full.
@@ -51,11 +55,6 @@ impl Oracle {
             return;
         };
         self.until_new_store = left;
-    }
-
-    /// Whether what rows say was recorded on a CPU such as this one.
-    pub fn knows_rows(&self) -> bool {
-        !matches!(self.bare_missing, Some(BareError::Maker))
     }
 
     /// Changes how the engines enter cases.
@@ -104,10 +103,22 @@ impl Oracle {
     }
 
     /// Whether all agree with the first about the case that was executed last.
-    pub fn agree(&self, case: &Case, with_bare: bool) -> bool {
+    pub fn agree(&mut self, case: &Case, with_bare: bool) -> bool {
+        let results = self.results(with_bare);
+        let Some((first, rest)) = results.split_first() else { return true };
+        if rest.iter().all(|result| compare::agree_exactly(case, *first, *result)) {
+            return true;
+        }
+        let went_on = results.iter().any(|(runner, _)| compare::wrote_over_a_repetition(case, *runner));
+        self.clears_code |= went_on;
+        self.agree_as_far_as_they_must(case, with_bare)
+    }
+
+    fn agree_as_far_as_they_must(&self, case: &Case, with_bare: bool) -> bool {
         let mut results = self.results(with_bare).into_iter();
         let Some(first) = results.next() else { return true };
-        results.all(|result| compare::agree(case, first, result))
+        let excused = |result| with_bare && self.amd && amd::excuses(case, first, result);
+        results.all(|result| compare::agree(case, first, result) || excused(result))
     }
 
     /// What differs from the first runner in the last case, one line each.

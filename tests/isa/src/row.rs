@@ -25,6 +25,7 @@
 //! | `mem[address]=` | bytes in hexadecimal, lowest address first |
 //! | `at=` | where the code lies, if not at `code` |
 //! | `#GP(0)`, `#PF(2)@address`, `#DE` … | the exception |
+//! | `!amd` | not for a bare CPU of AMD's ([`crate::amd`] has the reasons) |
 //! | `!bare` | not for the bare CPU (the row says why) |
 //! | `undef=` | flags not compared, beside the known ones |
 

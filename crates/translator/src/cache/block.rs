@@ -1,7 +1,6 @@
 //! One translated block: what it is found by, what it was made from, where its entries and its jumps are.
 use std::hash::{Hash, Hasher};
 
-use super::blocks::{BlockId, NOBODY};
 use crate::legacy::Legacy;
 
 /// What code may assume about the CPU it runs on; part of a block's identity.
@@ -152,7 +151,7 @@ impl Sources {
 }
 
 /// Where a block's host code begins, by way of entry: offsets from [`Block::checked`].
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Entries {
     /// Where linked jumps go that have to look for attention.
     pub attention: u32,
@@ -178,32 +177,12 @@ pub struct Block {
     pub sources: Sources,
     /// Guest instructions.
     pub instructions: u32,
-    /// First and number of its instruction starts, by host offset, and of its direct jumps out.
-    pub(super) marks: (u32, u16),
-    pub(super) links: (u32, u16),
-    /// The first of the links that lead to it, or [`NOBODY`].
-    pub(super) incoming: u32,
-    /// The next block whose key has the same hash, or [`NOBODY`].
-    pub(super) beside: BlockId,
-    /// Not thrown away yet.
-    pub(super) alive: bool,
 }
 
 impl Block {
     /// A block that nobody keeps yet.
     pub fn new(key: Key, checked: u64, entries: Entries, sources: Sources, instructions: u32) -> Self {
-        Self {
-            key,
-            checked,
-            entries,
-            sources,
-            instructions,
-            marks: (0, 0),
-            links: (0, 0),
-            incoming: NOBODY,
-            beside: NOBODY,
-            alive: true,
-        }
+        Self { key, checked, entries, sources, instructions }
     }
     /// Address of the entry without any question.
     pub fn body(&self) -> u64 {
@@ -212,8 +191,5 @@ impl Block {
     /// One past its last host byte.
     pub fn end(&self) -> u64 {
         self.checked + u64::from(self.entries.end)
-    }
-    pub(super) fn links(&self) -> std::ops::Range<usize> {
-        self.links.0 as usize..self.links.0 as usize + usize::from(self.links.1)
     }
 }

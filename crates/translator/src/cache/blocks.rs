@@ -2,7 +2,11 @@
 use std::collections::{HashMap, HashSet};
 use std::hash::{BuildHasherDefault, Hash, Hasher};
 
+use x86::address::PAGE_OFFSET;
+
 pub use super::block::{ANY_PAGE, Block, CodeMode, Entries, FlagPlace, Key, Link, Mark, Pointers, Sources};
+use super::marks::Marks;
+use super::record::{Modes, Record};
 
 /// Number of a block since the last time everything was thrown away.
 pub type BlockId = u32;
@@ -69,9 +73,10 @@ struct Frame {
 
 /// All blocks.
 pub struct Blocks {
-    all: Vec<Block>,
+    all: Vec<Record>,
+    modes: Modes,
     /// Of all blocks, one after the other.
-    marks: Vec<Mark>,
+    marks: Marks,
     links: Vec<Linked>,
     /// The first block of each hash of a key; a power of two.
     index: Vec<BlockId>,
@@ -100,7 +105,8 @@ impl Blocks {
     pub fn with_room_for(code_bytes: usize) -> Self {
         Self {
             all: Vec::with_capacity(code_bytes / LEAST_BLOCK),
-            marks: Vec::with_capacity(code_bytes / LEAST_INSTRUCTION),
+            modes: Modes::default(),
+            marks: Marks::with_capacity(code_bytes / LEAST_INSTRUCTION),
             links: Vec::with_capacity(code_bytes / LEAST_BLOCK * 2),
             granules: Vec::with_capacity(code_bytes >> GRANULE_SHIFT),
             index: vec![NOBODY; (code_bytes / LEAST_BLOCK).next_power_of_two()],
@@ -114,7 +120,7 @@ impl Blocks {
         let mut id = self.index[self.bucket(key)];
         while id != NOBODY {
             let block = self.get(id);
-            if block.key == *key {
+            if block.is(key, &self.modes) {
                 return Some(id);
             }
             id = block.beside;
@@ -128,7 +134,7 @@ impl Blocks {
     }
     /// Nobody finds a block any more.
     fn hide(&mut self, id: BlockId) {
-        let bucket = self.bucket(&self.get(id).key);
+        let bucket = self.bucket(&self.key(id));
         let beside = self.get(id).beside;
         if self.index[bucket] == id {
             self.index[bucket] = beside;
@@ -144,9 +150,39 @@ impl Blocks {
             before = block.beside;
         }
     }
-    /// A block by number.
-    pub fn get(&self, id: BlockId) -> &Block {
+    fn get(&self, id: BlockId) -> &Record {
         &self.all[id as usize]
+    }
+    /// What a block is found by.
+    pub fn key(&self, id: BlockId) -> Key {
+        self.get(id).key(&self.modes)
+    }
+    /// What a block was made from.
+    pub fn sources(&self, id: BlockId) -> Sources {
+        self.get(id).sources()
+    }
+    /// First address of a block's host code: the entry for jumps through the table.
+    pub fn checked(&self, id: BlockId) -> u64 {
+        self.base + u64::from(self.get(id).code)
+    }
+    /// Address of a block's entry without any question.
+    pub fn body(&self, id: BlockId) -> u64 {
+        self.checked(id) + u64::from(self.get(id).entries().body)
+    }
+    fn end(&self, id: BlockId) -> u64 {
+        self.checked(id) + u64::from(self.get(id).entries().end)
+    }
+    /// Offset of a block's first byte in its page.
+    fn start(&self, id: BlockId) -> i16 {
+        (self.get(id).gpa() & PAGE_OFFSET) as i16
+    }
+    fn marks_of(&self, id: BlockId) -> std::ops::Range<u32> {
+        let end = self.all.get(id as usize + 1).map_or(self.marks.end(), |next| next.marks);
+        self.get(id).marks..end
+    }
+    fn links_of(&self, id: BlockId) -> std::ops::Range<usize> {
+        let end = self.all.get(id as usize + 1).map_or(self.links.len(), |next| next.links as usize);
+        self.get(id).links as usize..end
     }
     /// Number of blocks, dead ones included.
     pub fn len(&self) -> usize {
@@ -158,7 +194,7 @@ impl Blocks {
     }
 
     /// Adds a block; returns its number and the frames that begin to hold code with it.
-    pub fn add(&mut self, mut block: Block, marks: &[Mark], links: &[Link]) -> (BlockId, Vec<u64>) {
+    pub fn add(&mut self, block: Block, marks: &[Mark], links: &[Link]) -> (BlockId, Vec<u64>) {
         let id = self.all.len() as BlockId;
         let mut fresh = Vec::new();
         for frame in block.sources.frames() {
@@ -172,15 +208,16 @@ impl Blocks {
         if id == 0 {
             self.base = block.checked;
         }
-        let bucket = self.bucket(&block.key);
-        block.beside = std::mem::replace(&mut self.index[bucket], id);
-        block.marks = (self.marks.len() as u32, marks.len() as u16);
-        self.marks.extend_from_slice(marks);
-        block.links = (self.links.len() as u32, links.len() as u16);
         let base = self.base;
+        let mode = self.modes.number(block.key.mode);
+        let code = (block.checked - base) as u32;
+        let mut record = Record::new(&block, mode, code, self.marks.end(), self.links.len() as u32);
+        let bucket = self.bucket(&block.key);
+        record.beside = std::mem::replace(&mut self.index[bucket], id);
+        self.marks.add((block.key.gpa & PAGE_OFFSET) as i16, marks);
         self.links.extend(links.iter().map(|link| Linked::new(link, base)));
-        self.all.push(block);
-        let granules = self.granule(self.all[id as usize].end() - 1).map_or(0, |last| last + 1);
+        self.all.push(record);
+        let granules = self.granule(block.end() - 1).map_or(0, |last| last + 1);
         self.granules.resize(granules, id);
         (id, fresh)
     }
@@ -192,26 +229,21 @@ impl Blocks {
     /// The live or dead block whose host code holds an address. Blocks lie in the order in which they were made.
     pub fn at(&self, host: u64) -> Option<BlockId> {
         let first = *self.granules.get(self.granule(host)?)? as usize;
-        let later = self.all[first + 1..].iter().take_while(|block| block.checked <= host).count();
-        let id = first + later;
-        let block = &self.all[id];
-        (block.checked..block.end()).contains(&host).then_some(id as BlockId)
+        let offset = host - self.base;
+        let later = self.all[first + 1..].iter().take_while(|block| u64::from(block.code) <= offset).count();
+        let id = (first + later) as BlockId;
+        (self.checked(id)..self.end(id)).contains(&host).then_some(id)
     }
 
     /// What a host address inside a block belongs to.
     pub fn mark_at(&self, id: BlockId, host: u64) -> Mark {
-        let block = self.get(id);
-        let offset = host - block.checked;
-        let first = block.marks.0 as usize;
-        let marks = &self.marks[first..first + usize::from(block.marks.1)];
-        let next = marks.partition_point(|mark| u64::from(mark.host) <= offset);
-        marks[next.saturating_sub(1)]
+        self.marks.find(self.marks_of(id), self.start(id), host - self.checked(id))
     }
 
     /// The link of a block whose displacement is at `place`, and its target as an offset from the page of the block.
     pub fn link_at(&self, id: BlockId, place: u64) -> Option<(LinkId, i64)> {
         let is_there = |index: &usize| self.base + u64::from(self.links[*index].place) == place;
-        let index = self.get(id).links().find(is_there)?;
+        let index = self.links_of(id).find(is_there)?;
         Some((index as LinkId, self.links[index].target))
     }
 
@@ -224,8 +256,10 @@ impl Blocks {
         let linked = &mut self.links[index as usize];
         linked.to = to;
         linked.next = std::mem::replace(&mut target.incoming, index);
-        let entry = if linked.backward { target.entries.attention } else { target.entries.linked };
-        Some((self.base + u64::from(linked.place), target.checked + u64::from(entry)))
+        let entries = target.entries();
+        let entry = if linked.backward { entries.attention } else { entries.linked };
+        let code = self.base + u64::from(target.code);
+        Some((self.base + u64::from(linked.place), code + u64::from(entry)))
     }
 
     /// Whether any live block lies in a frame.
@@ -245,7 +279,7 @@ impl Blocks {
             .blocks
             .iter()
             .copied()
-            .filter(|id| self.all[*id as usize].sources.overlap(gpa, length))
+            .filter(|id| self.all[*id as usize].sources().overlap(gpa, length))
             .collect();
         if hits.is_empty() {
             frame.missed_writes += 1;
@@ -263,7 +297,7 @@ impl Blocks {
         if !std::mem::replace(&mut block.alive, false) {
             return;
         }
-        let frames = block.sources.frames();
+        let frames = block.sources().frames();
         let mut incoming = std::mem::replace(&mut block.incoming, NOBODY);
         self.hide(id);
         while incoming != NOBODY {
@@ -286,6 +320,7 @@ impl Blocks {
     /// Forgets everything; returns the frames that held code.
     pub fn clear(&mut self) -> Vec<u64> {
         self.all.clear();
+        self.modes.clear();
         self.marks.clear();
         self.links.clear();
         self.granules.clear();
@@ -324,7 +359,7 @@ mod tests {
     }
 
     fn link(blocks: &mut Blocks, from: BlockId, to: BlockId) -> Option<Patch> {
-        let (index, _) = blocks.link_at(from, blocks.get(from).checked + LINK).unwrap();
+        let (index, _) = blocks.link_at(from, blocks.checked(from) + LINK).unwrap();
         blocks.link(from, index, to)
     }
 

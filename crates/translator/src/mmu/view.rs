@@ -147,6 +147,18 @@ impl Views {
         // SAFETY: as for `lookups`.
         unsafe { std::slice::from_raw_parts_mut(self.start(view).add(jump_offset(ring)).cast(), JUMPS) }
     }
+    /// Empties the jump table for user code of one view and gives its memory back to the host. Whether that worked.
+    pub fn release_jumps(&mut self, view: usize) -> bool {
+        // SAFETY: the table is private anonymous memory of our own, in whole pages, and reads as zeroes from now on, which
+        // any entry may be; nobody borrows it.
+        let table = unsafe { self.start(view).add(jump_offset(Ring::User)) };
+        // SAFETY: as above.
+        let given = unsafe { libc::madvise(table.cast(), JUMP_BYTES, libc::MADV_DONTNEED) };
+        for index in 0..2 {
+            self.jumps(view, Ring::User)[index].target = empty_target(index);
+        }
+        given == 0
+    }
 }
 
 #[cfg(test)]
@@ -168,5 +180,8 @@ mod tests {
         assert_eq!(views.jumps(1, Ring::User)[5].code, 7);
         views.jumps(1, Ring::Supervisor)[5].code = 8;
         assert_eq!(views.jumps(0, Ring::Supervisor)[5].code, 8);
+        assert!(views.release_jumps(1));
+        let is_empty = |(index, jump): (usize, &Jump)| jump.target == empty_target(index);
+        assert!(views.jumps(1, Ring::User).iter().enumerate().all(is_empty));
     }
 }

@@ -90,7 +90,7 @@ impl BtVcpu {
 
     /// Whether a block across the end of its page was made from another second page than the one that is there now.
     fn crosses_elsewhere(&mut self, id: BlockId, page: u64, mode: CodeMode) -> bool {
-        let Some((second, _)) = self.blocks.get(id).sources.second() else { return false };
+        let Some((second, _)) = self.blocks.sources(id).second() else { return false };
         self.fetch_page(page.wrapping_add(PAGE_SIZE), mode) != Ok(second & !PAGE_OFFSET)
     }
 
@@ -101,7 +101,7 @@ impl BtVcpu {
         let Some((index, target)) = self.blocks.link_at(from, place) else { return self.lost(place) };
         let page = self.page_of(from);
         legacy::set_linear_rip(self.cpu(), page.wrapping_add(target as u64));
-        let mode = self.blocks.get(from).key.mode;
+        let mode = self.blocks.key(from).mode;
         let epoch = self.statistics.epoch;
         match self.find(mode, io) {
             Ok(Some(to)) => {
@@ -110,7 +110,7 @@ impl BtVcpu {
                 {
                     self.buffer.patch_relative(place, code);
                 }
-                Next::Enter { code: self.blocks.get(to).body(), vectors: false }
+                Next::Enter { code: self.blocks.body(to), vectors: false }
             }
             Ok(None) => Next::Interpret,
             Err(exception) => self.raise(io, exception),
@@ -126,7 +126,7 @@ impl BtVcpu {
             Ok(Some(id)) => {
                 let target = legacy::table_target(self.cpu());
                 self.enter_target(id, target);
-                Next::Enter { code: self.blocks.get(id).body(), vectors: false }
+                Next::Enter { code: self.blocks.body(id), vectors: false }
             }
             Ok(None) => Next::Interpret,
             Err(exception) => self.raise(io, exception),
@@ -162,14 +162,14 @@ impl BtVcpu {
 
     /// Enters a block into the jump table of the running address space, at a target as the table has it.
     fn enter_target(&mut self, id: BlockId, target: u64) {
-        let block = self.blocks.get(id);
-        let (mode, frame, code) = (block.key.mode, block.key.gpa & !PAGE_OFFSET, block.checked);
+        let (key, code) = (self.blocks.key(id), self.blocks.checked(id));
+        let (mode, frame) = (key.mode, key.gpa & !PAGE_OFFSET);
         if mode.legacy.is_some() {
             // The tables may have been emptied since it was found.
             self.jumps.enter_legacy(&mut self.mmu, mode);
         }
         // A block across the end of its page depends on the next one, too.
-        if mode.is_pinned() || block.sources.second().is_some() {
+        if mode.is_pinned() || self.blocks.sources(id).second().is_some() {
             self.jumps.fill(&mut self.mmu, mode.user, target, code);
         } else {
             self.jumps.fill_known(&mut self.mmu, mode, target, frame, code);

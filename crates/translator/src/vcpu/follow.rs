@@ -48,7 +48,7 @@ impl BtVcpu {
         for id in dead {
             self.blocks.kill(*id, &mut patches, &mut bare);
             // Jump tables may still lead there: it goes on to the runtime.
-            let checked = self.blocks.get(*id).checked;
+            let checked = self.blocks.checked(*id);
             self.buffer.patch_jump(checked, self.thunks.exit(Exit::Jump));
         }
         for (place, target) in patches {
@@ -106,7 +106,7 @@ impl BtVcpu {
     fn kill_page(&mut self, page: u64, frame: u64, space: u32) {
         let mut dead = self.blocks.in_frame(frame >> PAGE_SHIFT);
         dead.retain(|id| {
-            let key = self.blocks.get(*id).key;
+            let key = self.blocks.key(*id);
             key.space == space && (key.page == page || key.page == page.wrapping_sub(PAGE_SIZE))
         });
         self.kill_blocks(&dead);

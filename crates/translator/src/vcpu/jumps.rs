@@ -3,7 +3,7 @@ use crate::cache::blocks::{CodeMode, WordMap, WordSet};
 use crate::legacy::{Legacy, TAG};
 use crate::mmu::table::{JUMPS, Jump, Ring, empty_target, jump_index};
 use crate::mmu::{Mmu, view};
-use x86::address::{PAGE_OFFSET, PAGE_SHIFT};
+use x86::address::{PAGE_OFFSET, PAGE_SHIFT, PAGE_SIZE};
 
 /// What is known beside the tables themselves.
 pub struct JumpTables {
@@ -31,7 +31,13 @@ struct Targets {
     pages: WordSet<u16>,
     /// Pages whose known targets were entered since the table was emptied.
     recalled: WordSet<u64>,
+    /// A bit for each page of the table itself that holds memory of the host.
+    resident: [u64; JUMPS * size_of::<Jump>() / PAGE_SIZE as usize / 64],
 }
+
+/// Pages that user code's tables may take of the host together, before others than the running address space's are
+/// given back; one takes 512 at most.
+const RESIDENT: u32 = 768;
 
 /// Targets that are known of one page at most.
 const KNOWN: usize = 128;
@@ -39,7 +45,8 @@ const KNOWN: usize = 128;
 const KNOWN_PAGES: usize = 8192;
 
 impl Targets {
-    fn fill(&mut self, table: &mut [Jump], target: u64, code: u64) {
+    /// Enters a target. Whether its page of the table took memory of the host for that.
+    fn fill(&mut self, table: &mut [Jump], target: u64, code: u64) -> bool {
         let index = jump_index(target);
         if table[index].target != target {
             table[index + 1] = table[index];
@@ -51,6 +58,23 @@ impl Targets {
             self.filled.sort_unstable();
             self.filled.dedup();
         }
+        let page = index * size_of::<Jump>() / PAGE_SIZE as usize;
+        let (word, bit) = (&mut self.resident[page / 64], 1 << (page % 64));
+        let was = std::mem::replace(word, *word | bit);
+        was & bit == 0
+    }
+
+    /// Pages of the table that hold memory of the host.
+    fn resident(&self) -> u32 {
+        self.resident.iter().map(|pages| pages.count_ones()).sum()
+    }
+
+    /// The table was given back.
+    fn forget(&mut self) {
+        self.filled.clear();
+        self.pages.clear();
+        self.recalled.clear();
+        self.resident.fill(0);
     }
 
     fn clear(&mut self, table: &mut [Jump]) {
@@ -134,7 +158,9 @@ impl JumpTables {
     pub(super) fn fill(&mut self, mmu: &mut Mmu, user: bool, target: u64, code: u64) {
         let view = mmu.current_view();
         if user {
-            self.user_tables[view].fill(mmu.views_mut().jumps(view, Ring::User), target, code);
+            if self.user_tables[view].fill(mmu.views_mut().jumps(view, Ring::User), target, code) {
+                self.release(mmu);
+            }
         } else {
             self.supervisor_table.fill(mmu.views_mut().jumps(view, Ring::Supervisor), target, code);
         }
@@ -155,12 +181,16 @@ impl JumpTables {
         }
         let table = mmu.views_mut().jumps(view, Ring::User);
         let targets = &mut self.user_tables[view];
+        let mut grown = false;
         if targets.recalled.insert(page) {
             for jump in known.iter().filter(|jump| jump.target != target) {
-                targets.fill(table, jump.target, jump.code);
+                grown |= targets.fill(table, jump.target, jump.code);
             }
         }
-        targets.fill(table, target, code);
+        grown |= targets.fill(table, target, code);
+        if grown {
+            self.release(mmu);
+        }
     }
 
     /// Remembers that supervisor code was translated under a mapping.
@@ -198,6 +228,18 @@ impl JumpTables {
     pub(super) fn clear_user(&mut self, mmu: &mut Mmu, view: usize) {
         self.legacy[1 + view] = None;
         self.user_tables[view].clear(mmu.views_mut().jumps(view, Ring::User));
+    }
+
+    /// Gives tables of address spaces that do not run back to the host, as long as all of them take too much.
+    fn release(&mut self, mmu: &mut Mmu) {
+        let current = mmu.current_view();
+        while self.user_tables.iter().map(Targets::resident).sum::<u32>() > RESIDENT {
+            let others = (0..view::VIEWS).filter(|view| *view != current);
+            let largest = others.max_by_key(|view| self.user_tables[*view].resident());
+            let Some(view) = largest.filter(|view| mmu.views_mut().release_jumps(*view)) else { return };
+            self.legacy[1 + view] = None;
+            self.user_tables[view].forget();
+        }
     }
 
     /// Empties the table of supervisor code.

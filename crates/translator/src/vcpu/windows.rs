@@ -8,7 +8,7 @@ impl BtVcpu {
     /// Whether the block that was left reaches memory through windows: then any fault may be the guest's own.
     pub(super) fn left_by_window(&mut self) -> bool {
         let resume = self.cpu().resume;
-        self.blocks.at(resume).is_some_and(|id| self.blocks.get(id).key.mode.windows)
+        self.blocks.at(resume).is_some_and(|id| self.blocks.key(id).mode.windows)
     }
 
     /// The interpreter makes the access, or finds out which fault it is for the guest. It opens the windows that it misses;
@@ -17,7 +17,7 @@ impl BtVcpu {
         let rip = crate::legacy::linear_rip(self.cpu());
         let (resume, exceptions) = (self.cpu().resume, self.statistics.exceptions);
         let site =
-            self.blocks.at(resume).map(|id| self.blocks.get(id).key.gpa & !PAGE_OFFSET | rip & PAGE_OFFSET);
+            self.blocks.at(resume).map(|id| self.blocks.key(id).gpa & !PAGE_OFFSET | rip & PAGE_OFFSET);
         self.mmu.learn_windows(true);
         let next = self.interpret(io);
         self.mmu.learn_windows(false);

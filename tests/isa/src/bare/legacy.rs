@@ -1,7 +1,7 @@
 //! 32-bit code on the bare CPU, in its own pages below 1 MiB.
 use std::sync::MutexGuard;
 
-use super::{BareError, claim, signals};
+use super::{BareError, Makers, claim, signals};
 use crate::state::{Outcome, UserState};
 use crate::watchdog;
 
@@ -34,7 +34,7 @@ pub struct BareCpu32 {
 impl BareCpu32 {
     /// Maps pages. As for [`super::BareCpu::new`].
     pub fn new(pages: &[Pages]) -> Result<Self, BareError> {
-        let only = claim()?;
+        let only = claim(Makers::Intel)?;
         for range in pages {
             let kind = libc::MAP_PRIVATE | libc::MAP_ANONYMOUS | libc::MAP_FIXED_NOREPLACE;
             let rights = libc::PROT_READ | libc::PROT_WRITE;

@@ -144,9 +144,14 @@ unsafe extern "C" fn handler(signal: libc::c_int, info: *mut libc::siginfo_t, co
             "rdfsbase {fs}",
             "rdgsbase {gs}",
             "wrfsbase {host}",
+            // Linux leaves AC to handlers as the code had it.
+            "pushfq",
+            "and dword ptr [rsp], {without_ac}",
+            "popfq",
             fs = out(reg) fs,
             gs = out(reg) gs,
             host = in(reg) HOST_FS.load(Ordering::SeqCst),
+            without_ac = const !(x86::flags::AC as i32),
         );
         let machine = &mut (*context.cast::<libc::ucontext_t>()).uc_mcontext;
         let result = &mut *RESULT.0.get();

@@ -3,6 +3,8 @@ use iced_x86::{Code, CpuidFeature, EncodingKind, FlowControl, Mnemonic, OpCodeOp
 use rand::RngExt;
 use rand::rngs::SmallRng;
 
+use crate::amd;
+
 /// Forms, in groups of which one is drawn first.
 pub struct Catalogue {
     /// All forms.
@@ -43,9 +45,11 @@ enum Family {
 }
 
 impl Catalogue {
-    /// All forms that user code may use without looking outside itself.
+    /// All forms that user code may use without looking outside itself, and that this CPU has.
     pub fn new() -> Self {
-        let codes: Vec<Code> = Code::values().filter(|code| is_offered(*code)).collect();
+        let amd = amd::is_here();
+        let here = |code: &Code| is_offered(*code) && !(amd && amd::is_other(*code));
+        let codes: Vec<Code> = Code::values().filter(here).collect();
         let group = |(family, weight)| {
             let of_family = |index: &usize| family_of(codes[*index]) == family;
             Group { weight, members: (0..codes.len()).filter(of_family).collect() }

@@ -127,6 +127,10 @@ impl Side {
             self.bare = false;
             return Ok(());
         }
+        if word == "!amd" {
+            self.bare &= !crate::amd::is_here();
+            return Ok(());
+        }
         if word == "unchanged" {
             return Ok(());
         }

@@ -1,0 +1,114 @@
+//! Which guest instruction host code belongs to, for all blocks: mostly two bytes for each mark.
+//!
+//! Marks follow one another by distances. A byte has that of the host code ([`FAR`] if two more have it); the next one that
+//! of the guest's ([`ELSEWHERE`] if two more have the offset itself), with the places of flags and pointers above it.
+use super::block::{FlagPlace, Mark, Pointers};
+
+const FAR: u8 = 0xff;
+const ELSEWHERE: u8 = 0x0f;
+const SPILLED: u8 = 0x10;
+const POINTERS_SHIFT: u32 = 5;
+
+/// The marks of all blocks, one block after the other.
+#[derive(Default)]
+pub struct Marks {
+    bytes: Vec<u8>,
+}
+
+impl Marks {
+    /// None yet, with room for so many.
+    pub fn with_capacity(marks: usize) -> Self {
+        Self { bytes: Vec::with_capacity(marks * 2) }
+    }
+    /// Where the next block's begin.
+    pub fn end(&self) -> u32 {
+        self.bytes.len() as u32
+    }
+    /// Forgets all.
+    pub fn clear(&mut self) {
+        self.bytes.clear();
+    }
+
+    /// Adds those of a block whose first byte lies so far from its guest page.
+    pub fn add(&mut self, start: i16, marks: &[Mark]) {
+        let (mut host, mut guest) = (0, start);
+        for mark in marks {
+            let [far_low, far_high] = mark.host.to_le_bytes();
+            match u8::try_from(mark.host.wrapping_sub(host)) {
+                Ok(distance) if distance != FAR => self.bytes.push(distance),
+                _ => self.bytes.extend([FAR, far_low, far_high]),
+            }
+            let flags = if mark.flags == FlagPlace::Spilled { SPILLED } else { 0 };
+            let state = flags | (mark.pointers as u8) << POINTERS_SHIFT;
+            match u8::try_from(mark.guest.wrapping_sub(guest)) {
+                Ok(distance) if distance < ELSEWHERE => self.bytes.push(state | distance),
+                _ => {
+                    let [low, high] = mark.guest.to_le_bytes();
+                    self.bytes.extend([state | ELSEWHERE, low, high]);
+                }
+            }
+            (host, guest) = (mark.host, mark.guest);
+        }
+    }
+
+    /// What an offset in a block's host code belongs to: the last of its marks, which lie in a range of bytes, that is not
+    /// behind it, or the first one.
+    pub fn find(&self, range: std::ops::Range<u32>, start: i16, offset: u64) -> Mark {
+        let mut bytes = self.bytes[range.start as usize..range.end as usize].iter().copied();
+        let first = Mark { host: 0, guest: start, flags: FlagPlace::Eflags, pointers: Pointers::Guest };
+        let mut found = next(&mut bytes, first).unwrap_or(first);
+        while let Some(mark) = next(&mut bytes, found).filter(|mark| u64::from(mark.host) <= offset) {
+            found = mark;
+        }
+        found
+    }
+}
+
+/// The mark behind another.
+fn next(bytes: &mut impl Iterator<Item = u8>, last: Mark) -> Option<Mark> {
+    let host = match bytes.next()? {
+        FAR => u16::from_le_bytes([bytes.next()?, bytes.next()?]),
+        distance => last.host + u16::from(distance),
+    };
+    let state = bytes.next()?;
+    let guest = match state & ELSEWHERE {
+        ELSEWHERE => i16::from_le_bytes([bytes.next()?, bytes.next()?]),
+        distance => last.guest + i16::from(distance),
+    };
+    let flags = if state & SPILLED != 0 { FlagPlace::Spilled } else { FlagPlace::Eflags };
+    let pointers = match state >> POINTERS_SHIFT {
+        0 => Pointers::Guest,
+        1 => Pointers::HostTarget,
+        _ => Pointers::HostBoth,
+    };
+    Some(Mark { host, guest, flags, pointers })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn marks_near_and_far_are_found() {
+        let mark = |host, guest| Mark { host, guest, flags: FlagPlace::Eflags, pointers: Pointers::Guest };
+        let all = [
+            mark(0, 0xff0),
+            mark(254, 0xff3),
+            Mark { flags: FlagPlace::Spilled, ..mark(509, 0x1001) },
+            Mark { pointers: Pointers::HostBoth, ..mark(509, 0x1001) },
+            Mark { pointers: Pointers::HostTarget, ..mark(3000, -4) },
+            mark(0xfffe, 11),
+        ];
+        let mut marks = Marks::default();
+        marks.add(0, &[mark(0, 5)]);
+        let start = marks.end();
+        marks.add(0xff0, &all);
+        for (mark, next) in all.iter().zip(&all[1..]).filter(|(mark, next)| mark.host != next.host) {
+            for offset in [mark.host, next.host - 1] {
+                assert_eq!(marks.find(start..marks.end(), 0xff0, u64::from(offset)), *mark, "{offset}");
+            }
+        }
+        assert_eq!(marks.find(start..marks.end(), 0xff0, 0x1_0000), all[5]);
+        assert_eq!(marks.find(0..start, 0, 9), mark(0, 5));
+    }
+}
