@@ -44,7 +44,7 @@ struct Command {
 #[derive(Subcommand)]
 enum Verb {
     /// Boot a guest in the foreground, its console on this terminal
-    Run(verbs::run::Run),
+    Run(Box<verbs::run::Run>),
     /// Make, look at, convert and check disk images; attach them to running machines
     Disk(verbs::disk::Disk),
     /// Make and look at virtual networks; forward ports to guests

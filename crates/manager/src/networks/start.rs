@@ -199,7 +199,7 @@ pub fn host_tap(name: &str, plan: &Plan) -> TapConfig {
     TapConfig {
         name: InterfaceName::of_network(name),
         addresses: v4.into_iter().chain(v6).collect(),
-        mtu: Some(plan.mtu.into()),
+        mtu: Some(plan.mtu),
         mac: Some(host_mac(name)),
     }
 }

@@ -44,10 +44,10 @@ impl Network {
     fn switch(&mut self, from: PortId, header: &FrameHeader, packet: &Packet, frame: &mut [u8], now: Now) {
         let to = packet.destination;
         if to == self.gateway.mac() {
-            return self.to_gateway(from, header, packet, frame, now);
+            return self.for_gateway(from, header, packet, frame, now);
         }
         if to.is_multicast() {
-            self.to_gateway(from, header, packet, frame, now);
+            self.for_gateway(from, header, packet, frame, now);
             let others: Vec<PortId> = self.members.keys().copied().filter(|id| *id != from).collect();
             for other in others {
                 self.pass(from, other, header, packet, &mut frame.to_vec(), now);
@@ -91,7 +91,7 @@ impl Network {
     }
 
     /// What is for the gateway, for everybody, or for somebody outside.
-    fn to_gateway(
+    fn for_gateway(
         &mut self,
         from: PortId,
         header: &FrameHeader,
@@ -106,7 +106,7 @@ impl Network {
                 && let Some(mut whole) = self.reassembly.take(packet, frame, now.instant)
                 && let Ok(packet) = Packet::parse(&whole)
             {
-                self.to_gateway(from, &FrameHeader::default(), &packet, &mut whole, now);
+                self.for_gateway(from, &FrameHeader::default(), &packet, &mut whole, now);
             }
             return;
         }

@@ -101,7 +101,7 @@ impl Network {
                 mac: member.mac,
                 addresses: member.addresses.clone(),
                 // Guests choose their addresses of IPv6 themselves.
-                prefixes: self.gateway.plan().v6.iter().map(|v6| v6.prefix.into()).collect(),
+                prefixes: self.gateway.plan().v6.iter().map(|v6| v6.prefix).collect(),
                 strict: self.strict,
             };
             self.filter.add_port(id, identity);

@@ -47,7 +47,7 @@ impl Reassembly {
         let key = Key { source, destination, protocol, identification: fragment.identification };
         let payload = &frame[ip.payload.clone()];
         let end = usize::from(fragment.offset) + payload.len();
-        let is_odd = fragment.more && payload.len() % 8 != 0;
+        let is_odd = fragment.more && !payload.len().is_multiple_of(8);
         if payload.is_empty() || is_odd || end > usize::from(u16::MAX) {
             return None;
         }
@@ -170,7 +170,7 @@ pub fn split(frame: &[u8], mtu: u16, identification: u32, emit: &mut dyn FnMut(&
         if is_v4 {
             ip[2..4].copy_from_slice(&((20 + part.len()) as u16).to_be_bytes());
             ip[4..6].copy_from_slice(&(identification as u16).to_be_bytes());
-            ip[6..8].copy_from_slice(&(offset / 8 | u16::from(more) << 13).to_be_bytes());
+            ip[6..8].copy_from_slice(&((offset / 8) | (u16::from(more) << 13)).to_be_bytes());
             seal(ip);
         } else {
             let next = std::mem::replace(&mut ip[6], 44);

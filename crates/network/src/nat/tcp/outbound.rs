@@ -296,7 +296,7 @@ impl Outbound {
         if self.sacked.is_empty() {
             // Only the first segment is known to be lost.
             let end = self.first.plus(self.segment_size.into()).earliest(until);
-            return from.is_before(end).then(|| from..end);
+            return from.is_before(end).then_some(from..end);
         }
         for block in &self.sacked {
             if from.is_before(block.start) {
