@@ -5,6 +5,7 @@ use std::net::{SocketAddr, TcpListener, TcpStream, UdpSocket};
 use std::path::PathBuf;
 use std::process::Command;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
 
 use anyhow::{Context, bail, ensure};
 
@@ -31,7 +32,8 @@ impl Lands {
         if Command::new("ip").arg("-V").output().is_err() {
             return Ok(Err("there is no 'ip' (package iproute2)".to_owned()));
         }
-        let id = std::process::id();
+        static COUNT: AtomicU32 = AtomicU32::new(0);
+        let id = format!("{}-{}", std::process::id(), COUNT.fetch_add(1, Ordering::SeqCst));
         let lands = Self {
             host: format!("gs-host-{id}"),
             outside: format!("gs-outside-{id}"),
