@@ -6,7 +6,6 @@ use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::process::CommandExt;
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
-use std::thread::Builder;
 use std::time::{Duration, Instant};
 
 use api::{AttachCard, AttachTrunk, Failure, NetReply, NetRequest, NetworkInfo};
@@ -252,8 +251,8 @@ fn start(place: &Place, definition: &Definition, plan: &Plan) -> Result<(), Star
         // A process that ends without a word is noticed below.
         let _ = BufReader::new(stdout.take(OUTCOME_BYTES_MAX)).read_line(&mut line);
     }
-    let reap = Builder::new().name("reaper".to_owned()).spawn(move || child.wait());
-    reap.map_err(StartError::Process)?;
+    // It lives on; nobody here waits for it. A thread that did would get this process's signals before they are blocked.
+    drop(child);
     match serde_json::from_str(&line) {
         Ok(Outcome::Ready) => {
             // Nobody needs what it has not said.
