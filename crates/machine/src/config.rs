@@ -7,10 +7,14 @@ use crate::disks::DiskConfig;
 use crate::nics::NicConfig;
 use x86::address::PAGE_SIZE;
 
-/// Room for the translated code of all CPUs if the user says nothing: so that the whole process takes 64 MiB beside guest
-/// RAM at most, with up to two CPUs; for large guests such a part of their memory, up to so much for each CPU.
-const CODE_CACHES: u64 = 24 << 20;
-const CODE_CACHES_PART: u64 = 128;
+/// What the process takes beside guest RAM, if the user says nothing about room for translated code; with more than two CPUs
+/// it is more.
+const BESIDE_RAM: u64 = 64 << 20;
+/// What of that is not translated code: the program and what CPUs share, and the tables of one CPU.
+const BESIDE_CODE: u64 = 13 << 20;
+const BESIDE_CODE_PER_CPU: u64 = 10 << 20;
+/// Large guests have at least such a part of their memory for translated code, up to so much for each CPU.
+const CODE_CACHES_PART: u64 = 256;
 const CODE_CACHE_LARGE: u64 = 96 << 20;
 /// The least and the most room for translated code.
 const CODE_CACHE_LEAST: u64 = 8 << 20;
@@ -40,7 +44,7 @@ pub struct MachineConfig {
     /// Whether there is a debug console at port 0xe9.
     pub debug_console: bool,
     /// Bound on the memory for translated code, 8 MiB to 1 GiB, shared out evenly among CPUs; each gets 6 MiB at least. The
-    /// description of the code takes two thirds of that again. `None` for one that goes by memory and CPUs.
+    /// description of the code takes three quarters of that again. `None` for one that goes by memory and CPUs.
     pub code_cache_bytes: Option<u64>,
     /// Where translated code is kept for the next machine, if anywhere.
     pub translations: Option<PathBuf>,
@@ -107,8 +111,11 @@ impl MachineConfig {
     }
 
     fn usual_code_cache(&self) -> u64 {
-        let large = self.memory_bytes / CODE_CACHES_PART;
-        large.clamp(CODE_CACHES, CODE_CACHE_LARGE * u64::from(self.cpus.max(1)))
+        let cpus = u64::from(self.cpus.max(1));
+        let room = BESIDE_RAM.saturating_sub(BESIDE_CODE + BESIDE_CODE_PER_CPU * cpus);
+        // Four bytes of code take three more to be described.
+        let large = (self.memory_bytes / CODE_CACHES_PART).min(CODE_CACHE_LARGE * cpus);
+        large.max(room / 7 * 4)
     }
 
     /// Checks what can be checked without the host.
@@ -166,16 +173,16 @@ mod tests {
     #[test]
     fn room_for_code_goes_by_memory_and_cpus() {
         for (memory_mib, cpus, mib) in [
-            (128, 1, 24),
-            (2048, 1, 24),
-            (2048, 2, 12),
+            (128, 1, 23),
+            (2048, 1, 23),
+            (2048, 2, 8),
             (2048, 8, 6),
-            (8192, 1, 64),
-            (8192, 4, 16),
-            (16384, 1, 96),
+            (8192, 1, 32),
+            (8192, 4, 8),
+            (32768, 1, 96),
         ] {
             let config = MachineConfig { cpus, ..MachineConfig::new(memory_mib << 20, BootFiles::default()) };
-            assert_eq!(config.code_cache_per_cpu(), mib << 20, "{memory_mib} MiB, {cpus} CPUs");
+            assert_eq!(config.code_cache_per_cpu() >> 20, mib, "{memory_mib} MiB, {cpus} CPUs");
         }
     }
 

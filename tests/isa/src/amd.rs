@@ -78,8 +78,9 @@ fn checks_more(instruction: &Instruction, (engine, outcome): (&dyn Runner, &Outc
     let sha = instruction.cpuid_features().contains(&CpuidFeature::SHA);
     let loads = matches!(instruction.mnemonic(), Mnemonic::Ldmxcsr | Mnemonic::Vldmxcsr);
     let mm = || {
-        let region = MEMORY.into_iter().find_map(|region| Some((region, region.offset(address, 4)?)));
-        region.is_some_and(|(region, at)| engine.memory(region)[at + 2] & 2 != 0)
+        let third = address.wrapping_add(2);
+        let region = MEMORY.into_iter().find_map(|region| Some((region, region.offset(third, 1)?)));
+        region.is_some_and(|(region, at)| engine.memory(region)[at] & 2 != 0)
     };
     (sha && address % 16 != 0) || (loads && mm())
 }

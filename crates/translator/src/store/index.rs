@@ -7,7 +7,7 @@ pub struct Index {
     used: usize,
 }
 
-/// Slots of a new table; a power of two.
+/// Slots of a new table.
 const SLOTS_LEAST: usize = 1 << 12;
 /// Slots that a kept table may have.
 pub const SLOTS_MOST: usize = 1 << 24;
@@ -24,7 +24,7 @@ impl Index {
     /// A table as [`Index::slots`] gave it. `None` if it cannot be one.
     pub fn from_slots(slots: Vec<u64>) -> Option<Self> {
         let used = slots.iter().filter(|slot| **slot != 0).count();
-        let fits = slots.len().is_power_of_two() && slots.len() <= SLOTS_MOST && used < slots.len();
+        let fits = slots.len() <= SLOTS_MOST && used < slots.len();
         fits.then_some(Self { slots, used })
     }
     /// The whole table, to be kept.
@@ -55,7 +55,8 @@ impl Index {
     /// Adds a block.
     pub fn insert(&mut self, tag: u32, place: Place) {
         if self.used * 4 >= self.slots.len() * 3 {
-            let larger = vec![0; self.slots.len() * 2];
+            // By a quarter: it is the largest of what a machine keeps beside its CPUs.
+            let larger = vec![0; self.slots.len() * 5 / 4];
             let old = std::mem::replace(&mut self.slots, larger);
             old.into_iter().filter(|slot| *slot != 0).for_each(|slot| self.put(slot));
         }
@@ -83,11 +84,10 @@ impl Index {
         self.slots[at] = slot;
     }
     fn first(&self, tag: u32) -> usize {
-        // The lowest bit of a tag is always set.
-        (tag >> 1) as usize & (self.slots.len() - 1)
+        (u64::from(tag) * self.slots.len() as u64 >> 32) as usize
     }
     fn next(&self, at: usize) -> usize {
-        (at + 1) & (self.slots.len() - 1)
+        if at + 1 < self.slots.len() { at + 1 } else { 0 }
     }
 }
 
@@ -136,7 +136,7 @@ mod tests {
     #[test]
     fn a_table_without_an_empty_slot_is_refused() {
         assert!(Index::from_slots(vec![1; 8]).is_none());
-        assert!(Index::from_slots(vec![0; 7]).is_none());
+        assert!(Index::from_slots(Vec::new()).is_none());
         assert!(Index::from_slots(vec![0, 1]).is_some());
     }
 }

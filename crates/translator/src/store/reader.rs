@@ -8,8 +8,8 @@ use super::identity::tag;
 use crate::cache::block::{Entries, Link, Mark};
 use crate::emit::fixups::{Fixup, Position, set_down};
 
-/// Chunks that a CPU remembers: 1 MiB.
-const REMEMBERED: usize = 64;
+/// Chunks that a CPU remembers: half a MiB.
+const REMEMBERED: usize = 32;
 
 /// A CPU's own.
 pub struct Reader {

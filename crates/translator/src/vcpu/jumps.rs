@@ -37,7 +37,7 @@ struct Targets {
 
 /// Pages that user code's tables may take of the host together, before others than the running address space's are
 /// given back; one takes 512 at most.
-const RESIDENT: u32 = 768;
+const RESIDENT: u32 = 640;
 
 /// Targets that are known of one page at most.
 const KNOWN: usize = 128;
