@@ -19,6 +19,7 @@ use platform::net::Mac;
 use serde::{Deserialize, Serialize};
 
 use super::definition::Mode;
+use super::start::TRUNK;
 use crate::cache;
 use crate::running::{Bound, Kind, Listener, Place};
 
@@ -128,7 +129,9 @@ fn work(network: &mut Network) -> io::Result<()> {
     let mut news = Vec::new();
     while !network.is_stopped() {
         network.turn(alone_since.map(|_| LINGER / 5), &mut news)?;
-        alone_since = match (network.members().next().is_some(), alone_since) {
+        // The host's own port is no reason to stay; a command that is on the network is.
+        let somebody = network.members().any(|(_, member, _)| member.nic != TRUNK);
+        alone_since = match (somebody, alone_since) {
             (true, _) => None,
             (false, None) => Some(Instant::now()),
             (false, since) => since,

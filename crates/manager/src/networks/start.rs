@@ -187,7 +187,7 @@ pub fn attach_trunk(client: &mut Client, name: &str, trunk: &Trunk, mac: Mac) ->
 }
 
 /// What the host's own port of a network is called.
-const TRUNK: &str = "trunk";
+pub(super) const TRUNK: &str = "trunk";
 
 /// The interface that the host has on a network.
 pub fn host_tap(name: &str, plan: &Plan) -> TapConfig {
