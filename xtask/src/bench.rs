@@ -1,6 +1,8 @@
 //! `cargo xtask bench`: the same kernel, initrd and workloads under QEMU TCG, under gasang, and on the bare host, in
 //! turns, in one run. Numbers are compared as ratios, by medians; no number passes or fails, but a wrong result does.
 mod checks;
+mod console;
+mod disks;
 mod guest;
 mod native;
 mod parallel;
@@ -17,6 +19,7 @@ use manager::images::{COMMAND_LINE, Images, Kernel, Qemu, Script};
 use serde::Serialize;
 
 use crate::{guests, project};
+use disks::Disks;
 use guest::Run;
 use native::Host;
 use parallel::Parallel;
@@ -64,7 +67,10 @@ struct Files {
 impl Bench {
     /// Measures, prints, writes.
     pub fn execute(self) -> anyhow::Result<()> {
-        let script = self.set.script();
+        let Some(script) = self.set.script() else {
+            let disks = Disks::measure(&self)?;
+            return self.publish(&disks.table(), &disks);
+        };
         let text = std::fs::read_to_string(project::root().join(script));
         let text = text.with_context(|| format!("cannot read {script}"))?;
         let workload = Workload::new(&text, self.scale, &self.rows)?;
@@ -144,16 +150,21 @@ fn gasang(files: &Files, cpus: u32, initrd: &Path) -> Command {
 }
 
 fn tcg(files: &Files, qemu: &Qemu) -> Command {
+    let mut command = emulator(qemu);
+    command.arg("-m").arg(files.memory_mib.to_string()).args(["-append", COMMAND_LINE]);
+    command.arg("-kernel").arg(&files.kernel).arg("-initrd").arg(&files.initrd);
+    command
+}
+
+/// QEMU TCG with one CPU and a console, and nothing else.
+fn emulator(qemu: &Qemu) -> Command {
     let mut command = Command::new(qemu.program());
     command.env("LD_LIBRARY_PATH", qemu.libraries());
     for directory in qemu.firmware() {
         command.arg("-L").arg(directory);
     }
-    command.args(["-accel", "tcg", "-cpu", "max", "-machine", "q35", "-smp", "1", "-m"]);
-    command.arg(files.memory_mib.to_string());
+    command.args(["-accel", "tcg", "-cpu", "max", "-machine", "q35", "-smp", "1"]);
     command.args(["-nodefaults", "-display", "none", "-serial", "stdio", "-no-reboot"]);
-    command.args(["-append", COMMAND_LINE]);
-    command.arg("-kernel").arg(&files.kernel).arg("-initrd").arg(&files.initrd);
     command
 }
 

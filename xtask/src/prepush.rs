@@ -24,6 +24,11 @@ pub fn add(steps: &mut Steps) {
             ["clippy", "--workspace", "--all-targets", "--locked", "--quiet", "--", "-D", "warnings"];
         project::run(project::cargo().args(arguments))
     });
+    steps.step("fuzz targets", || {
+        let arguments = ["check", "--manifest-path", "fuzz/Cargo.toml", "--bins", "--examples"];
+        let quickly = ["--no-default-features", "--locked", "--quiet"];
+        project::run(project::cargo().args(arguments).args(quickly).env("RUSTFLAGS", "-D warnings"))
+    });
     steps.step("floors", floors::check);
     steps.step("sizes", sizes::check);
     steps.step("document paths", docpaths::check);

@@ -14,7 +14,7 @@ const EXEMPT: &[(&str, &str)] =
 pub fn check() -> anyhow::Result<()> {
     let mut faults = Vec::new();
     let mut count = 0;
-    for directory in ["crates", "xtask", "tests"] {
+    for directory in ["crates", "xtask", "tests", "fuzz/src", "fuzz/fuzz_targets", "fuzz/examples"] {
         for path in project::files(&project::root().join(directory), "rs")? {
             let name = project::relative(&path);
             let text = std::fs::read_to_string(&path).with_context(|| format!("cannot read {name}"))?;

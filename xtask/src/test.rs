@@ -90,6 +90,6 @@ fn boot(steps: &mut Steps) {
 
 fn boot_tests(gasang: &Path) -> anyhow::Result<()> {
     let mut command = project::cargo();
-    command.args(["run", "--locked", "--quiet", "--package", "boot-tests", "--"]);
+    command.args(["run", "--locked", "--quiet", "--package", "boot-tests", "--", "--jobs", "2"]);
     project::run(command.arg("--gasang").arg(gasang).arg("--guests-dir").arg(guests::directory()))
 }

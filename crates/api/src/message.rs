@@ -1,5 +1,6 @@
 //! Requests and replies.
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 
 use crate::{AttachDisk, Disk};
 
@@ -37,6 +38,13 @@ pub enum Request {
         /// Its name.
         name: String,
     },
+    /// Its network cards.
+    Nics,
+    /// A card gets another cable: the answer is [`Reply::Ready`], and one end of the cable is to be passed then.
+    ConnectNic {
+        /// The card's name.
+        name: String,
+    },
 }
 
 /// What a machine answers.
@@ -49,10 +57,31 @@ pub enum Reply {
     Disks(Vec<Disk>),
     /// The disk that was attached.
     Attached(Disk),
+    /// Its network cards.
+    Nics(Vec<Nic>),
+    /// A descriptor is to be passed now.
+    Ready,
     /// It was done.
     Done,
     /// It was not done.
     Failed(Failure),
+}
+
+/// A network card of a machine.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Nic {
+    /// What it is called.
+    pub name: String,
+    /// "virtio" or "e1000".
+    pub model: String,
+    /// Its address.
+    pub mac: String,
+    /// The network that it is on.
+    pub network: String,
+    /// Whether anything comes through.
+    pub link: bool,
+    /// How it came onto its network: what is needed to bring it there again.
+    pub again: Value,
 }
 
 /// What a machine is.
@@ -89,4 +118,10 @@ pub enum FailureKind {
     Invalid,
     /// Anything else.
     Other,
+}
+
+impl From<Failure> for Reply {
+    fn from(failure: Failure) -> Self {
+        Self::Failed(failure)
+    }
 }

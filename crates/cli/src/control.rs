@@ -1,9 +1,9 @@
 //! What others may ask of the machine that runs here.
 use std::sync::Arc;
 
-use api::{AttachDisk, Disk, Failure, FailureKind, MachineInfo, Reply, Request};
+use api::{AttachDisk, Disk, Failure, FailureKind, MachineInfo, Nic, Reply, Request};
 use machine::{DiskPlaceError, MachineHandle};
-use manager::running::{Listener, RunningError};
+use manager::running::{Kind, Listener, Place, RunningError, Talk};
 use parking_lot::Mutex;
 
 use crate::disks::{self, DiskOption, OpenDisk};
@@ -14,6 +14,8 @@ pub struct Control {
     handle: MachineHandle,
     /// Held while disks come and go, so that one follows the other.
     disks: Mutex<Disks>,
+    /// As they were at first; their links are asked for.
+    nics: Vec<Nic>,
 }
 
 struct Disks {
@@ -24,24 +26,27 @@ struct Disks {
 
 impl Control {
     /// For a machine with these disks.
-    pub fn new(info: MachineInfo, handle: MachineHandle, disks: &[OpenDisk]) -> Self {
+    pub fn new(info: MachineInfo, handle: MachineHandle, disks: &[OpenDisk], nics: Vec<Nic>) -> Self {
         let all: Vec<Disk> = disks.iter().map(described).collect();
         let count = all.len();
-        Self { info, handle, disks: Mutex::new(Disks { all, count }) }
+        Self { info, handle, disks: Mutex::new(Disks { all, count }), nics }
     }
 
     /// Listens under the machine's name.
     pub fn listen(self) -> Result<Listener, RunningError> {
         let name = self.info.name.clone();
-        Listener::start(&name, Arc::new(move |request| self.answer(request)))
+        let handler = Arc::new(move |request, talk: &Talk<'_>| self.answer(request, talk));
+        Listener::start(&Place::of(Kind::Machine), &name, handler)
     }
 
-    fn answer(&self, request: Request) -> Reply {
+    fn answer(&self, request: Request, talk: &Talk<'_>) -> Reply {
         let done = match request {
             Request::Info => Ok(Reply::Info(self.info.clone())),
             Request::Disks => Ok(Reply::Disks(self.disks.lock().all.clone())),
             Request::AttachDisk(wanted) => self.attach(wanted),
             Request::DetachDisk { name } => self.detach(&name),
+            Request::Nics => Ok(Reply::Nics(self.nics())),
+            Request::ConnectNic { name } => self.connect(&name, talk),
         };
         done.unwrap_or_else(Reply::Failed)
     }
@@ -64,6 +69,21 @@ impl Control {
         let mut disks = self.disks.lock();
         self.handle.detach_disk(name).map_err(of_place)?;
         disks.all.retain(|disk| disk.name != name);
+        Ok(Reply::Done)
+    }
+
+    fn nics(&self) -> Vec<Nic> {
+        let link = |name: &str| self.handle.nic_link(name).unwrap_or(false);
+        self.nics.iter().map(|nic| Nic { link: link(&nic.name), ..nic.clone() }).collect()
+    }
+    fn connect(&self, name: &str, talk: &Talk<'_>) -> Result<Reply, Failure> {
+        if !self.nics.iter().any(|nic| nic.name == name) {
+            return Err(failure(FailureKind::NotFound, format!("there is no network card called {name:?}")));
+        }
+        let cable = talk.receive(Reply::Ready);
+        let cable = cable.map_err(|error| failure(FailureKind::Invalid, error.to_string()))?;
+        let connected = self.handle.connect_nic(name, cable);
+        connected.map_err(|error| failure(FailureKind::WrongState, error.to_string()))?;
         Ok(Reply::Done)
     }
 }

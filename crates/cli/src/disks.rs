@@ -53,7 +53,7 @@ pub fn overlay_of(disk: &Path, kept: Option<&str>, bus: DiskBus) -> anyhow::Resu
     let directory = disk.parent().unwrap_or(Path::new("."));
     let file = match kept {
         Some(name) => {
-            manager::running::check_name(name)?;
+            manager::running::check_name(manager::running::Kind::Machine, name)?;
             format!("kept-{name}.qcow2")
         }
         None => format!(".run-{}.qcow2", std::process::id()),

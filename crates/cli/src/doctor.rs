@@ -4,6 +4,7 @@ mod cpu;
 mod guests;
 mod kernel;
 mod kvm;
+mod network;
 
 use serde::Serialize;
 
@@ -58,6 +59,7 @@ pub fn probe_all() -> Vec<Finding> {
     let mut findings = cpu::probe();
     findings.push(kvm::probe());
     findings.extend(kernel::probe());
+    findings.extend(network::probe());
     findings.extend(guests::probe());
     findings
 }

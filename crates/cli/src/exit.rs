@@ -11,7 +11,9 @@ use machine::boot::error::Role;
 use machine::config::ConfigError;
 use manager::archive::ArchiveError;
 use manager::images::ImageError;
-use manager::running::RunningError;
+use manager::networks::{DefinitionError, StartError};
+use manager::running::{Kind, Place, RunningError};
+use network::policy::groups::GroupsError;
 
 use crate::remote::Refused;
 
@@ -87,7 +89,10 @@ pub fn code_of(error: &anyhow::Error) -> Code {
             .or_else(|| cause.downcast_ref().map(of_disk_image))
             .or_else(|| cause.downcast_ref().map(of_inspected))
             .or_else(|| cause.downcast_ref().map(of_running))
-            .or_else(|| cause.downcast_ref().map(of_refused));
+            .or_else(|| cause.downcast_ref().map(of_groups))
+            .or_else(|| cause.downcast_ref().map(of_refused))
+            .or_else(|| cause.downcast_ref().map(of_definition))
+            .or_else(|| cause.downcast_ref().map(of_start));
         if let Some(code) = code {
             return code;
         }
@@ -111,15 +116,49 @@ fn of_inspected(error: &InspectError) -> Code {
 
 fn of_running(error: &RunningError) -> Code {
     match error {
-        RunningError::NotRunning(_) => Code::NOT_FOUND,
-        RunningError::NameTaken(_) => Code::WRONG_STATE,
-        RunningError::Name(_) => Code::USAGE,
+        RunningError::NotRunning(..) => Code::NOT_FOUND,
+        RunningError::NameTaken(..) => Code::WRONG_STATE,
+        RunningError::Name(..) => Code::USAGE,
         _ => Code::FAILURE,
     }
 }
 
+fn of_definition(error: &DefinitionError) -> Code {
+    match error {
+        DefinitionError::Missing(_) => Code::NOT_FOUND,
+        DefinitionError::Exists(_) | DefinitionError::OtherMode { .. } => Code::WRONG_STATE,
+        DefinitionError::Plan(_) => Code::USAGE,
+        DefinitionError::Name(error) => of_running(error),
+        _ => Code::FAILURE,
+    }
+}
+
+fn of_start(error: &StartError) -> Code {
+    match error {
+        StartError::Definition(error) => of_definition(error),
+        StartError::Running(error) => of_running(error),
+        StartError::Failed(failure) => of_kind(failure.kind),
+        StartError::Trunk(_) => Code::HOST,
+        _ => Code::FAILURE,
+    }
+}
+
+fn of_groups(error: &GroupsError) -> Code {
+    match error {
+        GroupsError::NoGroup(_) | GroupsError::NoRule { .. } | GroupsError::NotAssigned { .. } => {
+            Code::NOT_FOUND
+        }
+        GroupsError::Name(_) => Code::USAGE,
+        _ => Code::WRONG_STATE,
+    }
+}
+
 fn of_refused(refused: &Refused) -> Code {
-    match refused.kind() {
+    of_kind(refused.kind())
+}
+
+fn of_kind(kind: FailureKind) -> Code {
+    match kind {
         FailureKind::NotFound => Code::NOT_FOUND,
         FailureKind::WrongState => Code::WRONG_STATE,
         FailureKind::Invalid => Code::USAGE,
@@ -171,6 +210,12 @@ pub fn advice(error: &anyhow::Error) -> Option<String> {
         if let Some(error) = cause.downcast_ref::<RunningError>() {
             return of_what_running(error);
         }
+        if let Some(StartError::Trunk(error)) = cause.downcast_ref::<StartError>() {
+            return error.advice();
+        }
+        if let Some(DefinitionError::Missing(_)) = cause.downcast_ref::<DefinitionError>() {
+            return Some("'gasang net ls' lists what there is, 'gasang net create' makes one".to_owned());
+        }
         match cause.downcast_ref() {
             Some(ImageError::Cache(_)) => {
                 return Some(
@@ -216,14 +261,17 @@ fn of_what_inspected(error: &InspectError) -> Option<&'static str> {
 
 fn of_what_running(error: &RunningError) -> Option<String> {
     match error {
-        RunningError::NotRunning(_) => {
-            let names = manager::running::names();
-            Some(match names.is_empty() {
-                true => "none is; 'gasang run --name NAME' starts one that can be found".to_owned(),
-                false => format!("these are: {}", names.join(", ")),
+        RunningError::NotRunning(kind, _) => {
+            let names = Place::of(*kind).names();
+            Some(match (names.is_empty(), kind) {
+                (false, _) => format!("these are: {}", names.join(", ")),
+                (true, Kind::Machine) => {
+                    "none is; 'gasang run --name NAME' starts one that can be found".to_owned()
+                }
+                (true, Kind::Network) => "none is; a network runs as long as a machine is on it".to_owned(),
             })
         }
-        RunningError::NameTaken(_) => Some("choose another --name".to_owned()),
+        RunningError::NameTaken(Kind::Machine, _) => Some("choose another --name".to_owned()),
         RunningError::Foreign(_) => Some("set XDG_RUNTIME_DIR to a directory of your own".to_owned()),
         _ => None,
     }

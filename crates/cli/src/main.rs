@@ -11,12 +11,16 @@ mod disks;
 mod doctor;
 mod ending;
 mod exit;
+mod firewall;
 mod guest_command;
 mod heap;
 mod logging;
 mod memory;
+mod networks;
+mod nics;
 mod output;
 mod panic_watch;
+mod policy;
 mod quantity;
 mod remote;
 mod session;
@@ -40,17 +44,29 @@ struct Command {
 #[derive(Subcommand)]
 enum Verb {
     /// Boot a guest in the foreground, its console on this terminal
-    Run(verbs::run::Run),
+    Run(Box<verbs::run::Run>),
     /// Make, look at, convert and check disk images; attach them to running machines
     Disk(verbs::disk::Disk),
+    /// Make and look at virtual networks; forward ports to guests
+    Net(verbs::net::Net),
     /// Make guests with a disk
     Image(verbs::image::Image),
+    /// Security groups: who may speak to whom
+    Sg(verbs::sg::Sg),
+    /// The firewall of a network, with firewall-cmd's own options
+    Firewall(verbs::firewall::Firewall),
     /// Say what this host offers for running guests, and what to do about what it lacks
     Doctor(verbs::doctor::Doctor),
+    /// Be the process of a network, as standard input says
+    #[command(name = manager::networks::start::VERB, hide = true)]
+    NetworkProcess,
 }
 
 fn main() -> ExitCode {
     heap::settle();
+    if let Some(code) = verbs::net_helper::run() {
+        return code;
+    }
     let command = match Command::try_parse() {
         Ok(command) => command,
         Err(error) => return usage(&error),
@@ -58,7 +74,11 @@ fn main() -> ExitCode {
     let result = match command.verb {
         Verb::Run(run) => run.execute(),
         Verb::Disk(disk) => disk.execute(),
+        Verb::Net(net) => net.execute(),
+        Verb::NetworkProcess => verbs::network_process::execute(),
         Verb::Image(image) => image.execute(),
+        Verb::Sg(sg) => sg.execute(),
+        Verb::Firewall(firewall) => firewall.execute(),
         Verb::Doctor(doctor) => doctor.execute(),
     };
     match result {

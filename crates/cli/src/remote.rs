@@ -1,6 +1,6 @@
 //! Asking a machine that runs.
 use api::{Failure, FailureKind, Reply, Request};
-use manager::running::Client;
+use manager::running::{Client, Kind, Place};
 
 /// A machine's "no".
 #[derive(Debug, thiserror::Error)]
@@ -19,7 +19,7 @@ impl Refused {
 
 /// Asks the machine of a name; a failure on its side is an error here.
 pub fn ask(machine: &str, request: Request) -> anyhow::Result<Reply> {
-    match Client::connect(machine)?.ask(request)? {
+    match Client::connect(&Place::of(Kind::Machine), machine)?.ask(request)? {
         Reply::Failed(failure) => Err(Refused { failure }.into()),
         reply => Ok(reply),
     }

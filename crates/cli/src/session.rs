@@ -37,13 +37,15 @@ pub struct Setting {
     pub name: Option<String>,
     /// Its disks.
     pub disks: Vec<OpenDisk>,
+    /// Its network cards.
+    pub nics: Vec<api::Nic>,
     /// A command that runs in the guest, instead of a console here.
     pub command: Option<GuestCommand>,
 }
 
 /// Runs a machine until it ends, its console on stdin and stdout. The terminal is as before when this returns.
 pub fn run(config: &MachineConfig, setting: Setting) -> anyhow::Result<Ended> {
-    let Setting { timeout, name, disks, command } = setting;
+    let Setting { timeout, name, disks, nics, command } = setting;
     let signals = Signals::block().context("cannot block signals")?;
     let (notices, noticed) = channel();
     let tail = Tail::default();
@@ -54,7 +56,7 @@ pub fn run(config: &MachineConfig, setting: Setting) -> anyhow::Result<Ended> {
     let mut machine = Machine::new(config, console)?;
     let ender = Arc::new(Ender::new(machine.handle()));
     machine.handle().listen(Box::new(|news| say(&describe(news))));
-    let _listener = name.map(|name| listen(name, config, machine.handle(), &disks)).transpose()?;
+    let _listener = name.map(|name| listen(name, config, machine.handle(), &disks, nics)).transpose()?;
     signals.watch(Arc::clone(&ender)).context("no thread for signals")?;
     let terminal = match command {
         Some(command) => {
@@ -87,9 +89,10 @@ fn listen(
     config: &MachineConfig,
     handle: MachineHandle,
     disks: &[OpenDisk],
+    nics: Vec<api::Nic>,
 ) -> Result<Listener, RunningError> {
     let info = MachineInfo { name, pid: std::process::id(), cpus: config.cpus, memory: config.memory_bytes };
-    Control::new(info, handle, disks).listen()
+    Control::new(info, handle, disks, nics).listen()
 }
 
 /// News in words. The terminal may be raw, so lines begin with a return.
@@ -101,6 +104,9 @@ fn describe(news: &News) -> String {
         News::DiskHasRoom { disk } => {
             format!("\r\ngasang: there is room again for the disk {disk:?}: the guest goes on\r")
         }
+        News::LinkLost { nic } => format!(
+            "\r\ngasang: the network of {nic:?} is gone: the guest sees its cable pulled out, and goes on; 'gasang net restore' brings it back\r"
+        ),
     }
 }
 

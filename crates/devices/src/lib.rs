@@ -9,6 +9,7 @@ pub mod ata;
 mod batch;
 pub mod debug_console;
 pub mod debug_exit;
+pub mod e1000;
 pub mod hpet;
 pub mod i8042;
 pub mod interrupts;
@@ -25,5 +26,7 @@ pub mod scsi;
 pub mod uart;
 pub mod virtio;
 
+#[cfg(test)]
+mod manual_port;
 #[cfg(test)]
 mod memory_disk;

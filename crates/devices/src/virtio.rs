@@ -13,6 +13,7 @@ mod completions;
 pub mod console;
 mod device;
 mod layout;
+pub mod net;
 mod registers;
 mod ring;
 pub mod rng;

@@ -128,6 +128,8 @@ pub mod slot {
     pub const CONSOLE: u8 = 2;
     /// Slots for disks and other devices, which may come and go while the machine runs.
     pub const HOT: std::ops::RangeInclusive<u8> = 3..=30;
+    /// Slots for network cards, in order: those where VirtualBox has its, so that guests call the first one enp0s3.
+    pub const NICS: [u8; 8] = [3, 8, 9, 10, 16, 17, 18, 19];
     /// The bridge to the ISA chips, and the AHCI controller beside it.
     pub const LPC_BRIDGE: u8 = 31;
     /// The function of the AHCI controller in that slot.

@@ -17,14 +17,16 @@ use crate::control::CpuControl;
 use crate::cpu_io::CpuPort;
 use crate::disks::Trouble;
 use crate::error::MachineError;
-use crate::tsc::GuestTsc;
+use crate::nics::LinkWatch;
 use crate::vcpu::Report;
 use channel::GuestChannel;
 use disks::DiskBoard;
+use nics::NicBoard;
 
 pub mod channel;
 pub mod disks;
 mod legacy;
+pub mod nics;
 mod pci;
 mod power;
 
@@ -34,14 +36,18 @@ pub struct Parts<'a> {
     pub config: &'a MachineConfig,
     /// Guest RAM, for devices that read and write it.
     pub ram: &'a GuestRam,
+    /// The machine's time.
+    pub clock: Arc<HostClock>,
     /// The guest's time-stamp counter.
-    pub tsc: GuestTsc,
+    pub tsc: Arc<HostTsc>,
     /// Called when the first serial port has room for input again; wakes a thread.
     pub input_room: TimerCallback,
     /// Where chips report power-off and reset.
     pub report: Arc<dyn Report>,
     /// Where disks report that the host is full.
     pub trouble: Arc<dyn Trouble>,
+    /// Where network cards report that their network is gone.
+    pub links: Arc<dyn LinkWatch>,
 }
 
 /// All chips of a machine.
@@ -54,6 +60,7 @@ pub struct Chipset {
     power: Arc<Mutex<Pm>>,
     /// Set once PCI is there.
     disks: Option<Arc<DiskBoard>>,
+    nics: Option<Arc<NicBoard>>,
     channel: Option<GuestChannel>,
     output: Arc<OutputBuffer>,
 }
@@ -61,9 +68,9 @@ pub struct Chipset {
 impl Chipset {
     /// Builds and wires all chips, in the state after power-on.
     pub fn build(parts: Parts<'_>) -> Result<Self, MachineError> {
-        let clock: Arc<dyn Clock> = Arc::new(HostClock::start().map_err(MachineError::Clock)?);
-        let tsc = HostTsc { frequency_hz: parts.tsc.frequency_hz, offset: parts.tsc.offset };
-        let interrupts = Interrupts::new(parts.config.cpus.into(), Arc::clone(&clock), Arc::new(tsc));
+        let clock: Arc<dyn Clock> = Arc::<HostClock>::clone(&parts.clock);
+        let tsc = Arc::<HostTsc>::clone(&parts.tsc);
+        let interrupts = Interrupts::new(parts.config.cpus.into(), Arc::clone(&clock), tsc);
         let output = Arc::<OutputBuffer>::default();
         let mut chipset = Self {
             ports: Arc::new(Bus::of_ports()),
@@ -72,6 +79,7 @@ impl Chipset {
             serial: legacy::serial_port(&clock, &interrupts, &output, &parts.input_room),
             power: power::management(&clock, &interrupts, &parts.report),
             disks: None,
+            nics: None,
             channel: None,
             interrupts,
             output,
@@ -106,6 +114,11 @@ impl Chipset {
     /// What disks hang on.
     pub fn disks(&self) -> Option<&Arc<DiskBoard>> {
         self.disks.as_ref()
+    }
+
+    /// The network cards.
+    pub fn nics(&self) -> Option<&Arc<NicBoard>> {
+        self.nics.as_ref()
     }
 
     /// The host's end of the virtio console, if there is one.

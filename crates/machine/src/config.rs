@@ -4,6 +4,7 @@ use std::path::PathBuf;
 use crate::board::{RAM_MAX_BYTES, RAM_MIN_BYTES};
 use crate::boot::BootFiles;
 use crate::disks::DiskConfig;
+use crate::nics::NicConfig;
 use x86::address::PAGE_SIZE;
 
 /// What the process takes beside guest RAM, if the user says nothing about room for translated code; with more than two CPUs
@@ -34,6 +35,8 @@ pub struct MachineConfig {
     pub boot: BootFiles,
     /// Its disks, in the order in which the guest finds those of one bus.
     pub disks: Vec<DiskConfig>,
+    /// Its network cards, in the order in which the guest finds them; eight at most.
+    pub nics: Vec<NicConfig>,
     /// Whether there is a virtio console whose other end is [`crate::MachineHandle::channel`].
     pub channel: bool,
     /// Port of the debug-exit device, if there shall be one.
@@ -88,6 +91,7 @@ impl MachineConfig {
             cpus: 1,
             boot,
             disks: Vec::new(),
+            nics: Vec::new(),
             channel: false,
             debug_exit: None,
             debug_console: false,

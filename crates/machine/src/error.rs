@@ -2,6 +2,7 @@
 use crate::acpi::AcpiError;
 use crate::boot::BootError;
 use crate::chipset::disks::DiskPlaceError;
+use crate::chipset::nics::NicError;
 use crate::config::ConfigError;
 use crate::engine::EngineError;
 
@@ -32,6 +33,9 @@ pub enum MachineError {
     /// A disk has no place.
     #[error(transparent)]
     Disk(#[from] DiskPlaceError),
+    /// A network card has no place or no cable.
+    #[error(transparent)]
+    Nic(#[from] NicError),
     /// The engine refused the state in which the kernel starts.
     #[error("the engine refused the kernel's first state")]
     Entry(#[from] platform::RestoreError),

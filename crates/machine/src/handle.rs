@@ -1,5 +1,6 @@
 //! How other threads reach a machine that runs.
-use std::sync::{Arc, Weak};
+use std::os::fd::OwnedFd;
+use std::sync::{Arc, OnceLock, Weak};
 use std::time::Duration;
 
 use devices::pm::Pm;
@@ -8,10 +9,13 @@ use parking_lot::Mutex;
 
 use crate::chipset::channel::GuestChannel;
 use crate::chipset::disks::{DiskBoard, DiskPlaceError};
+use crate::chipset::nics::{NicBoard, NicError, NicState};
 use crate::control::{CpuControl, Statistics};
 use crate::disks::{DiskConfig, Trouble};
 use crate::lifecycle::{Event, Events, Outcome, ResetCause, State};
+use crate::nics::LinkWatch;
 use crate::parking::Parking;
+use crate::standstill::Standstill;
 use crate::vcpu::Report;
 
 /// How long an answer of a CPU's thread is awaited; it comes in microseconds unless the CPU has just ended.
@@ -21,10 +25,14 @@ const ANSWER_TIMEOUT: Duration = Duration::from_secs(2);
 pub(crate) struct Shared {
     pub events: Events,
     pub cpus: Vec<Arc<CpuControl>>,
+    /// When all CPUs and time stop.
+    pub standstill: Arc<Standstill>,
     /// Woken when the first serial port has room for input again, and at the end.
     pub input_room: Parking,
     /// Who wants to know what happens.
     pub listener: Mutex<Option<Listener>>,
+    /// What stands still with the CPUs; set once the board is built.
+    nics: OnceLock<Weak<NicBoard>>,
 }
 
 /// Something that the machine's user should know.
@@ -40,24 +48,51 @@ pub enum News {
         /// The disk's name.
         disk: String,
     },
+    /// The network of a card is gone: the guest sees its cable pulled out and runs on.
+    LinkLost {
+        /// The card's name.
+        nic: String,
+    },
 }
 
 /// Takes news, from any thread; it must not wait for the machine.
 pub type Listener = Box<dyn Fn(&News) + Send + Sync>;
 
 impl Shared {
-    pub fn new(cpus: usize) -> Self {
-        let cpus = (0..cpus).map(|_| Arc::default()).collect();
-        Self { events: Events::default(), cpus, input_room: Parking::default(), listener: Mutex::default() }
+    pub fn new(standstill: Standstill, cpus: usize) -> Self {
+        Self {
+            events: Events::default(),
+            cpus: (0..cpus).map(|_| Arc::default()).collect(),
+            standstill: Arc::new(standstill),
+            input_room: Parking::default(),
+            listener: Mutex::default(),
+            nics: OnceLock::new(),
+        }
     }
 
-    /// All CPUs stand still, until this was taken back as often.
+    /// Names the network cards; the first call counts.
+    pub fn connect_nics(&self, nics: &Arc<NicBoard>) {
+        // A second board for the same machine is not made.
+        let _ = self.nics.set(Arc::downgrade(nics));
+    }
+
+    /// All CPUs stand still and time with them, and no frames are received, until this was taken back as often.
     pub fn pause_all(&self) {
+        self.standstill.begin();
         self.cpus.iter().for_each(|cpu| cpu.pause());
+        self.with_nics(NicBoard::pause);
     }
 
     pub fn resume_all(&self) {
+        self.standstill.end();
+        self.with_nics(NicBoard::resume);
         self.cpus.iter().for_each(|cpu| cpu.resume());
+    }
+
+    fn with_nics(&self, act: impl FnOnce(&NicBoard)) {
+        if let Some(nics) = self.nics.get().and_then(Weak::upgrade) {
+            act(&nics);
+        }
     }
 
     fn tell(&self, news: &News) {
@@ -94,6 +129,12 @@ impl Trouble for Shared {
     }
 }
 
+impl LinkWatch for Shared {
+    fn lost(&self, nic: &str) {
+        self.tell(&News::LinkLost { nic: nic.to_owned() });
+    }
+}
+
 /// A handle to a machine, for any thread. Cheap to clone; it keeps nothing of the machine alive but its state.
 #[derive(Clone)]
 pub struct MachineHandle {
@@ -101,6 +142,7 @@ pub struct MachineHandle {
     pub(crate) serial: Weak<Mutex<Uart>>,
     pub(crate) power: Weak<Mutex<Pm>>,
     pub(crate) disks: Weak<DiskBoard>,
+    pub(crate) nics: Weak<NicBoard>,
     pub(crate) channel: Option<GuestChannel>,
 }
 
@@ -142,6 +184,27 @@ impl MachineHandle {
     /// Takes a disk away from the running machine.
     pub fn detach_disk(&self, name: &str) -> Result<(), DiskPlaceError> {
         self.disks.upgrade().ok_or(DiskPlaceError::Over)?.detach(name)
+    }
+
+    /// The network cards, in the order of their configuration.
+    pub fn nics(&self) -> Vec<NicState> {
+        self.nics.upgrade().map(|nics| nics.states()).unwrap_or_default()
+    }
+
+    /// Puts a new cable into a network card, in the place of one whose other end is gone or shall be left; the guest sees
+    /// the link go down, if it was not, and come up.
+    pub fn connect_nic(&self, name: &str, cable: OwnedFd) -> Result<(), NicError> {
+        self.nics.upgrade().ok_or(NicError::Over)?.connect(name, cable)
+    }
+
+    /// Plugs a network card's cable in or pulls it out, as the guest sees it; the cable itself stays.
+    pub fn set_nic_link(&self, name: &str, plugged: bool) -> Result<(), NicError> {
+        self.nics.upgrade().ok_or(NicError::Over)?.plug(name, plugged)
+    }
+
+    /// Whether the guest sees a network card's link up.
+    pub fn nic_link(&self, name: &str) -> Result<bool, NicError> {
+        self.nics.upgrade().ok_or(NicError::Over)?.is_up(name)
     }
 
     /// Types bytes into the guest's first serial port, as fast as the guest takes them: blocks while it does not. Only

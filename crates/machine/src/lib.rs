@@ -11,6 +11,8 @@
 //! | [`cpu_io`] | the machine as one CPU sees it |
 //! | [`vcpu`], [`control`], [`parking`] | a CPU's thread, how to reach it, where it sleeps |
 //! | [`disks`] | disks, described, and the threads that serve them |
+//! | [`nics`] | network cards, described, and the threads at their cables |
+//! | [`standstill`] | when CPUs and time stop, and go on |
 //! | [`console`] | the way out of the first serial port |
 //! | [`engine`] | which engine runs a CPU |
 //! | [`tsc`] | the guest's time-stamp counter |
@@ -33,10 +35,12 @@ pub mod handle;
 pub mod lifecycle;
 pub mod machine;
 pub mod memory_map;
+pub mod nics;
 pub mod parking;
 #[cfg(test)]
 mod scripted;
 pub mod sleepers;
+pub mod standstill;
 pub mod startup;
 pub mod tsc;
 pub mod vcpu;
@@ -44,6 +48,7 @@ pub mod vcpu;
 pub use boot::BootFiles;
 pub use chipset::channel::GuestChannel;
 pub use chipset::disks::DiskPlaceError;
+pub use chipset::nics::{NicError, NicState};
 pub use config::MachineConfig;
 pub use console::ConsoleOutput;
 pub use control::Statistics;
@@ -52,3 +57,4 @@ pub use error::MachineError;
 pub use handle::{MachineHandle, News};
 pub use lifecycle::{Outcome, State};
 pub use machine::Machine;
+pub use nics::{CableEnd, NicConfig, NicModel};

@@ -2,7 +2,8 @@
 use std::sync::{Arc, Weak};
 use std::thread::{Builder, JoinHandle};
 
-use platform::{GuestRam, Vcpu};
+use devices::apic::HostTsc;
+use platform::{GuestRam, HostClock, Vcpu};
 use x86::CpuState;
 
 use crate::acpi::Tables;
@@ -17,7 +18,9 @@ use crate::engine::{self, EngineFactory, EngineSetup, Translations};
 use crate::error::MachineError;
 use crate::handle::{MachineHandle, Shared};
 use crate::lifecycle::{Event, Outcome, State};
+use crate::nics::LinkWatch;
 use crate::sleepers::Sleepers;
+use crate::standstill::Standstill;
 use crate::tsc::GuestTsc;
 use crate::vcpu::{Counters, CpuThread, Report, statistics};
 
@@ -70,12 +73,17 @@ impl Machine {
         let images = BootImages::open(&config.boot)?;
         let ram = GuestRam::new(config.memory_bytes)?;
         let tsc = GuestTsc::starting_now();
-        let shared = Arc::new(Shared::new(config.cpus.into()));
+        let clock = Arc::new(HostClock::start().map_err(MachineError::Clock)?);
+        let counter = Arc::new(HostTsc::new(tsc.frequency_hz, tsc.offset));
+        let standstill = Standstill::new(config.cpus.into(), Arc::clone(&clock), Arc::clone(&counter));
+        let shared = Arc::new(Shared::new(standstill, config.cpus.into()));
         let report: Arc<dyn Report> = Arc::<Shared>::clone(&shared);
         let trouble: Arc<dyn Trouble> = Arc::<Shared>::clone(&shared);
+        let links: Arc<dyn LinkWatch> = Arc::<Shared>::clone(&shared);
         let room = Arc::clone(&shared);
         let input_room = Arc::new(move || room.input_room.wake());
-        let chipset = Chipset::build(Parts { config, ram: &ram, tsc, report, trouble, input_room })?;
+        let parts = Parts { config, ram: &ram, clock, tsc: counter, report, trouble, links, input_room };
+        let chipset = Chipset::build(parts)?;
         let mut cpus = Vec::new();
         for index in 0..usize::from(config.cpus) {
             let setup = EngineSetup {
@@ -90,6 +98,9 @@ impl Machine {
             };
             let engine = factory(setup)?;
             cpus.push(Cpu::new(index, engine, &chipset, &shared)?);
+        }
+        if let Some(nics) = chipset.nics() {
+            shared.connect_nics(nics);
         }
         let tables = Tables::build(config.cpus);
         let mut machine = Self {
@@ -115,6 +126,7 @@ impl Machine {
             power: Arc::downgrade(self.chipset.power()),
             channel: self.chipset.channel().cloned(),
             disks: self.chipset.disks().map_or_else(Weak::new, Arc::downgrade),
+            nics: self.chipset.nics().map_or_else(Weak::new, Arc::downgrade),
         }
     }
 
@@ -131,6 +143,9 @@ impl Machine {
         self.shared.input_room.wake();
         if let Some(channel) = self.chipset.channel() {
             channel.close();
+        }
+        if let Some(nics) = self.chipset.nics() {
+            nics.stop();
         }
         if let Some(translations) = &self.translations {
             translations.keep();
@@ -250,6 +265,7 @@ impl Cpu {
             counters: self.counters,
             waits_for_startup: index != 0,
             sleepers: Arc::clone(sleepers),
+            standstill: Arc::clone(&shared.standstill),
         };
         let mourner = Mourner { index, report };
         let body = move || {

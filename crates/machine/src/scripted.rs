@@ -1,7 +1,7 @@
 //! An engine for tests: it executes no instructions but a script of what a guest would ask of its machine.
 use std::collections::VecDeque;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use parking_lot::{Condvar, Mutex};
 use platform::{Attention, CpuIo, RestoreError, Stop, Vcpu};
@@ -23,6 +23,8 @@ pub struct Bell {
     rung: Mutex<bool>,
     changed: Condvar,
     restored: AtomicBool,
+    /// What the machine set last.
+    pub tsc_offset: AtomicU64,
 }
 
 impl Attention for Bell {
@@ -88,6 +90,9 @@ impl Vcpu for Scripted {
         self.bell.restored.store(true, Ordering::SeqCst);
         self.state = state.clone();
         Ok(())
+    }
+    fn set_tsc_offset(&mut self, offset: u64) {
+        self.bell.tsc_offset.store(offset, Ordering::SeqCst);
     }
     fn statistics(&self) -> Vec<(&'static str, u64)> {
         vec![("steps_left", self.steps.len() as u64)]

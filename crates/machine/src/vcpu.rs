@@ -9,6 +9,7 @@ use x86::CpuState;
 use crate::control::{CpuControl, Statistics};
 use crate::lifecycle::{Event, Outcome, ResetCause};
 use crate::sleepers::Sleepers;
+use crate::standstill::Standstill;
 use crate::startup;
 
 /// What a halted CPU's thread asks of its interrupt controllers, beside what the engine asks.
@@ -47,6 +48,8 @@ pub struct CpuThread {
     pub waits_for_startup: bool,
     /// Who else sleeps deeply.
     pub sleepers: Arc<Sleepers>,
+    /// When CPUs stand still, and time with them.
+    pub standstill: Arc<Standstill>,
 }
 
 /// What the loop around the engine counted.
@@ -65,8 +68,12 @@ impl CpuThread {
     pub fn run(mut self) -> (Box<dyn Vcpu>, Counters) {
         while !self.control.is_held() {
             if self.control.is_paused() {
-                self.control.parking.wait();
-            } else if self.waits_for_startup {
+                self.stand();
+                continue;
+            }
+            // Time may also have stood before this thread began.
+            self.vcpu.set_tsc_offset(self.standstill.tsc_offset());
+            if self.waits_for_startup {
                 self.sleep(true, |cpu| cpu.io.event_pending());
             } else {
                 self.run_engine();
@@ -78,6 +85,15 @@ impl CpuThread {
         }
         self.control.refuse();
         (self.vcpu, self.counters)
+    }
+
+    /// Stands still while that is wanted.
+    fn stand(&self) {
+        self.standstill.enter();
+        while !self.standstill.leave(self.control.is_held()) {
+            self.control.parking.wait();
+            self.answer();
+        }
     }
 
     fn run_engine(&mut self) {
@@ -131,7 +147,11 @@ impl CpuThread {
             return;
         }
         while !self.control.is_held() && !is_due(self) {
-            self.control.parking.wait();
+            if self.control.is_paused() {
+                self.stand();
+            } else {
+                self.control.parking.wait();
+            }
             self.answer();
         }
         if deep {

@@ -116,7 +116,7 @@ pub fn replace(path: &Path, contents: &[u8]) -> Result<(), CacheError> {
 }
 
 /// FNV-1a of some bytes.
-pub(crate) fn checksum(bytes: &[u8]) -> u64 {
+pub fn checksum(bytes: &[u8]) -> u64 {
     Stamp::of(bytes).checksum
 }
 

@@ -63,6 +63,16 @@ impl<'a> Images<'a> {
         self.made(&relative, || kernel.fetch(self))
     }
 
+    /// Modules of a stock kernel, as an archive for its initramfs beside that of a script: `/init` loads them if there is a
+    /// network card.
+    pub fn modules(&self, kernel: Kernel) -> Result<PathBuf, ImageError> {
+        let vmlinuz = self.kernel(kernel)?;
+        self.made(&kernel.modules_cache_name(), || {
+            let bytes = std::fs::read(&vmlinuz).map_err(CacheError::io("read", &vmlinuz))?;
+            kernel.fetch_modules(self, &bytes)
+        })
+    }
+
     /// The busybox program, statically linked.
     pub fn busybox(&self) -> Result<PathBuf, ImageError> {
         self.busybox_of(Suite::Bookworm, "busybox/busybox")

@@ -1,6 +1,6 @@
-//! Machines that run: each listens on a socket of its own, in a directory that is the user's alone.
+//! Machines and networks that run: each listens on a socket of its own, in a directory that is the user's alone.
 //!
-//! - [`listener`]: the machine's end
+//! - [`listener`]: its end
 //! - [`client`]: everybody else's
 
 mod client;
@@ -11,23 +11,39 @@ use std::io;
 use std::os::unix::fs::{DirBuilderExt, MetadataExt};
 use std::path::{Path, PathBuf};
 
-pub use client::{Client, names};
-pub use listener::Listener;
+pub use client::Client;
+pub use listener::{Bound, Listener, Talk};
 
-/// A machine that cannot be reached, or cannot be reachable.
+/// What runs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// A machine.
+    Machine,
+    /// A network.
+    Network,
+}
+
+impl std::fmt::Display for Kind {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter.write_str(match self {
+            Self::Machine => "machine",
+            Self::Network => "network",
+        })
+    }
+}
+
+/// Something that cannot be reached, or cannot be reachable.
 #[derive(Debug, thiserror::Error)]
 pub enum RunningError {
-    /// There is no such machine, or it does not run.
-    #[error("no machine called {0:?} is running")]
-    NotRunning(String),
-    /// Another machine has the name.
-    #[error("a machine called {0:?} is running already")]
-    NameTaken(String),
+    /// There is no such thing, or it does not run.
+    #[error("no {0} called {1:?} is running")]
+    NotRunning(Kind, String),
+    /// Another one has the name.
+    #[error("a {0} called {1:?} is running already")]
+    NameTaken(Kind, String),
     /// A name that cannot be a file's.
-    #[error(
-        "{0:?} is no name for a machine: 1 to 64 letters, digits, '-', '_' and '.', the first no '.' or '-'"
-    )]
-    Name(String),
+    #[error("{1:?} is no name for a {0}: 1 to 64 letters, digits, '-', '_' and '.', the first no '.' or '-'")]
+    Name(Kind, String),
     /// Sockets cannot be had.
     #[error("cannot use {}", path.display())]
     Host {
@@ -40,21 +56,58 @@ pub enum RunningError {
     #[error("{} is not this user's alone", .0.display())]
     Foreign(PathBuf),
     /// Asking failed.
-    #[error("the machine does not answer")]
+    #[error("it does not answer")]
     Talk(#[from] api::LineError),
+    /// A descriptor was not passed.
+    #[error("a descriptor was not passed on")]
+    Pass(#[from] network::host::descriptors::PassError),
 }
 
 /// Most characters of a name.
 const NAME_MAX: usize = 64;
 
-/// Checks the name of a machine.
-pub fn check_name(name: &str) -> Result<(), RunningError> {
+/// Where machines or networks are found.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Place {
+    kind: Kind,
+    directory: PathBuf,
+}
+
+impl Place {
+    /// The user's own.
+    pub fn of(kind: Kind) -> Self {
+        match kind {
+            Kind::Machine => Self { kind, directory: directory() },
+            Kind::Network => Self { kind, directory: directory().join("net") },
+        }
+    }
+    /// Names of all that run, sorted.
+    pub fn names(&self) -> Vec<String> {
+        let entries = fs::read_dir(&self.directory).into_iter().flatten().flatten();
+        let mut names: Vec<String> = entries
+            .filter_map(|entry| Some(entry.file_name().to_str()?.strip_suffix(".sock")?.to_owned()))
+            .filter(|name| Client::connect(self, name).is_ok())
+            .collect();
+        names.sort();
+        names
+    }
+    /// Where its own files are, such as what it has to say.
+    pub fn directory(&self) -> &Path {
+        &self.directory
+    }
+    fn socket(&self, name: &str) -> PathBuf {
+        self.directory.join(format!("{name}.sock"))
+    }
+}
+
+/// Checks a name.
+pub fn check_name(kind: Kind, name: &str) -> Result<(), RunningError> {
     let allowed = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.');
     let fits = (1..=NAME_MAX).contains(&name.len());
     if fits && name.chars().all(allowed) && !name.starts_with(['.', '-']) {
         Ok(())
     } else {
-        Err(RunningError::Name(name.to_owned()))
+        Err(RunningError::Name(kind, name.to_owned()))
     }
 }
 
@@ -68,7 +121,7 @@ pub fn directory() -> PathBuf {
 /// Makes the directory if need be, and checks that nobody else can put sockets there.
 fn safe_directory(path: &Path) -> Result<(), RunningError> {
     let host = |source| RunningError::Host { path: path.to_owned(), source };
-    match fs::DirBuilder::new().mode(0o700).create(path) {
+    match fs::DirBuilder::new().mode(0o700).recursive(true).create(path) {
         Err(error) if error.kind() != io::ErrorKind::AlreadyExists => return Err(host(error)),
         _ => {}
     }
@@ -80,10 +133,6 @@ fn safe_directory(path: &Path) -> Result<(), RunningError> {
     } else {
         Err(RunningError::Foreign(path.to_owned()))
     }
-}
-
-fn socket_of(directory: &Path, name: &str) -> PathBuf {
-    directory.join(format!("{name}.sock"))
 }
 
 #[cfg(test)]

@@ -1,4 +1,4 @@
-//! The machine's time: nanoseconds since its start, and timers.
+//! The machine's time: nanoseconds since its start, and timers. It stops while the whole machine stands still.
 //!
 //! Lock order: a clock's own lock is a leaf. A device may arm and disarm timers with its own lock held. A callback runs
 //! without the clock's lock and may lock its device; so a callback that was already under way can come after `arm` or
@@ -6,6 +6,7 @@
 
 mod host;
 mod manual;
+mod passing;
 mod schedule;
 
 use std::sync::Arc;
@@ -18,7 +19,7 @@ pub type TimerCallback = Arc<dyn Fn() + Send + Sync>;
 
 /// A monotonic clock with timers.
 pub trait Clock: Send + Sync {
-    /// Nanoseconds since the machine started.
+    /// Nanoseconds since the machine started, without those in which it stood still.
     fn now_ns(&self) -> u64;
     /// A new timer, not armed.
     fn timer(&self, callback: TimerCallback) -> Timer;

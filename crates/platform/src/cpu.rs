@@ -90,6 +90,9 @@ pub trait Vcpu: Send {
     fn save(&self) -> CpuState;
     /// Replaces the CPU's state: reset, boot entry points, snapshots.
     fn restore(&mut self, state: &CpuState) -> Result<(), RestoreError>;
+    /// Changes how the machine's time-stamp counter is made from the host's: `guest = host + offset` (wrapping). What the
+    /// guest itself added to it stays. Without effect if that is the offset already.
+    fn set_tsc_offset(&mut self, offset: u64);
     /// The engine's counters as rows of name and value, in the order in which to print them.
     fn statistics(&self) -> Vec<(&'static str, u64)>;
 }

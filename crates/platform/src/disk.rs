@@ -6,10 +6,9 @@
 //! Lock order: devices may call a port with their own lock held. A port answers with no lock held, and never from inside
 //! a call, so an answer may take its device's lock.
 
-mod buffers;
 mod request;
 
-pub use buffers::{Buffers, Span};
+use crate::Span;
 pub use request::{Answer, DiskOperation, DiskPort, DiskRequest};
 
 /// Bytes of a sector, the unit of all lengths and offsets here.

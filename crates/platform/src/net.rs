@@ -4,11 +4,18 @@
 //! the network's process by one system call. Each message is a [`FrameHeader`] and either an Ethernet frame without its
 //! check sequence, or, where the header's flags are [`FrameHeader::CONTROL`], a [`ControlMessage`].
 
+//!
+//! A device reaches its cable by a [`NetPort`] and is told by it through a [`NetCard`]. Lock order: devices may call a port
+//! with their own lock held. A port calls its card with no lock held, from a thread of its own, and never from inside a
+//! call.
+
 mod control;
 mod header;
+mod port;
 
 pub use control::{ControlMessage, Offloads};
 pub use header::{FrameHeader, Segmentation};
+pub use port::{NetCard, NetPort, Received, Sent};
 
 /// An Ethernet address.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]

@@ -108,6 +108,11 @@ impl Interpreter {
         &self.model
     }
 
+    /// The machine's own TSC offset has changed; the CPU's is the caller's to change.
+    pub fn set_machine_tsc_offset(&mut self, offset: u64) {
+        self.machine_tsc_offset = offset;
+    }
+
     /// Executes one instruction at CS:RIP, or one batch of a repeated string instruction (then RIP stays).
     ///
     /// On an error RIP is where the exception's handler is to return to, and nothing else of the instruction is

@@ -493,6 +493,13 @@ impl Vcpu for BtVcpu {
         self.forget_all();
         Ok(())
     }
+    fn set_tsc_offset(&mut self, offset: u64) {
+        let moved = offset.wrapping_sub(self.config.tsc.offset);
+        self.config.tsc.offset = offset;
+        self.interpreter.set_machine_tsc_offset(offset);
+        let cpu = self.cpu();
+        cpu.tsc_offset = cpu.tsc_offset.wrapping_add(moved);
+    }
     fn statistics(&self) -> Vec<(&'static str, u64)> {
         self.statistics.rows(&self.mmu, &self.blocks, self.buffer.used())
     }

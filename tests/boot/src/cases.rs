@@ -6,6 +6,8 @@ mod cpus;
 mod disks;
 mod ends;
 mod kernels;
+mod networks;
+mod nics;
 mod results;
 mod translations;
 
@@ -24,6 +26,12 @@ pub struct Case {
 type Run = dyn Fn(&Lab) -> anyhow::Result<Verdict>;
 
 impl Case {
+    /// Whether nothing else should run beside it.
+    pub fn is_alone(&self) -> bool {
+        ["clock/", "cpus/", "console/", "ends/", "translations/"]
+            .iter()
+            .any(|group| self.name.starts_with(group))
+    }
     /// A test that can run anywhere.
     fn new(name: impl Into<String>, run: impl Fn(&Lab) -> anyhow::Result<()> + 'static) -> Self {
         Self { name: name.into(), run: Box::new(move |lab| run(lab).map(|()| Verdict::Passed)) }
@@ -41,6 +49,8 @@ pub fn all() -> Vec<Case> {
         clock::cases(),
         translations::cases(),
         disks::cases(),
+        networks::cases(),
+        nics::cases(),
     ];
     groups.into_iter().flatten().collect()
 }

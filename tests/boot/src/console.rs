@@ -19,6 +19,9 @@ pub struct Guest {
     said: Vec<u8>,
     /// What [`Guest::expect`] has not passed yet starts here.
     seen: usize,
+    /// The same for what gasang itself says.
+    complained: Vec<u8>,
+    heeded: usize,
 }
 
 impl Guest {
@@ -29,7 +32,8 @@ impl Guest {
         let input = child.stdin.take();
         let output = reader(child.stdout.take().context("no stdout")?);
         let errors = reader(child.stderr.take().context("no stderr")?);
-        Ok(Self { child, input, output, errors, said: Vec::new(), seen: 0 })
+        let (said, complained) = (Vec::new(), Vec::new());
+        Ok(Self { child, input, output, errors, said, seen: 0, complained, heeded: 0 })
     }
 
     /// The process's id.
@@ -70,6 +74,22 @@ impl Guest {
         }
     }
 
+    /// Waits until gasang itself says `text`, after what was expected of it before.
+    pub fn expect_error(&mut self, text: &str) -> anyhow::Result<()> {
+        let deadline = Instant::now() + PATIENCE;
+        loop {
+            let rest = &self.complained[self.heeded..];
+            if let Some(at) = rest.windows(text.len()).position(|window| window == text.as_bytes()) {
+                self.heeded += at + text.len();
+                return Ok(());
+            }
+            match self.errors.recv_timeout(deadline.saturating_duration_since(Instant::now())) {
+                Ok(bytes) => self.complained.extend(bytes),
+                Err(_) => bail!("gasang never said '{text}'; {}", self.last_words()),
+            }
+        }
+    }
+
     /// Waits for the end, and returns the exit status and all that was said.
     pub fn finish(mut self) -> anyhow::Result<Finished> {
         let deadline = Instant::now() + PATIENCE;
@@ -81,8 +101,8 @@ impl Guest {
             }
         }
         let status = self.child.wait()?;
-        let errors: Vec<u8> = self.errors.iter().flatten().collect();
-        Ok(Finished { status, output: text(&self.said), errors: text(&errors) })
+        self.complained.extend(self.errors.iter().flatten());
+        Ok(Finished { status, output: text(&self.said), errors: text(&self.complained) })
     }
 
     /// Kills the command, as nothing can be caught, and returns all that was said.
@@ -94,9 +114,11 @@ impl Guest {
     }
 
     fn last_words(&self) -> String {
-        let all = text(&self.said);
+        let all: Vec<u8> = self.said.iter().copied().chain(self.output.try_iter().flatten()).collect();
+        let all = text(&all);
         let lines: Vec<_> = all.lines().collect();
-        let errors: Vec<u8> = self.errors.try_iter().flatten().collect();
+        let errors: Vec<u8> =
+            self.complained.iter().copied().chain(self.errors.try_iter().flatten()).collect();
         let tail = lines[lines.len().saturating_sub(15)..].join("\n    ");
         format!("it said at last:\n    {tail}\n  and on stderr: {}", text(&errors).trim())
     }

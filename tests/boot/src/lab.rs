@@ -96,7 +96,7 @@ impl Lab {
 
     fn run(&self) -> Command {
         let mut command = self.gasang();
-        command.arg("run");
+        command.args(["run", "--net", "none"]);
         command
     }
 

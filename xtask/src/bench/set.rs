@@ -14,15 +14,18 @@ pub enum Set {
     Programs,
     /// Work for two CPUs: two virtual CPUs compared with one
     Parallel,
+    /// A Debian's boot from a disk, and fio on another, on each kind of bus
+    Disks,
 }
 
 impl Set {
-    /// Its script, from the project's root.
-    pub fn script(self) -> &'static str {
+    /// Its script, from the project's root; `None` for disks, which are measured from outside.
+    pub fn script(self) -> Option<&'static str> {
         match self {
-            Set::Busybox => "benches/guest-workloads.sh",
-            Set::Programs => "benches/programs.sh",
-            Set::Parallel => "benches/parallel.sh",
+            Set::Busybox => Some("benches/guest-workloads.sh"),
+            Set::Programs => Some("benches/programs.sh"),
+            Set::Parallel => Some("benches/parallel.sh"),
+            Set::Disks => None,
         }
     }
 
@@ -30,7 +33,7 @@ impl Set {
     pub fn memory_mib(self) -> u32 {
         match self {
             Set::Busybox => 512,
-            Set::Programs | Set::Parallel => 2048,
+            Set::Programs | Set::Parallel | Set::Disks => 2048,
         }
     }
 
@@ -40,6 +43,7 @@ impl Set {
             Set::Busybox => "bench",
             Set::Programs => "bench-programs",
             Set::Parallel => "bench-parallel",
+            Set::Disks => "bench-disks",
         }
     }
 

@@ -12,6 +12,8 @@ use crate::disks::{self, DiskOption, OpenDisk};
 use crate::exit::Code;
 use crate::guest_command::GuestCommand;
 use crate::memory::HostMemory;
+use crate::networks::{self, NetOption, Nic, Publish};
+use crate::nics::InheritedNic;
 use crate::output::say;
 use crate::session::{self, Setting};
 use crate::verbs::image;
@@ -71,6 +73,18 @@ pub struct Run {
     /// several times
     #[arg(long = "disk", value_name = "FILE[,OPTION…]")]
     disks: Vec<DiskOption>,
+    /// What a network card is joined to: nat, natnet:NAME, hostonly:NAME, internal:NAME, bridged:INTERFACE or none, with
+    /// options after commas: model=virtio|e1000, mac=…, ip=…; may be given several times [default: nat]
+    #[arg(long = "net", value_name = "NETWORK[,OPTION…]")]
+    nets: Vec<NetOption>,
+    /// Let a port of the host lead to the guest: [HOSTIP:]HOSTPORT:GUESTPORT[/tcp|udp], the host's address 127.0.0.1 if not
+    /// given; may be given several times
+    #[arg(long, value_name = "PORTS")]
+    publish: Vec<Publish>,
+    /// A network card at a cable that whoever started gasang holds the other end of: a descriptor, with options after commas:
+    /// model=virtio|e1000, mac=…, mtu=…, name=…
+    #[arg(long = "nic-fd", value_name = "FD[,OPTION…]", hide = true)]
+    nics: Vec<InheritedNic>,
     /// What to call the machine while it runs, for 'gasang disk attach' and the like
     #[arg(long, value_name = "NAME")]
     name: Option<String>,
@@ -125,8 +139,12 @@ impl Run {
         let disks = self.open_disks(guest.as_ref())?;
         let mut config = self.config(self.boot_files(guest.as_ref())?);
         config.disks = disks.iter().map(|disk| disk.config.clone()).collect();
+        let nics = networks::connect(self.name.as_deref(), &self.networks(), &self.publish)?;
+        let (described, cards): (Vec<_>, Vec<_>) = nics.into_iter().map(Nic::into_config).unzip();
+        let inherited = self.nics.iter().enumerate().map(|(number, nic)| nic.open(number));
+        config.nics = cards.into_iter().map(Ok).chain(inherited).collect::<Result<_, _>>()?;
         tracing::info!(?config, "starting");
-        let ended = session::run(&config, self.setting(disks))?;
+        let ended = session::run(&config, self.setting(disks, described))?;
         if let Some(message) = &ended.verdict.message {
             say(&format!("\ngasang: {message}"));
         }
@@ -139,6 +157,14 @@ impl Run {
     fn memory(&self) -> u64 {
         let usual = if self.image.is_some() { MEMORY_WITH_IMAGE } else { MEMORY };
         self.memory.unwrap_or(usual)
+    }
+
+    /// What the cards are joined to: a NAT, if nothing is said.
+    fn networks(&self) -> Vec<NetOption> {
+        match self.nets.is_empty() && self.nics.is_empty() {
+            true => vec![NetOption::nat()],
+            false => self.nets.clone(),
+        }
     }
 
     /// The guest of an image, made if need be.
@@ -160,10 +186,10 @@ impl Run {
         Ok(all)
     }
 
-    fn setting(&self, disks: Vec<OpenDisk>) -> Setting {
+    fn setting(&self, disks: Vec<OpenDisk>, nics: Vec<api::Nic>) -> Setting {
         let arguments = self.command.clone();
         let command = (!arguments.is_empty()).then_some(GuestCommand { arguments, shut_down: self.persist });
-        Setting { timeout: self.timeout, name: self.name.clone(), disks, command }
+        Setting { timeout: self.timeout, name: self.name.clone(), disks, nics, command }
     }
 
     fn config(&self, boot: BootFiles) -> MachineConfig {
@@ -206,7 +232,11 @@ impl Run {
         }
         let images = image::images(self.guests_dir.as_deref())?;
         let kernel = images.kernel(Kernel::Cloud61)?;
-        let initrds = if initrds.is_empty() { vec![images.initramfs(&Script::shell())?] } else { initrds };
+        let mut initrds =
+            if initrds.is_empty() { vec![images.initramfs(&Script::shell())?] } else { initrds };
+        if !self.nics.is_empty() || self.networks().iter().any(NetOption::is_card) {
+            initrds.push(images.modules(Kernel::Cloud61)?);
+        }
         Ok(BootFiles { kernel, initrds, cmdline: default_cmdline(terminal::size(), append) })
     }
 }

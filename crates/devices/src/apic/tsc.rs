@@ -1,6 +1,7 @@
 //! The guest's time-stamp counter, as far as its deadline timer needs it.
 #![expect(unsafe_code, reason = "reads the host's time-stamp counter")]
 use std::arch::x86_64::_rdtsc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 /// Reads the guest's time-stamp counter.
 pub trait GuestTsc: Send + Sync {
@@ -11,18 +12,31 @@ pub trait GuestTsc: Send + Sync {
 }
 
 /// A guest counter that is the host's plus an offset (wrapping).
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Debug)]
 pub struct HostTsc {
-    /// Ticks a second of the host's counter.
-    pub frequency_hz: u64,
+    frequency_hz: u64,
+    offset: AtomicU64,
+}
+
+impl HostTsc {
+    /// A counter from the ticks a second of the host's, and guest counter minus host counter.
+    pub fn new(frequency_hz: u64, offset: u64) -> Self {
+        Self { frequency_hz, offset: AtomicU64::new(offset) }
+    }
     /// Guest counter minus host counter.
-    pub offset: u64,
+    pub fn offset(&self) -> u64 {
+        self.offset.load(Ordering::SeqCst)
+    }
+    /// Sets the counter back by some ticks: those of a time that the guest shall not notice.
+    pub fn set_back(&self, ticks: u64) {
+        self.offset.fetch_sub(ticks, Ordering::SeqCst);
+    }
 }
 
 impl GuestTsc for HostTsc {
     fn now(&self) -> u64 {
         // SAFETY: RDTSC has no preconditions; every x86-64 CPU has it.
-        unsafe { _rdtsc() }.wrapping_add(self.offset)
+        unsafe { _rdtsc() }.wrapping_add(self.offset())
     }
     fn frequency_hz(&self) -> u64 {
         self.frequency_hz

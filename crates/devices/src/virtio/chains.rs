@@ -47,6 +47,12 @@ impl<'a> Chains<'a> {
             None => Ok(()),
         }
     }
+    /// Undoes [`Chains::take`] for the chain of this queue that was taken last: it waits again.
+    pub fn put_back(&mut self, chain: &Chain) {
+        if let Some(slot) = self.slots.get_mut(chain.queue()) {
+            slot.queue.put_back(chain);
+        }
+    }
     /// Writes a reply and gives its chain back. Nothing is written if nobody waits for it.
     pub fn reply(&mut self, reply: &Reply) -> Result<(), VirtioError> {
         if !self.awaits(&reply.chain) {

@@ -50,6 +50,16 @@ pub trait VirtioDevice: Send {
     fn serve(&mut self, queue: usize, chains: &mut Chains<'_>) -> Result<(), VirtioError>;
     /// Returns once nothing that the device has begun touches guest memory any more. Comes before chains are forgotten.
     fn drain(&mut self) {}
+    /// The driver starts over with one queue, whose chains are forgotten. The device was drained before.
+    fn reset_queue(&mut self, queue: usize) {
+        let _ = queue;
+    }
+    /// Gives back chains of a queue that the device has taken and not begun ([`Chains::put_back`]), so that it can be saved;
+    /// others come back by themselves.
+    fn put_back(&mut self, queue: usize, chains: &mut Chains<'_>) -> Result<(), VirtioError> {
+        let _ = (queue, chains);
+        Ok(())
+    }
     /// The driver starts over: the device's own state is that after power-on. It was drained before.
     fn reset(&mut self) {}
     /// The device's own state.

@@ -63,6 +63,9 @@ impl<D: VirtioDevice + 'static> VirtioPci<D> {
     /// Waits until no chain is on its way, so that the function can be saved. No CPU may run meanwhile.
     pub fn settle(function: &Mutex<Self>) {
         let mut locked = function.lock();
+        for queue in 0..locked.registers.queues.len() {
+            locked.with_chains(queue, |device, chains| device.put_back(queue, chains));
+        }
         let idle = Arc::clone(&locked.idle);
         while locked.registers.is_running() && locked.in_flight() > 0 {
             idle.wait(&mut locked);
@@ -175,6 +178,7 @@ impl<D: VirtioDevice> VirtioPci<D> {
                 Effect::ResetQueue(queue) => {
                     self.device.drain();
                     self.registers.queues[queue].queue.reset();
+                    self.device.reset_queue(queue);
                 }
                 Effect::Broken => self.give_up(&VirtioError::Queue(QueueError::Place)),
             },

@@ -42,7 +42,7 @@ fn read_at(view: &mut DiskView, sector: u64, place: u64) -> io::Result<Option<Ve
         Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => return Ok(None),
         result => result?,
     }
-    if checksum(&table) != header.u32(88) {
+    if checksum(&table) != header.u32(88) && !cfg!(fuzzing) {
         return Ok(None);
     }
     let entries = (1..).zip(table.chunks(size as usize).map(Fields));
@@ -58,7 +58,7 @@ fn is_sound(header: &[u8; 512], place: u64) -> bool {
     }
     let mut copy = *header;
     copy[16..20].fill(0);
-    checksum(&copy[..size]) == fields.u32(16)
+    checksum(&copy[..size]) == fields.u32(16) || cfg!(fuzzing)
 }
 
 fn partition(number: u32, entry: Fields<'_>, sector: u64) -> Option<Partition> {

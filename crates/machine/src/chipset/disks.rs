@@ -250,7 +250,7 @@ impl DiskBoard {
             taken.iter().all(|address| address.slot != *slot)
                 && state.disks.iter().all(|disk| disk.place != Place::Slot(*slot))
         };
-        slot::HOT.clone().find(free).ok_or(DiskPlaceError::Full(bus))
+        slot::HOT.filter(|slot| !slot::NICS.contains(slot)).find(free).ok_or(DiskPlaceError::Full(bus))
     }
 
     /// Puts a new function into a slot.

@@ -15,6 +15,7 @@ use platform::{MsiSink, Region};
 
 use super::channel::GuestChannel;
 use super::disks::{DiskBoard, Wiring};
+use super::nics::NicBoard;
 use super::{Chipset, Parts};
 use crate::board::{GPE_PCI_HOTPLUG, gsi, mmio, port, slot};
 use crate::error::MachineError;
@@ -59,7 +60,9 @@ impl Chipset {
         self.ports.add(port::PCI_ADDRESS.into(), 8, PCI_PORTS_REGION, Arc::clone(&on_bus))?;
         self.memory.add(mmio::ECAM_BASE, mmio::ECAM_BYTES, ECAM_REGION, on_bus)?;
         let interrupts = Arc::clone(&self.interrupts);
-        self.add_disks(parts, Wiring { ram: ram.clone(), root, router, interrupts })
+        let wiring = Wiring { ram: ram.clone(), root, router, interrupts };
+        self.nics = Some(Arc::new(NicBoard::new(&wiring, &parts.config.nics, &parts.links)?));
+        self.add_disks(parts, wiring)
     }
 
     /// The disks, and the registers by which some of them come and go.

@@ -442,3 +442,39 @@ fn a_bar_in_the_pci_window_answers_there_until_the_reset() {
     ]);
     assert!(matches!(rig.outcome(), Outcome::HaltedForever { .. }));
 }
+
+#[test]
+fn time_stands_while_the_machine_does() {
+    const PAUSE: std::time::Duration = std::time::Duration::from_millis(600);
+    // Of the power-management timer (ACPI 6.5 §4.8.2.1).
+    const TICKS_A_SECOND: u64 = 3_579_545;
+    let (sender, times) = mpsc::channel();
+    let (pause, paused) = mpsc::channel();
+    let later = sender.clone();
+    let read = |io: &dyn CpuIo| {
+        let mut data = [0; 4];
+        io.port_read(Port(crate::board::port::PM_TIMER), &mut data);
+        u32::from_le_bytes(data)
+    };
+    let mut rig = Rig::new(vec![
+        act(move |io| sender.send(read(io)).unwrap()),
+        act(move |_| paused.recv().unwrap()),
+        act(move |io| later.send(read(io)).unwrap()),
+        stop(HALT_FOR_GOOD),
+    ]);
+    let shared = rig.machine.handle().shared;
+    let before = shared.standstill.tsc_offset();
+    let other = std::thread::spawn(move || {
+        let start = times.recv().unwrap();
+        shared.pause_all();
+        pause.send(()).unwrap();
+        std::thread::sleep(PAUSE);
+        shared.resume_all();
+        (start, times.recv().unwrap(), before.wrapping_sub(shared.standstill.tsc_offset()))
+    });
+    assert!(matches!(rig.outcome(), Outcome::HaltedForever { .. }));
+    let (start, end, lost_ticks) = other.join().unwrap();
+    let passed_ms = u64::from(end.wrapping_sub(start)) * 1000 / TICKS_A_SECOND;
+    assert!(passed_ms < 300, "{passed_ms} ms");
+    assert!(lost_ticks > 0);
+}

@@ -76,8 +76,8 @@ pub struct DiskGuest {
 }
 
 /// The kernel command line of a [`DiskGuest`], before what the user appends. Its root is found by its label, whatever the
-/// disk hangs on.
-pub const DISK_COMMAND_LINE: &str = "console=ttyS0 root=LABEL=gasang-root rw quiet";
+/// disk hangs on, and network cards keep the names that the kernel gives them: eth0, eth1.
+pub const DISK_COMMAND_LINE: &str = "console=ttyS0 root=LABEL=gasang-root rw net.ifnames=0 quiet";
 
 /// Changes when what [`build`] makes changes.
 const LAYOUT: &str = "1";

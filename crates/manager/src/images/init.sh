@@ -7,6 +7,10 @@ echo "gasang: init"
 /bin/busybox mount -t tmpfs tmp /tmp
 /bin/busybox --install -s
 export PATH=/usr/sbin:/usr/bin:/sbin:/bin HOME=/root USER=root TERM=linux
+# Drivers, where there is a network card for them.
+if [ -d /modules ] && grep -qs ^0x0200 /sys/bus/pci/devices/*/class; then
+    for module in /modules/*.ko; do insmod "$module"; done
+fi
 cd /root
 if [ -x /script ]; then
     /bin/sh /script

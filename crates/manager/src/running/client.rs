@@ -1,34 +1,32 @@
-//! The other end: asking a machine.
-use std::fs;
+//! The other end: asking.
 use std::io::{self, BufReader};
+use std::os::fd::{AsFd, BorrowedFd};
 use std::os::unix::net::UnixStream;
-use std::path::Path;
 use std::time::Duration;
 
-use api::{Reply, Request};
+use network::host::descriptors;
+use serde::Serialize;
+use serde::de::DeserializeOwned;
 
-use super::{RunningError, check_name, directory, socket_of};
+use super::{Place, RunningError, check_name};
 
 /// How long an answer is awaited.
 const ANSWER: Duration = Duration::from_secs(60);
 
-/// A connection to a machine.
+/// A connection.
 #[derive(Debug)]
 pub struct Client {
     stream: UnixStream,
 }
 
 impl Client {
-    /// Connects to the machine of a name.
-    pub fn connect(name: &str) -> Result<Self, RunningError> {
-        Self::connect_in(&directory(), name)
-    }
-    pub(super) fn connect_in(directory: &Path, name: &str) -> Result<Self, RunningError> {
-        check_name(name)?;
-        let path = socket_of(directory, name);
+    /// Connects to what runs under a name.
+    pub fn connect(place: &Place, name: &str) -> Result<Self, RunningError> {
+        check_name(place.kind, name)?;
+        let path = place.socket(name);
         let stream = UnixStream::connect(&path).map_err(|source| match source.kind() {
             io::ErrorKind::NotFound | io::ErrorKind::ConnectionRefused => {
-                RunningError::NotRunning(name.to_owned())
+                RunningError::NotRunning(place.kind, name.to_owned())
             }
             _ => RunningError::Host { path, source },
         })?;
@@ -37,20 +35,13 @@ impl Client {
         Ok(Self { stream })
     }
     /// Asks, and waits for the answer.
-    pub fn ask(&mut self, request: Request) -> Result<Reply, RunningError> {
+    pub fn ask<Q: Serialize, A: DeserializeOwned>(&mut self, request: Q) -> Result<A, RunningError> {
         api::write_line(&mut &self.stream, request)?;
         Ok(api::read_line(&mut BufReader::new(&self.stream))?)
     }
-}
-
-/// Names of the machines that run, sorted.
-pub fn names() -> Vec<String> {
-    let directory = directory();
-    let entries = fs::read_dir(&directory).into_iter().flatten().flatten();
-    let mut names: Vec<String> = entries
-        .filter_map(|entry| Some(entry.file_name().to_str()?.strip_suffix(".sock")?.to_owned()))
-        .filter(|name| Client::connect_in(&directory, name).is_ok())
-        .collect();
-    names.sort();
-    names
+    /// Passes a descriptor after an answer that asks for it, and waits for the answer to that.
+    pub fn pass<A: DeserializeOwned>(&mut self, descriptor: BorrowedFd<'_>) -> Result<A, RunningError> {
+        descriptors::send(self.stream.as_fd(), b"d", &[descriptor])?;
+        Ok(api::read_line(&mut BufReader::new(&self.stream))?)
+    }
 }

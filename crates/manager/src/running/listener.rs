@@ -1,6 +1,7 @@
-//! The machine's end.
+//! The end of what runs.
 use std::fs::{self, File};
 use std::io::{self, BufReader};
+use std::os::fd::OwnedFd;
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -8,33 +9,55 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread::Builder;
 use std::time::Duration;
 
-use api::{Reply, Request};
+use api::Failure;
+use network::host::descriptors;
+use serde::Serialize;
+use serde::de::DeserializeOwned;
 
-use super::{RunningError, check_name, safe_directory, socket_of};
+use super::{Place, RunningError, check_name, safe_directory};
 
-/// Connections at once; a machine is asked by people and scripts, not by crowds.
+/// Connections at once; people and scripts ask, not crowds.
 const CONNECTIONS_MAX: usize = 16;
 /// How long a connection may be silent.
 const SILENCE: Duration = Duration::from_secs(30);
 
-/// A machine's socket. Dropping it takes the machine's name back.
+/// The socket of what runs. Dropping it takes the name back.
 #[derive(Debug)]
 pub struct Listener {
     path: PathBuf,
-    /// Locked as long as the machine lives: a socket whose lock is free was left behind.
+    /// Locked as long as it lives: a socket whose lock is free was left behind.
     _lock: File,
 }
 
 /// Answers a request.
-pub type Handler = Arc<dyn Fn(Request) -> Reply + Send + Sync>;
+pub type Handler<Q, A> = Arc<dyn Fn(Q, &Talk<'_>) -> A + Send + Sync>;
 
-impl Listener {
-    /// Listens under a name; `handler` answers on threads of its own.
-    pub fn start(name: &str, handler: Handler) -> Result<Self, RunningError> {
-        Self::start_in(&super::directory(), name, handler)
+/// A connection, for requests that need more than their words.
+pub struct Talk<'a> {
+    stream: &'a UnixStream,
+}
+
+impl Talk<'_> {
+    /// Answers for now, and waits for the descriptor that the answer asks for.
+    pub fn receive<A: Serialize>(&self, ready: A) -> Result<OwnedFd, RunningError> {
+        api::write_line(&mut &*self.stream, ready)?;
+        let (_, mut descriptors) = descriptors::receive(self.stream, &mut [0; 1])?;
+        descriptors.pop().ok_or(RunningError::Talk(api::LineError::Ended))
     }
-    pub(super) fn start_in(directory: &Path, name: &str, handler: Handler) -> Result<Self, RunningError> {
-        check_name(name)?;
+}
+
+/// A name that was taken, and nobody listens yet.
+#[derive(Debug)]
+pub struct Bound {
+    socket: UnixListener,
+    listener: Listener,
+}
+
+impl Bound {
+    /// Takes a name.
+    pub fn new(place: &Place, name: &str) -> Result<Self, RunningError> {
+        let Place { kind, directory } = place;
+        check_name(*kind, name)?;
         safe_directory(directory)?;
         let host = |path: &Path| {
             let path = path.to_owned();
@@ -43,29 +66,53 @@ impl Listener {
         let lock_path = directory.join(format!("{name}.lock"));
         let lock = File::options().create(true).truncate(false).write(true).open(&lock_path);
         let lock = lock.map_err(host(&lock_path))?;
-        lock.try_lock().map_err(|_| RunningError::NameTaken(name.to_owned()))?;
-        let path = socket_of(directory, name);
+        lock.try_lock().map_err(|_| RunningError::NameTaken(*kind, name.to_owned()))?;
+        let path = place.socket(name);
         // The lock is ours, so whoever made this socket is gone.
         match fs::remove_file(&path) {
             Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(host(&path)(error)),
             _ => {}
         }
         let socket = UnixListener::bind(&path).map_err(host(&path))?;
-        let listener = Self { path, _lock: lock };
+        Ok(Self { socket, listener: Listener { path, _lock: lock } })
+    }
+    /// Listens; `handler` answers on threads of its own.
+    pub fn listen<Q, A>(self, handler: Handler<Q, A>) -> Result<Listener, RunningError>
+    where
+        Q: DeserializeOwned + 'static,
+        A: Serialize + From<Failure> + 'static,
+    {
+        let Self { socket, listener } = self;
         let accept = move || accept_all(&socket, &handler);
-        Builder::new().name("control".to_owned()).spawn(accept).map_err(host(&listener.path))?;
+        let started = Builder::new().name("control".to_owned()).spawn(accept);
+        started.map_err(|source| RunningError::Host { path: listener.path.clone(), source })?;
         Ok(listener)
+    }
+}
+
+impl Listener {
+    /// Listens under a name; `handler` answers on threads of its own.
+    pub fn start<Q, A>(place: &Place, name: &str, handler: Handler<Q, A>) -> Result<Self, RunningError>
+    where
+        Q: DeserializeOwned + 'static,
+        A: Serialize + From<Failure> + 'static,
+    {
+        Bound::new(place, name)?.listen(handler)
     }
 }
 
 impl Drop for Listener {
     fn drop(&mut self) {
-        // What cannot be removed is removed by the next machine of this name.
+        // What cannot be removed is removed by the next one of this name.
         let _ = fs::remove_file(&self.path);
     }
 }
 
-fn accept_all(socket: &UnixListener, handler: &Handler) {
+fn accept_all<Q, A>(socket: &UnixListener, handler: &Handler<Q, A>)
+where
+    Q: DeserializeOwned + 'static,
+    A: Serialize + From<Failure> + 'static,
+{
     let connections = Arc::new(AtomicUsize::new(0));
     for stream in socket.incoming() {
         let Ok(stream) = stream else { continue };
@@ -86,18 +133,22 @@ fn accept_all(socket: &UnixListener, handler: &Handler) {
     }
 }
 
-fn talk(stream: &UnixStream, handler: &Handler) -> Result<(), api::LineError> {
+fn talk<Q, A>(stream: &UnixStream, handler: &Handler<Q, A>) -> Result<(), api::LineError>
+where
+    Q: DeserializeOwned,
+    A: Serialize + From<Failure>,
+{
     stream.set_read_timeout(Some(SILENCE))?;
     stream.set_write_timeout(Some(SILENCE))?;
     let mut lines = BufReader::new(stream);
     loop {
-        match api::read_line::<Request>(&mut lines) {
-            Ok(request) => api::write_line(&mut &*stream, handler(request))?,
+        match api::read_line::<Q>(&mut lines) {
+            Ok(request) => api::write_line(&mut &*stream, handler(request, &Talk { stream }))?,
             Err(api::LineError::Ended) => return Ok(()),
             Err(error) => {
                 let kind = api::FailureKind::Invalid;
-                let failure = api::Failure { kind, message: error.to_string() };
-                return api::write_line(&mut &*stream, Reply::Failed(failure));
+                let failure = Failure { kind, message: error.to_string() };
+                return api::write_line(&mut &*stream, A::from(failure));
             }
         }
     }

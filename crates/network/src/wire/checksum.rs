@@ -9,6 +9,7 @@ pub struct Checksum(u64);
 
 impl Checksum {
     /// Adds bytes.
+    #[expect(clippy::should_implement_trait, reason = "bytes are no sums")]
     pub fn add(self, bytes: &[u8]) -> Self {
         // Sums of words of any width agree modulo 2^16 - 1, in the host's order just as well; the order is put right once.
         let (wide, rest) = bytes.as_chunks::<8>();

@@ -2,21 +2,22 @@
 #![expect(unsafe_code, reason = "sets the timer slack of the clock's thread")]
 use std::sync::Arc;
 use std::thread::JoinHandle;
-use std::time::{Duration, Instant};
 
 use parking_lot::{Condvar, Mutex};
 
+use super::passing::Passing;
 use super::schedule::Schedule;
 use super::{Clock, Timer, TimerCallback, TimerQueue};
 
-/// The host's monotonic clock, from 0 at its creation. Dropping it ends its thread; timers that outlive it never fire.
+/// The host's monotonic clock, from 0 at its creation, without the time during which it was stopped. Dropping it ends its
+/// thread; timers that outlive it never fire.
 pub struct HostClock {
     shared: Arc<Shared>,
     thread: Option<JoinHandle<()>>,
 }
 
 struct Shared {
-    start: Instant,
+    time: Passing,
     queue: Mutex<Queue>,
     /// The queue changed in a way that the thread must see: an earlier deadline, or the end.
     changed: Condvar,
@@ -34,10 +35,21 @@ impl HostClock {
     /// Starts the clock and its thread.
     pub fn start() -> std::io::Result<Self> {
         let shared =
-            Arc::new(Shared { start: Instant::now(), queue: Mutex::default(), changed: Condvar::new() });
+            Arc::new(Shared { time: Passing::from_now(), queue: Mutex::default(), changed: Condvar::new() });
         let on_thread = Arc::clone(&shared);
         let thread = std::thread::Builder::new().name("timers".into()).spawn(move || on_thread.run())?;
         Ok(Self { shared, thread: Some(thread) })
+    }
+    /// Stops the time: no timer fires but those that are due. Without effect if it is stopped.
+    pub fn stop(&self) {
+        self.shared.time.stop();
+    }
+    /// Lets the time go on where it stopped. Without effect if it is not stopped.
+    pub fn go_on(&self) {
+        self.shared.time.go_on();
+        // The thread either has not looked at the time yet, or sleeps.
+        drop(self.shared.queue.lock());
+        self.shared.changed.notify_one();
     }
 }
 
@@ -55,7 +67,7 @@ impl Drop for HostClock {
 
 impl Clock for HostClock {
     fn now_ns(&self) -> u64 {
-        self.shared.now_ns()
+        self.shared.time.now_ns()
     }
     fn timer(&self, callback: TimerCallback) -> Timer {
         let id = self.shared.queue.lock().schedule.create(callback);
@@ -64,17 +76,13 @@ impl Clock for HostClock {
 }
 
 impl Shared {
-    fn now_ns(&self) -> u64 {
-        u64::try_from(self.start.elapsed().as_nanos()).unwrap_or(u64::MAX)
-    }
-
     fn run(&self) {
         // The default slack of 50 us would make every timer late by as much.
         // SAFETY: concerns this thread's own timers only; no pointers are passed.
         unsafe { libc::prctl(libc::PR_SET_TIMERSLACK, 1_u64) };
         let mut queue = self.queue.lock();
         while !queue.ended {
-            if let Some(callback) = queue.schedule.take_due(self.now_ns()) {
+            if let Some(callback) = queue.schedule.take_due(self.time.now_ns()) {
                 parking_lot::MutexGuard::unlocked(&mut queue, || {
                     callback();
                     drop(callback);
@@ -83,7 +91,7 @@ impl Shared {
             }
             let earliest = queue.schedule.earliest_ns();
             queue.sleeps_until_ns = earliest.unwrap_or(u64::MAX);
-            match earliest.and_then(|ns| self.start.checked_add(Duration::from_nanos(ns))) {
+            match earliest.and_then(|ns| self.time.instant_of(ns)) {
                 Some(deadline) => drop(self.changed.wait_until(&mut queue, deadline)),
                 None => self.changed.wait(&mut queue),
             }

@@ -105,3 +105,20 @@ fn a_host_callback_may_arm_its_own_timer_and_drop_the_clock() {
     assert!(clock.lock().is_none());
     slot.lock().take();
 }
+
+#[test]
+fn a_stopped_clock_fires_nothing_until_it_goes_on() {
+    let clock = HostClock::start().unwrap();
+    let (sender, receiver) = mpsc::channel();
+    let timer = clock.timer(Arc::new(move || {
+        let _ = sender.send(());
+    }));
+    let start_ns = clock.now_ns();
+    timer.arm(start_ns + 30_000_000);
+    clock.stop();
+    assert!(receiver.recv_timeout(Duration::from_millis(100)).is_err());
+    assert!(clock.now_ns() < start_ns + 30_000_000);
+    clock.go_on();
+    receiver.recv_timeout(Duration::from_secs(20)).unwrap();
+    assert!(clock.now_ns() >= start_ns + 30_000_000);
+}

@@ -1,5 +1,6 @@
 //! What a device asks its disk for.
-use super::{Buffers, DiskError, DiskShape};
+use super::{DiskError, DiskShape};
+use crate::Buffers;
 
 /// Something to be done. Offsets and lengths in bytes, multiples of a sector.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

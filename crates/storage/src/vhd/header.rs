@@ -48,9 +48,8 @@ impl Header {
         }
         let mut bytes = [0; spec::HEADER_BYTES];
         file.read(footer.data_offset, &mut bytes)?;
-        if !bytes.starts_with(spec::HEADER_COOKIE)
-            || be32(&bytes, header::CHECKSUM) != checksum(&bytes, header::CHECKSUM)
-        {
+        let is_right = be32(&bytes, header::CHECKSUM) == checksum(&bytes, header::CHECKSUM);
+        if !bytes.starts_with(spec::HEADER_COOKIE) || !(is_right || cfg!(fuzzing)) {
             return wrong("the checksum of its dynamic disk header is wrong");
         }
         let (table_offset, entries) =

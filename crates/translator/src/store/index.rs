@@ -84,7 +84,7 @@ impl Index {
         self.slots[at] = slot;
     }
     fn first(&self, tag: u32) -> usize {
-        (u64::from(tag) * self.slots.len() as u64 >> 32) as usize
+        ((u64::from(tag) * self.slots.len() as u64) >> 32) as usize
     }
     fn next(&self, at: usize) -> usize {
         if at + 1 < self.slots.len() { at + 1 } else { 0 }

@@ -1,4 +1,6 @@
 //! A Debian with systemd on a disk, and disks of every kind and format beside it.
+mod full;
+
 use std::io::Write;
 use std::path::Path;
 use std::process::{Command, Output, Stdio};
@@ -22,6 +24,7 @@ pub fn cases() -> Vec<Case> {
         case("images-of-all-formats", formats),
         case("what-was-flushed-survives-kill", passes(killed)),
         case("an-iso-is-a-cdrom", passes(cdrom)),
+        case("a-full-host-disk-pauses-the-guest", |lab| full::pauses(lab, "sata")),
     ];
     cases.extend(["sata", "scsi", "virtio"].map(|bus| {
         case(&format!("they-come-and-go-on-{bus}"), move |lab: &Lab| {
@@ -42,6 +45,9 @@ fn case(name: &str, test: impl Fn(&Lab) -> anyhow::Result<Verdict> + 'static) ->
     Case { name: format!("disks/{name}"), run: Box::new(run) }
 }
 
+/// How long a guest may take that runs a command; what is chosen to take longer, takes long.
+const TIMEOUT: &str = "60m";
+
 /// A gasang with its own sockets and the tests' guests.
 fn gasang(lab: &Lab, place: &Path) -> Command {
     let mut command = lab.gasang();
@@ -52,7 +58,7 @@ fn gasang(lab: &Lab, place: &Path) -> Command {
 /// Runs a command in a new Debian, with options of `gasang run`.
 fn in_debian(lab: &Lab, place: &Path, options: &[&str], script: &str) -> anyhow::Result<Output> {
     let mut command = gasang(lab, place);
-    command.args(["run", "debian-12"]).args(options).args(["--timeout", "5m", "--", "sh", "-ec", script]);
+    command.args(["run", "debian-12"]).args(options).args(["--timeout", TIMEOUT, "--", "sh", "-ec", script]);
     command.stdin(Stdio::null()).output().context("cannot start gasang")
 }
 
@@ -219,7 +225,8 @@ fn disk(lab: &Lab, place: &Path, arguments: &[&str], code: i32) -> anyhow::Resul
     Ok(String::from_utf8_lossy(&output.stdout).into_owned())
 }
 
-/// A guest writes to images of all formats at once, and another program finds them sound and equal.
+/// A guest writes to images of all formats, and another program finds them sound and equal. `GASANG_FIO=2g` lets it write
+/// as much to each, and makes them as long.
 fn formats(lab: &Lab) -> anyhow::Result<Verdict> {
     const FORMATS: [(&str, &str, &str); 5] = [
         ("raw", "raw", "sata"),
@@ -230,15 +237,19 @@ fn formats(lab: &Lab) -> anyhow::Result<Verdict> {
     ];
     let place = tempfile::tempdir()?;
     let mut options = Vec::new();
+    let (amount, size) = match std::env::var("GASANG_FIO") {
+        Ok(amount) => (amount.clone(), amount),
+        Err(_) => ("48m".to_owned(), "256m".to_owned()),
+    };
     for (extension, _, bus) in FORMATS {
-        let path = create(lab, place.path(), &format!("disk.{extension}"), "256M")?;
+        let path = create(lab, place.path(), &format!("disk.{extension}"), &size)?;
         options.extend(["--disk".to_owned(), format!("{path},bus={bus},serial={extension}")]);
     }
     let options: Vec<&str> = options.iter().map(String::as_str).collect();
     let script = r#"
         for serial in raw qcow2 vdi vmdk vhd; do
             name=$(lsblk --nodeps --noheadings --raw -o NAME,SERIAL | awk -v s=$serial '$2 == s { print $1 }')
-            fio --name=$serial --filename=/dev/$name --rw=randwrite --bsrange=4k-64k --size=200m --io_size=48m \
+            fio --name=$serial --filename=/dev/$name --rw=randwrite --bsrange=4k-64k --io_size=$FIO_AMOUNT \
                 --ioengine=libaio --iodepth=16 --direct=1 --verify=crc32c --do_verify=1 --randseed=7 >/tmp/log 2>&1 \
                 || { cat /tmp/log >&2; exit 1; }
             blkdiscard -o 64M -l 16M /dev/$name 2>/dev/null || true
@@ -246,7 +257,8 @@ fn formats(lab: &Lab) -> anyhow::Result<Verdict> {
         done
         sync
     "#;
-    let said = said_in_debian(lab, place.path(), &options, script)?;
+    let script = format!("FIO_AMOUNT={amount}\n{script}");
+    let said = said_in_debian(lab, place.path(), &options, &script)?;
     if Command::new("qemu-img").arg("--version").output().is_err() {
         return Ok(Verdict::Skipped(
             "qemu-img is not installed, so nobody else can judge the images".to_owned(),
@@ -287,14 +299,17 @@ fn killed(lab: &Lab) -> anyhow::Result<()> {
     for round in 0..kills {
         let place = tempfile::tempdir()?;
         let disk = create(lab, place.path(), "data.qcow2", "1G")?;
-        let script = "i=0; while :; do i=$((i+1)); \
-                      printf 'record %08d\\n' $i | dd of=/dev/sdb bs=512 seek=$((i * 137 % 2000000)) conv=sync,fsync \
-                      2>/dev/null; echo $i; done";
+        // Linux may find the disks in either order.
+        let script = "disk=/dev/$(lsblk --nodeps --noheadings --raw -o NAME,SERIAL | awk '$2 == \"DATA\" { print $1 }'); \
+                      test -b $disk || exit 1; echo the disk is $disk; \
+                      i=0; while :; do i=$((i+1)); \
+                      printf 'record %08d\\n' $i | dd of=$disk bs=512 seek=$((i * 137 % 2000000)) conv=sync,fsync \
+                      2>/dev/null || exit 1; echo $i; done";
         let mut guest = Guest::start(gasang(lab, place.path()).args([
             "run",
             "debian-12",
             "--disk",
-            &disk,
+            &format!("{disk},serial=DATA"),
             "--timeout",
             "5m",
             "--",
@@ -320,7 +335,7 @@ fn killed(lab: &Lab) -> anyhow::Result<()> {
             let expected = format!("record {record:08}\n");
             ensure!(
                 bytes[at..].starts_with(expected.as_bytes()),
-                "round {round}: record {record} of {last} was flushed and is lost"
+                "round {round}: record {record} of {last} was flushed and is lost; the guest said: {said}"
             );
         }
     }

@@ -42,6 +42,13 @@ impl Position {
             self.turn = !self.turn;
         }
     }
+    fn retreat(&mut self, entries: u16, size: u16) {
+        if self.index < entries {
+            self.index += size;
+            self.turn = !self.turn;
+        }
+        self.index -= entries;
+    }
     fn bits(self) -> u16 {
         self.index | if self.turn { TURN } else { 0 }
     }
@@ -81,6 +88,10 @@ impl Packed {
             }
         }
         Err(QueueError::Endless)
+    }
+    /// The last chain, which took `entries` entries, waits again.
+    pub fn put_back(&mut self, entries: u16) {
+        self.next_available.retreat(entries, self.place.size);
     }
     /// Gives a chain back that took `entries` entries.
     pub fn give(&mut self, ram: &GuestRam, id: u16, entries: u16, written: u32) -> Result<(), QueueError> {

@@ -131,6 +131,17 @@ impl Queue {
             None => Ok(()),
         }
     }
+    /// Undoes [`Queue::take`] for the chain that was taken last; one that is not awaited is nothing.
+    pub fn put_back(&mut self, chain: &Chain) {
+        if !self.in_flight.release(chain.ticket) {
+            return;
+        }
+        match &mut self.ring {
+            Some(Ring::Split(split)) => split.put_back(),
+            Some(Ring::Packed(packed)) => packed.put_back(chain.slots),
+            None => {}
+        }
+    }
     /// Whether the driver wants an interrupt for what was given back since this was last asked.
     pub fn wants_interrupt(&mut self, ram: &GuestRam) -> Result<bool, QueueError> {
         match (std::mem::take(&mut self.given), &self.ring) {

@@ -49,6 +49,10 @@ impl Split {
         collected.add_linked(ram, table, head)?;
         Ok(Some((head, collected)))
     }
+    /// The last chain waits again.
+    pub fn put_back(&mut self) {
+        self.next_available = self.next_available.wrapping_sub(1);
+    }
     /// Gives a chain back.
     pub fn give(&mut self, ram: &GuestRam, head: u16, written: u32) -> Result<(), QueueError> {
         let mut entry = [0; USED_BYTES as usize];

@@ -1,9 +1,13 @@
-//! Memory that disks read into and write from: ranges of guest RAM, or bytes of our own.
-#![expect(unsafe_code, reason = "moves bytes between files and memory that the guest may write meanwhile")]
+//! Memory that disks and cables read into and write from: ranges of guest RAM, or bytes of our own.
+#![expect(
+    unsafe_code,
+    reason = "moves bytes between descriptors and memory that the guest may write meanwhile"
+)]
 use std::io;
 use std::ops::Range;
 use std::os::fd::{AsRawFd, BorrowedFd};
 
+use smallvec::SmallVec;
 use vm_memory::bitmap::Bitmap;
 use x86::Gpa;
 
@@ -11,8 +15,10 @@ use crate::GuestRam;
 
 /// Pieces that one system call takes.
 const PIECES_PER_CALL: usize = 1024;
+/// Pieces that are listed without an allocation.
+const VECTORS_INLINE: usize = 24;
 
-/// A list of memory ranges, which is one run of bytes for a disk. No reference to guest memory is ever made: bytes move
+/// A list of memory ranges, which is one run of bytes for a disk or a frame. No reference to guest memory is ever made: bytes move
 /// by the kernel or by copies.
 pub struct Buffers {
     pieces: Vec<Piece>,
@@ -129,6 +135,9 @@ pub struct Span<'a> {
 }
 
 impl<'a> Span<'a> {
+    /// Pieces that a message can have.
+    pub const PIECES_MAX: usize = PIECES_PER_CALL - 4;
+
     /// Bytes.
     pub fn len(&self) -> usize {
         self.length
@@ -229,12 +238,67 @@ impl<'a> Span<'a> {
         Ok(())
     }
 
-    fn vectors(&self, done: usize) -> Vec<libc::iovec> {
-        let pieces = self.buffers.pieces_of(self.start + done, self.length - done);
-        pieces
-            .take(PIECES_PER_CALL)
-            .map(|(_, piece)| libc::iovec { iov_base: piece.pointer.cast(), iov_len: piece.length })
-            .collect()
+    /// Sends a message that is `head` and then the span, by one call. An error if the span has more pieces than one call
+    /// takes, which is [`Span::PIECES_MAX`], or the descriptor takes none of it now.
+    pub fn send_behind(&self, head: [&[u8]; 2], to: BorrowedFd<'_>) -> io::Result<()> {
+        let mut vectors: SmallVec<[libc::iovec; VECTORS_INLINE]> = SmallVec::new();
+        vectors.extend(
+            head.iter()
+                .filter(|part| !part.is_empty())
+                .map(|part| libc::iovec { iov_base: part.as_ptr().cast_mut().cast(), iov_len: part.len() }),
+        );
+        self.add_vectors(&mut vectors, Self::PIECES_MAX + 1);
+        loop {
+            // SAFETY: every vector is a slice of the caller's or a piece of memory that the owner keeps; they are only read.
+            let result = unsafe { libc::writev(to.as_raw_fd(), vectors.as_ptr(), vectors.len() as i32) };
+            match check(result)? {
+                Some(count) if count == head[0].len() + head[1].len() + self.length => return Ok(()),
+                Some(_) => return Err(io::ErrorKind::WriteZero.into()),
+                None => {}
+            }
+        }
+    }
+    /// Takes a message: its first bytes go to `head`, further ones into the span (as much of it as has
+    /// [`Span::PIECES_MAX`] pieces), the rest to `spare`. Returns the message's bytes in all and how many of them are in
+    /// the span.
+    pub fn receive_behind(
+        &self,
+        head: &mut [u8],
+        spare: &mut [u8],
+        from: BorrowedFd<'_>,
+    ) -> io::Result<(usize, usize)> {
+        let (head_bytes, spare_bytes) = (head.len(), spare.len());
+        let mut vectors: SmallVec<[libc::iovec; VECTORS_INLINE]> = SmallVec::new();
+        vectors.push(libc::iovec { iov_base: head.as_mut_ptr().cast(), iov_len: head_bytes });
+        let room = self.add_vectors(&mut vectors, Self::PIECES_MAX);
+        vectors.push(libc::iovec { iov_base: spare.as_mut_ptr().cast(), iov_len: spare_bytes });
+        let count = loop {
+            // SAFETY: every vector is a slice of the caller's alone or a piece of memory that the owner keeps.
+            let result = unsafe { libc::readv(from.as_raw_fd(), vectors.as_ptr(), vectors.len() as i32) };
+            if let Some(count) = check(result)? {
+                break count;
+            }
+        };
+        let inside = count.saturating_sub(head_bytes).min(room);
+        for (_, piece) in self.buffers.pieces_of(self.start, inside) {
+            self.buffers.written(piece);
+        }
+        Ok((count, inside))
+    }
+
+    fn vectors(&self, done: usize) -> SmallVec<[libc::iovec; VECTORS_INLINE]> {
+        let mut vectors = SmallVec::new();
+        self.part(done..self.length).add_vectors(&mut vectors, PIECES_PER_CALL);
+        vectors
+    }
+    /// Adds the first pieces, up to `most`; returns their bytes.
+    fn add_vectors(&self, vectors: &mut SmallVec<[libc::iovec; VECTORS_INLINE]>, most: usize) -> usize {
+        let mut bytes = 0;
+        vectors.extend(self.buffers.pieces_of(self.start, self.length).take(most).map(|(_, piece)| {
+            bytes += piece.length;
+            libc::iovec { iov_base: piece.pointer.cast(), iov_len: piece.length }
+        }));
+        bytes
     }
 }
 

@@ -1,0 +1,197 @@
+//! From outside to guests: answers, and clients of forwards.
+use std::net::{IpAddr, SocketAddr};
+
+use platform::net::FrameHeader;
+
+use super::Network;
+use crate::nat::connections::{Ends, Unreachable};
+use crate::nat::datagrams::Delivery;
+use crate::nat::forwards::{Client, Target};
+use crate::nat::socket::TcpSocket;
+use crate::nat::tcp::{Fields, HostStream, Path, Sequence};
+use crate::policy::{End, Verdict};
+use crate::poller::Ready;
+use crate::services::refusal::Refusal;
+use crate::services::{Mode, Now, Outbox};
+use crate::switch::PortId;
+use crate::wire::{Packet, fragments, tcp_flag, udp_frame};
+
+/// Ports that are tried for clients that a guest cannot tell apart otherwise.
+const PORTS_TRIED: u16 = 256;
+
+impl Network {
+    /// The host could not connect.
+    pub(super) fn unreachable(&mut self, failure: &Unreachable) {
+        if let Ok(packet) = Packet::parse(&failure.frame) {
+            self.refuse(failure.port, Refusal::Host, &packet, &failure.frame);
+        }
+    }
+    pub(super) fn datagrams_ready(&mut self, news: &Ready, now: Now) {
+        let mut buffer = std::mem::take(&mut self.buffer);
+        let mut deliveries = Vec::new();
+        self.datagrams.ready(news, now.instant, &mut buffer, &mut |delivery| deliveries.push(delivery));
+        self.buffer = buffer;
+        deliveries.iter().for_each(|delivery| self.inward(delivery, now));
+    }
+    pub(super) fn echo_ready(&mut self, news: &Ready, now: Now) {
+        let mut buffer = std::mem::take(&mut self.buffer);
+        let mut deliveries = Vec::new();
+        self.echoes.ready(news, &mut buffer, &mut |delivery| deliveries.push(delivery));
+        self.buffer = buffer;
+        deliveries.iter().for_each(|delivery| self.inward(delivery, now));
+    }
+    pub(super) fn lookup_ready(&mut self, news: &Ready) {
+        let mut buffer = std::mem::take(&mut self.buffer);
+        if let Some((client, length)) = self.lookups.ready(news, &mut buffer) {
+            let mut out = Outbox::default();
+            self.gateway.dns_reply(&client, &buffer[..length], &mut out);
+            self.deliver(out);
+        }
+        self.buffer = buffer;
+    }
+    /// A whole packet from outside for a guest, if it may pass.
+    fn inward(&mut self, delivery: &Delivery, now: Now) {
+        let Delivery { port: id, frame } = delivery;
+        let Ok(packet) = Packet::parse(frame) else { return };
+        let verdict = self.filter.check(End::Outside, End::Port(*id), &packet, frame, now.instant);
+        if verdict != Verdict::Pass {
+            return;
+        }
+        self.write_down(frame);
+        self.identification = self.identification.wrapping_add(1);
+        if let Some(port) = self.ports.get_mut(*id) {
+            let mtu = self.gateway.plan().mtu;
+            fragments::split(frame, mtu, self.identification, &mut |part| port.send_whole(part));
+        }
+    }
+    /// The filter learns of beginnings and ends that the NAT made.
+    pub(super) fn watch_connections(&mut self, now: Now) {
+        for (port, path, flags) in self.connections.take_turns() {
+            self.check_inward(port, &path, flags, now);
+        }
+    }
+    fn check_inward(&mut self, port: PortId, path: &Path, flags: u8, now: Now) -> Verdict {
+        let head = path.head(&Fields {
+            sequence: Sequence(0),
+            acknowledgment: Sequence(0),
+            flags,
+            window: 0,
+            options: &[],
+            data_length: 0,
+            segment_size: u16::MAX,
+        });
+        let frame = &head.bytes()[FrameHeader::BYTES..];
+        match Packet::parse(frame) {
+            Ok(packet) => self.filter.check(End::Outside, End::Port(port), &packet, frame, now.instant),
+            Err(_) => Verdict::Pass,
+        }
+    }
+    /// Breaks off what the filter does not let pass any more.
+    pub fn cut(&mut self) {
+        self.filter.cut();
+        let now = Now::read();
+        let all = self.connections.list();
+        for (id, path) in all {
+            let ends = |port, guest, remote| port == id && guest == path.guest && remote == path.remote;
+            if self.check_inward(id, &path, tcp_flag::ACK, now) != Verdict::Pass {
+                self.connections.cut(&mut self.ports, &ends);
+            }
+        }
+    }
+
+    pub(super) fn forward_ready(&mut self, news: &Ready, now: Now) {
+        let mut clients = Vec::new();
+        self.forwards.accept(news, &mut |client, socket| clients.push((client, socket)));
+        for (client, socket) in clients {
+            if let Ok(socket) = TcpSocket::accepted(socket) {
+                self.accept(&client, socket, now);
+            }
+        }
+        let mut buffer = std::mem::take(&mut self.buffer);
+        let mut datagrams = Vec::new();
+        self.forwards.receive(news, &mut buffer, &mut |client, data| datagrams.push((client, data.to_vec())));
+        self.buffer = buffer;
+        for (client, data) in datagrams {
+            self.forward_datagram(news, &client, &data, now);
+        }
+    }
+    fn accept(&mut self, client: &Client, mut socket: TcpSocket, now: Now) {
+        let Some(mut ends) = self.ends_for(client) else { return socket.reset() };
+        for _ in 0..PORTS_TRIED {
+            if !self.connections.has(&ends) {
+                break;
+            }
+            ends.remote.set_port(ends.remote.port().checked_add(1).unwrap_or(1024));
+        }
+        let path = Path { gateway: ends.gateway, card: ends.card, guest: ends.guest, remote: ends.remote };
+        if self.connections.has(&ends)
+            || self.check_inward(ends.port, &path, tcp_flag::SYN, now) != Verdict::Pass
+        {
+            return socket.reset();
+        }
+        if let Err(error) = self.connections.accept(&ends, socket, &self.poller) {
+            tracing::warn!(%error, "a forwarded connection is lost");
+        }
+    }
+    fn forward_datagram(&mut self, news: &Ready, client: &Client, data: &[u8], now: Now) {
+        let Some(mut ends) = self.ends_for(client) else { return };
+        for _ in 0..PORTS_TRIED {
+            let key = (ends.port, ends.guest, ends.remote);
+            if self.forwards.remember(news, key, client.address, now.instant) {
+                let from = (ends.gateway, ends.remote);
+                let frame = udp_frame(from, (ends.card, ends.guest), data);
+                self.inward(&Delivery { port: ends.port, frame }, now);
+                return;
+            }
+            ends.remote.set_port(ends.remote.port().checked_add(1).unwrap_or(1024));
+        }
+    }
+    /// Who a forward leads to, and what that guest takes the client for.
+    fn ends_for(&mut self, client: &Client) -> Option<Ends> {
+        let (port, address) = self.target(&client.forward.target)?;
+        let card = self.members.get(&port)?.mac;
+        let guest = SocketAddr::new(address, client.forward.guest_port);
+        let remote = match self.is_presentable(client.address.ip(), address) {
+            true => client.address,
+            false => SocketAddr::new(self.own_address(address), client.address.port()),
+        };
+        Some(Ends { port, card, gateway: self.gateway.mac(), guest, remote })
+    }
+    /// Whether a guest can answer to a client's own address.
+    fn is_presentable(&self, client: IpAddr, guest: IpAddr) -> bool {
+        let plan = self.gateway.plan();
+        let is_inside = match client {
+            IpAddr::V4(client) => plan.v4.as_ref().is_some_and(|v4| v4.prefix.contains(&client)),
+            IpAddr::V6(client) => plan.v6.as_ref().is_some_and(|v6| v6.prefix.contains(&client)),
+        };
+        let same_family = client.is_ipv4() == guest.is_ipv4();
+        same_family && !is_inside && !client.is_loopback() && !client.is_unspecified()
+    }
+    /// Where a target is, by its IPv4 address if it has one.
+    fn target(&self, target: &Target) -> Option<(PortId, IpAddr)> {
+        match target {
+            Target::Address(address) => {
+                if let Some(neighbour) = self.gateway.neighbour(*address) {
+                    return Some((neighbour.port, *address));
+                }
+                let found = self.members.iter().find(|(_, member)| member.addresses.contains(address));
+                found.map(|(id, _)| (*id, *address))
+            }
+            Target::Vm(name) => {
+                let (id, member) = self.members.iter().find(|(_, member)| member.vm == *name)?;
+                let all = member.addresses.iter().copied().chain(self.gateway.addresses(*id));
+                let mut all: Vec<IpAddr> = all.collect();
+                if let (Mode::Nat, Some(v4)) = (self.gateway.plan().mode, &self.gateway.plan().v4) {
+                    // The only one that is given away.
+                    all.push(IpAddr::V4(v4.pool.0));
+                }
+                let is_global = |address: &&IpAddr| match address {
+                    IpAddr::V4(_) => true,
+                    IpAddr::V6(address) => address.segments()[0] & 0xffc0 != 0xfe80,
+                };
+                all.sort_by_key(IpAddr::is_ipv6);
+                all.iter().find(is_global).map(|address| (*id, *address))
+            }
+        }
+    }
+}

@@ -1,0 +1,7 @@
+//! Damaged vhd images: opened, used, checked and mended.
+#![no_main]
+
+use libfuzzer_sys::fuzz_target;
+use storage::Format;
+
+fuzz_target!(init: gasang_fuzz::limit_memory(), |bytes: &[u8]| gasang_fuzz::use_image(Format::Vhd, bytes));
