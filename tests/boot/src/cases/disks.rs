@@ -299,8 +299,8 @@ fn killed(lab: &Lab) -> anyhow::Result<()> {
     for round in 0..kills {
         let place = tempfile::tempdir()?;
         let disk = create(lab, place.path(), "data.qcow2", "1G")?;
-        // Linux may find the disks in either order.
-        let script = "disk=/dev/$(lsblk --nodeps --noheadings --raw -o NAME,SERIAL | awk '$2 == \"DATA\" { print $1 }'); \
+        // Linux may find the disks in either order. udev would look at the disk anew after each record.
+        let script = "udevadm control --stop-exec-queue; disk=/dev/$(lsblk --nodeps --noheadings --raw -o NAME,SERIAL | awk '$2 == \"DATA\" { print $1 }'); \
                       test -b $disk || exit 1; echo the disk is $disk; \
                       i=0; while :; do i=$((i+1)); \
                       printf 'record %08d\\n' $i | dd of=$disk bs=512 seek=$((i * 137 % 2000000)) conv=sync,fsync \
