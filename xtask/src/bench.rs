@@ -1,10 +1,10 @@
 //! `cargo xtask bench`: the same kernel, initrd and workloads under QEMU TCG, under gasang, and on the bare host, in
 //! turns, in one run. Numbers are compared as ratios, by medians; no number passes or fails, but a wrong result does.
 mod checks;
-mod console;
 mod disks;
 mod guest;
 mod native;
+mod networks;
 mod parallel;
 mod report;
 mod set;
@@ -22,6 +22,7 @@ use crate::{guests, project};
 use disks::Disks;
 use guest::Run;
 use native::Host;
+use networks::Networks;
 use parallel::Parallel;
 use report::Report;
 use set::Set;
@@ -67,6 +68,10 @@ struct Files {
 impl Bench {
     /// Measures, prints, writes.
     pub fn execute(self) -> anyhow::Result<()> {
+        if self.set == Set::Networks {
+            let networks = Networks::measure(&self)?;
+            return self.publish(&networks.table(), &networks);
+        }
         let Some(script) = self.set.script() else {
             let disks = Disks::measure(&self)?;
             return self.publish(&disks.table(), &disks);

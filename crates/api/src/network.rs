@@ -120,6 +120,9 @@ pub struct AttachTrunk {
     pub kind: String,
     /// The address of the host's card, if it is known.
     pub mac: Option<String>,
+    /// It goes when this connection ends.
+    #[serde(default)]
+    pub while_connected: bool,
 }
 
 /// A port of the host that leads to a guest.

@@ -7,6 +7,7 @@ mod initramfs;
 mod kernel;
 mod packages;
 mod qemu;
+mod unpacked;
 
 use std::path::{Path, PathBuf};
 
@@ -17,6 +18,7 @@ pub use initramfs::{INIT_MARKER, Script};
 pub use kernel::Kernel;
 pub use packages::PackageSet;
 pub use qemu::Qemu;
+pub use unpacked::Unpacked;
 
 /// The kernel command line of the guests made here, before what the user appends: the console is the first serial port.
 pub const COMMAND_LINE: &str = "console=ttyS0";

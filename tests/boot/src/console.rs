@@ -4,10 +4,10 @@ use std::process::{Child, ChildStdin, Command, ExitStatus, Stdio};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, bail};
+use anyhow::{Context, bail, ensure};
 
 /// How long anything may take before a test fails; generous, since nothing is timed by it.
-pub const PATIENCE: Duration = Duration::from_secs(120);
+const PATIENCE: Duration = Duration::from_secs(120);
 
 /// One guest. Dropping it kills it.
 pub struct Guest {
@@ -22,6 +22,7 @@ pub struct Guest {
     /// The same for what gasang itself says.
     complained: Vec<u8>,
     heeded: usize,
+    patience: Duration,
 }
 
 impl Guest {
@@ -33,7 +34,13 @@ impl Guest {
         let output = reader(child.stdout.take().context("no stdout")?);
         let errors = reader(child.stderr.take().context("no stderr")?);
         let (said, complained) = (Vec::new(), Vec::new());
-        Ok(Self { child, input, output, errors, said, seen: 0, complained, heeded: 0 })
+        Ok(Self { child, input, output, errors, said, seen: 0, complained, heeded: 0, patience: PATIENCE })
+    }
+
+    /// The same, that may take so long for each answer.
+    pub fn with_patience(mut self, patience: Duration) -> Self {
+        self.patience = patience;
+        self
     }
 
     /// The process's id.
@@ -54,7 +61,7 @@ impl Guest {
 
     /// Waits until the guest says `text`, after what was expected before. Returns what came between.
     pub fn expect(&mut self, text: &str) -> anyhow::Result<String> {
-        let deadline = Instant::now() + PATIENCE;
+        let deadline = Instant::now() + self.patience;
         loop {
             let rest = &self.said[self.seen..];
             if let Some(at) = rest.windows(text.len()).position(|window| window == text.as_bytes()) {
@@ -74,9 +81,51 @@ impl Guest {
         }
     }
 
+    /// Logs root in on a serial console, to a shell that neither echoes nor prompts.
+    pub fn log_in(&mut self) -> anyhow::Result<()> {
+        self.expect("login: ")?;
+        self.become_root()
+    }
+
+    /// The same, when the prompt for the name is there.
+    pub fn become_root(&mut self) -> anyhow::Result<()> {
+        self.type_line("root")?;
+        self.expect("root@")?;
+        self.type_line("PS1=; stty -echo; dmesg -n 1; echo 'rea''dy'")?;
+        self.expect("ready\r\n").map(drop)
+    }
+
+    /// What a command says on such a shell.
+    pub fn ask(&mut self, command: &str) -> anyhow::Result<String> {
+        self.type_line(&format!("echo 'be''gin'; {command}; echo 'e''nd'"))?;
+        self.expect("begin\r\n")?;
+        let said = self.expect("end\r\n")?;
+        let lines = said.lines().map(str::trim_end).filter(|line| !line.starts_with('['));
+        Ok(lines.map(|line| format!("{line}\n")).collect())
+    }
+
+    /// Asserts on what a command says.
+    pub fn says(&mut self, command: &str, expected: &str) -> anyhow::Result<()> {
+        let said = self.ask(command)?;
+        ensure!(said.trim_end() == expected, "'{command}' says:\n{said}rather than:\n{expected}");
+        Ok(())
+    }
+
+    /// Asks every half second until a command says what is expected, for as long as anything may take.
+    pub fn comes_to_say(&mut self, command: &str, expected: &str) -> anyhow::Result<()> {
+        let deadline = Instant::now() + self.patience;
+        loop {
+            let said = self.ask(&format!("{command}; sleep 0.5"))?;
+            if said.trim_end() == expected {
+                return Ok(());
+            }
+            ensure!(Instant::now() < deadline, "'{command}' still says:\n{said}rather than:\n{expected}");
+        }
+    }
+
     /// Waits until gasang itself says `text`, after what was expected of it before.
     pub fn expect_error(&mut self, text: &str) -> anyhow::Result<()> {
-        let deadline = Instant::now() + PATIENCE;
+        let deadline = Instant::now() + self.patience;
         loop {
             let rest = &self.complained[self.heeded..];
             if let Some(at) = rest.windows(text.len()).position(|window| window == text.as_bytes()) {
@@ -92,7 +141,7 @@ impl Guest {
 
     /// Waits for the end, and returns the exit status and all that was said.
     pub fn finish(mut self) -> anyhow::Result<Finished> {
-        let deadline = Instant::now() + PATIENCE;
+        let deadline = Instant::now() + self.patience;
         loop {
             match self.output.recv_timeout(deadline.saturating_duration_since(Instant::now())) {
                 Ok(bytes) => self.said.extend(bytes),

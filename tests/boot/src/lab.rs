@@ -6,7 +6,7 @@ use anyhow::{Context, ensure};
 use manager::cache::Cache;
 use manager::images::{COMMAND_LINE, Images, Kernel, Recipe, Script};
 
-use crate::console::{Finished, Guest};
+use boot_tests::console::{Finished, Guest};
 
 /// The command under test and its guests.
 pub struct Lab {

@@ -9,8 +9,9 @@ use std::sync::atomic::{AtomicU32, Ordering};
 
 use anyhow::{Context, bail, ensure};
 
-/// The host's address, and that of what is outside.
+/// The host's address.
 pub const HOST: &str = "10.77.0.1";
+/// The address of what is outside.
 pub const OUTSIDE: &str = "10.77.0.2";
 /// A name that the resolver outside knows.
 pub const NAME: &str = "files.test";
@@ -21,6 +22,8 @@ pub struct Lands {
     outside: String,
     /// Sockets, settings and states of gasang.
     place: tempfile::TempDir,
+    /// Commands have no capabilities over the namespaces.
+    unprivileged: bool,
 }
 
 impl Lands {
@@ -38,6 +41,7 @@ impl Lands {
             host: format!("gs-host-{id}"),
             outside: format!("gs-outside-{id}"),
             place: tempfile::tempdir()?,
+            unprivileged: false,
         };
         for name in [&lands.host, &lands.outside] {
             let added = Command::new("ip").args(["netns", "add", name]).output()?;
@@ -65,18 +69,40 @@ impl Lands {
     }
     /// The same command, in the host's namespace.
     pub fn on_host(&self, command: &Command) -> Command {
-        let mut inside = Command::new("ip");
-        inside.args(["netns", "exec", &self.host]).arg(command.get_program()).args(command.get_args());
-        for (name, value) in command.get_envs() {
-            match value {
-                Some(value) => inside.env(name, value),
-                None => inside.env_remove(name),
-            };
-        }
+        // A user namespace of its own: the files are there as before, but the host is another's.
+        let unshare: &[&str] = &["unshare", "--user", "--map-user=1000", "--map-group=1000"];
+        let mut inside = within(&self.host, if self.unprivileged { unshare } else { &[] }, command);
         let place = self.place.path();
         inside.env("XDG_RUNTIME_DIR", place.join("run"));
         inside.env("XDG_CONFIG_HOME", place.join("config")).env("XDG_STATE_HOME", place.join("state"));
         inside
+    }
+    /// The same command, outside.
+    pub fn on_outside(&self, command: &Command) -> Command {
+        within(&self.outside, &[], command)
+    }
+    /// The same, where commands on the host are an ordinary user's; or why that cannot be.
+    pub fn without_privilege(mut self) -> Result<Self, String> {
+        let unshare = Command::new("unshare").args(["--user", "--map-user=1000", "true"]).output();
+        match unshare {
+            Ok(output) if output.status.success() => {
+                self.unprivileged = true;
+                Ok(self)
+            }
+            Ok(output) => {
+                Err(format!("no user namespaces: {}", String::from_utf8_lossy(&output.stderr).trim()))
+            }
+            Err(error) => Err(format!("there is no 'unshare' (package util-linux): {error}")),
+        }
+    }
+    /// The name of the host's namespace, for `ip -n`.
+    pub fn host(&self) -> &str {
+        &self.host
+    }
+    /// Sets the largest packet between the host and the outside, in bytes.
+    pub fn host_mtu(&self, mtu: u32) -> anyhow::Result<()> {
+        ip(&format!("-n {} link set h0 mtu {mtu}", self.host))?;
+        ip(&format!("-n {} link set o0 mtu {mtu}", self.outside))
     }
     /// Directories that gasang wants to be there.
     pub fn prepare(&self) -> anyhow::Result<()> {
@@ -164,6 +190,19 @@ impl Drop for Lands {
         }
         let _ = fs::remove_dir_all(PathBuf::from("/etc/netns").join(&self.host));
     }
+}
+
+/// A command in a namespace, by way of another one.
+fn within(namespace: &str, by: &[&str], command: &Command) -> Command {
+    let mut inside = Command::new("ip");
+    inside.args(["netns", "exec", namespace]).args(by).arg(command.get_program()).args(command.get_args());
+    for (name, value) in command.get_envs() {
+        match value {
+            Some(value) => inside.env(name, value),
+            None => inside.env_remove(name),
+        };
+    }
+    inside
 }
 
 fn ip(line: &str) -> anyhow::Result<()> {

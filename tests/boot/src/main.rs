@@ -7,9 +7,7 @@ use std::time::Instant;
 use clap::Parser;
 
 mod cases;
-mod console;
 mod lab;
-mod lands;
 
 use cases::Case;
 use lab::Lab;

@@ -3,13 +3,13 @@ use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 use std::process::Command;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context, ensure};
+use boot_tests::console::Guest;
 use manager::images::{DISK_COMMAND_LINE, DiskGuest, Qemu, Recipe};
 use serde::Serialize;
 
-use super::console::Console;
 use super::{Bench, emulator, median};
 use crate::{guests, project};
 
@@ -28,6 +28,8 @@ const ROWS: [(&str, &str, &str, u32); 5] = [
 ];
 /// Seconds of each row.
 const SECONDS: u32 = 4;
+/// How long an answer of a guest may take.
+const PATIENCE: Duration = Duration::from_secs(300);
 
 /// One boot.
 #[derive(Clone, Debug, Serialize)]
@@ -145,10 +147,10 @@ fn tcg(files: &Files, qemu: &Qemu, bus: &str) -> Command {
 fn run(bus: &'static str, contender: &'static str, command: &mut Command) -> anyhow::Result<Run> {
     eprintln!("  {contender} with {bus} …");
     let start = Instant::now();
-    let mut console = Console::start(command)?;
+    let mut console = Guest::start(command)?.with_patience(PATIENCE);
     console.expect("login: ")?;
     let login_s = start.elapsed().as_secs_f64();
-    console.log_in()?;
+    console.become_root()?;
     let device = if bus == "virtio" { "/dev/vdb" } else { "/dev/sdb" };
     let size = console.ask(&format!("blockdev --getsize64 {device}"))?;
     ensure!(size.trim() == DATA_BYTES.to_string(), "{device} has {} bytes", size.trim());

@@ -16,16 +16,18 @@ pub enum Set {
     Parallel,
     /// A Debian's boot from a disk, and fio on another, on each kind of bus
     Disks,
+    /// iperf3 in a Debian, through NAT to a server outside
+    Networks,
 }
 
 impl Set {
-    /// Its script, from the project's root; `None` for disks, which are measured from outside.
+    /// Its script, from the project's root; `None` for disks and networks, which are measured from outside.
     pub fn script(self) -> Option<&'static str> {
         match self {
             Set::Busybox => Some("benches/guest-workloads.sh"),
             Set::Programs => Some("benches/programs.sh"),
             Set::Parallel => Some("benches/parallel.sh"),
-            Set::Disks => None,
+            Set::Disks | Set::Networks => None,
         }
     }
 
@@ -33,7 +35,7 @@ impl Set {
     pub fn memory_mib(self) -> u32 {
         match self {
             Set::Busybox => 512,
-            Set::Programs | Set::Parallel | Set::Disks => 2048,
+            Set::Programs | Set::Parallel | Set::Disks | Set::Networks => 2048,
         }
     }
 
@@ -44,6 +46,7 @@ impl Set {
             Set::Programs => "bench-programs",
             Set::Parallel => "bench-parallel",
             Set::Disks => "bench-disks",
+            Set::Networks => "bench-networks",
         }
     }
 

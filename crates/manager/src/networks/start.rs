@@ -173,17 +173,26 @@ fn join_host(definition: &Definition, plan: &Plan, client: &mut Client) -> Resul
         Mode::Bridged { interface } if !is_there(client)? => helper::open_bridged(interface)?,
         _ => return Ok(()),
     };
-    attach_trunk(client, TRUNK, &trunk, host_mac(&definition.name))
+    attach_trunk(client, trunk_of(TRUNK.to_owned(), &trunk, host_mac(&definition.name)), &trunk)
 }
 
-/// Gives a network an interface of the host.
-pub fn attach_trunk(client: &mut Client, name: &str, trunk: &Trunk, mac: Mac) -> Result<(), StartError> {
-    let (kind, mac) = match trunk.kind() {
-        TrunkKind::Tap => ("tap", Some(mac.to_string())),
-        TrunkKind::Packet => ("packet", Some(mac.to_string())),
-    };
-    let request = AttachTrunk { name: name.to_owned(), kind: kind.to_owned(), mac };
+/// Gives a network the interface of a room (see [`Room`](network::host::namespace::Room)), for as long as the connection
+/// lives.
+pub fn attach_room(client: &mut Client, name: String, trunk: &Trunk, mac: Mac) -> Result<(), StartError> {
+    let request = AttachTrunk { while_connected: true, ..trunk_of(name, trunk, mac) };
+    attach_trunk(client, request, trunk)
+}
+
+fn attach_trunk(client: &mut Client, request: AttachTrunk, trunk: &Trunk) -> Result<(), StartError> {
     pass(client, NetRequest::AttachTrunk(request), trunk.as_fd())
+}
+
+fn trunk_of(name: String, trunk: &Trunk, mac: Mac) -> AttachTrunk {
+    let kind = match trunk.kind() {
+        TrunkKind::Tap => "tap",
+        TrunkKind::Packet => "packet",
+    };
+    AttachTrunk { name, kind: kind.to_owned(), mac: Some(mac.to_string()), while_connected: false }
 }
 
 /// What the host's own port of a network is called.

@@ -1,4 +1,5 @@
 //! The end of what runs.
+use std::cell::RefCell;
 use std::fs::{self, File};
 use std::io::{self, BufReader};
 use std::os::fd::OwnedFd;
@@ -35,14 +36,29 @@ pub type Handler<Q, A> = Arc<dyn Fn(Q, &Talk<'_>) -> A + Send + Sync>;
 /// A connection, for requests that need more than their words.
 pub struct Talk<'a> {
     stream: &'a UnixStream,
+    at_end: RefCell<Vec<Box<dyn FnOnce()>>>,
 }
 
 impl Talk<'_> {
+    /// Does something when the connection ends, which may be silent from now on.
+    pub fn at_end(&self, what: impl FnOnce() + 'static) -> Result<(), RunningError> {
+        self.stream.set_read_timeout(None).map_err(api::LineError::from)?;
+        self.at_end.borrow_mut().push(Box::new(what));
+        Ok(())
+    }
     /// Answers for now, and waits for the descriptor that the answer asks for.
     pub fn receive<A: Serialize>(&self, ready: A) -> Result<OwnedFd, RunningError> {
         api::write_line(&mut &*self.stream, ready)?;
         let (_, mut descriptors) = descriptors::receive(self.stream, &mut [0; 1])?;
         descriptors.pop().ok_or(RunningError::Talk(api::LineError::Ended))
+    }
+}
+
+impl Drop for Talk<'_> {
+    fn drop(&mut self) {
+        for what in self.at_end.take() {
+            what();
+        }
     }
 }
 
@@ -141,9 +157,10 @@ where
     stream.set_read_timeout(Some(SILENCE))?;
     stream.set_write_timeout(Some(SILENCE))?;
     let mut lines = BufReader::new(stream);
+    let talk = Talk { stream, at_end: RefCell::default() };
     loop {
         match api::read_line::<Q>(&mut lines) {
-            Ok(request) => api::write_line(&mut &*stream, handler(request, &Talk { stream }))?,
+            Ok(request) => api::write_line(&mut &*stream, handler(request, &talk))?,
             Err(api::LineError::Ended) => return Ok(()),
             Err(error) => {
                 let kind = api::FailureKind::Invalid;

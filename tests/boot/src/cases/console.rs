@@ -2,8 +2,8 @@
 use anyhow::ensure;
 
 use super::Case;
-use crate::console::Guest;
 use crate::lab::{Lab, Setup};
+use boot_tests::console::Guest;
 
 /// All of them.
 pub fn cases() -> Vec<Case> {

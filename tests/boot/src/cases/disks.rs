@@ -11,8 +11,8 @@ use manager::images::Recipe;
 
 use super::Case;
 use crate::Verdict;
-use crate::console::Guest;
 use crate::lab::Lab;
+use boot_tests::console::Guest;
 
 /// One test: the whole list.
 pub fn cases() -> Vec<Case> {

@@ -9,8 +9,8 @@ use rustix::io::{FdFlags, fcntl_setfd, read, write};
 use rustix::net::{AddressFamily, SocketFlags, SocketType, socketpair};
 
 use super::Case;
-use crate::console::Guest;
 use crate::lab::{Lab, Setup};
+use boot_tests::console::Guest;
 
 /// Bytes in front of each frame.
 const HEADER: usize = 12;

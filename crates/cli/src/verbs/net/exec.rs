@@ -1,10 +1,14 @@
 //! `gasang net exec`.
 use std::os::unix::process::ExitStatusExt;
+use std::path::Path;
 use std::process::Command;
+use std::time::{Duration, Instant};
 
 use anyhow::Context;
 use clap::Args;
+use manager::networks::start::StartError;
 use manager::networks::{Definition, Mode, start};
+use manager::running::Client;
 use network::host::namespace::Room;
 
 use crate::exit::{Code, Usage};
@@ -20,6 +24,9 @@ pub struct Exec {
     command: Vec<String>,
 }
 
+/// What the network calls such a host, with its process's number behind it.
+const PREFIX: &str = "exec-";
+
 impl Exec {
     /// Runs it; its exit code is ours.
     pub fn execute(self) -> anyhow::Result<Code> {
@@ -34,19 +41,40 @@ impl Exec {
         let tap = start::host_tap(&self.network, &plan);
         let (room, trunk) = Room::new(&tap)?;
         let mut client = start::running(&definition, &plan)?;
-        let name = format!("exec-{}", std::process::id());
-        let taken = start::info(&mut client)?.ports.iter().any(|port| port.vm == "host");
-        if taken {
-            let what = format!("the host is on the network {:?} already", self.network);
-            let advice = "run the command as it is".to_owned();
+        if let Some(nic) = host_on(&mut client)? {
+            let (what, advice) = match nic.strip_prefix(PREFIX) {
+                Some(process) => (
+                    format!("the process {process} is the host on the network {:?}", self.network),
+                    "one command at a time is; start a shell as that one".to_owned(),
+                ),
+                None => (
+                    format!("the host is on the network {:?} already", self.network),
+                    "run the command as it is".to_owned(),
+                ),
+            };
             return Err(Usage { what, advice }.into());
         }
-        start::attach_trunk(&mut client, &name, &trunk, start::host_mac(&self.network))?;
+        let name = format!("{PREFIX}{}", std::process::id());
+        start::attach_room(&mut client, name, &trunk, start::host_mac(&self.network))?;
         let mut command = Command::new(&self.command[0]);
         command.args(&self.command[1..]);
         let status = room.run(&mut command).with_context(|| format!("cannot run {:?}", self.command[0]))?;
         // As a shell says it.
         let code = status.code().or_else(|| status.signal().map(|signal| 128 + signal));
         Ok(Code(code.and_then(|code| u8::try_from(code).ok()).unwrap_or(1)))
+    }
+}
+
+/// What the host's port on a network is called. That of a command which has just ended is waited for until it is gone.
+fn host_on(client: &mut Client) -> Result<Option<String>, StartError> {
+    let deadline = Instant::now() + Duration::from_secs(5);
+    loop {
+        let port = start::info(client)?.ports.into_iter().find(|port| port.vm == "host");
+        let Some(nic) = port.map(|port| port.nic) else { return Ok(None) };
+        let process = nic.strip_prefix(PREFIX).map(|process| Path::new("/proc").join(process));
+        if process.is_none_or(|process| process.exists()) || Instant::now() > deadline {
+            return Ok(Some(nic));
+        }
+        std::thread::sleep(Duration::from_millis(10));
     }
 }

@@ -107,7 +107,8 @@ impl Answers {
         // A card that is not known is one that nobody has.
         let mac = trunk.mac.as_deref().map(mac_of).transpose()?.unwrap_or(Mac([0x52, 0x56, 0, 0, 0, 1]));
         let descriptor = receive(talk)?;
-        self.ask(move |network| {
+        let while_connected = trunk.while_connected;
+        let port = self.ask(move |network| {
             let link: Box<dyn Link> = match Trunk::of_descriptor(kind, descriptor) {
                 Trunk::Tap(device) => Box::new(Cable(device)),
                 trunk @ Trunk::Packet(_) => Box::new(Packets::new(trunk)),
@@ -115,8 +116,16 @@ impl Answers {
             let (vm, nic) = ("host".to_owned(), trunk.name);
             let member = Member { vm, nic, mac, kind: MemberKind::Trunk, addresses: Vec::new() };
             network.attach(Attachment { link, member })
-        })?
-        .map_err(|error| of_attach(&error))?;
+        })?;
+        let port = port.map_err(|error| of_attach(&error))?;
+        if while_connected {
+            let handle = self.handle.clone();
+            let leave = move || {
+                // Where the network has ended, nobody is on it.
+                let _ = handle.ask(move |network| network.detach(port));
+            };
+            talk.at_end(leave).map_err(|error| failure(FailureKind::Other, error.to_string()))?;
+        }
         Ok(NetReply::Done)
     }
 

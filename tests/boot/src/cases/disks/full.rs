@@ -7,8 +7,8 @@ use anyhow::{Context, ensure};
 
 use super::{create, gasang};
 use crate::Verdict;
-use crate::console::Guest;
 use crate::lab::Lab;
+use boot_tests::console::Guest;
 
 /// What the guest writes; random bytes, so that nothing can be left out.
 const WRITTEN_MIB: u64 = 64;
