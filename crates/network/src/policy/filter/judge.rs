@@ -109,7 +109,7 @@ impl Filter {
         let ends = if found.from_initiator { (flow.from, flow.to) } else { (flow.to, flow.from) };
         let opens = is_opening(seen.tuple.protocol, seen.flags);
         // Somebody else with these addresses: nobody else's flow speaks for it.
-        if ends != (from, to) || (opens && flow.state.is_ending()) {
+        if (joined(ends.0), joined(ends.1)) != (joined(from), joined(to)) || (opens && flow.state.is_ending()) {
             return None;
         }
         let is_revived = opens && found.from_initiator && flow.generation != self.generation;
@@ -188,6 +188,12 @@ impl Filter {
 /// Groups that rules about the other end may name.
 fn groups_of(port: Option<&Port>) -> &[String] {
     port.map_or(&[], |port| &port.groups)
+}
+
+/// Clients of the host's ports that a guest could not answer to have the gateway's address: of flows with that, the NAT and the
+/// services are one end.
+fn joined(end: End) -> End {
+    if end == End::Outside { End::Gateway } else { end }
 }
 
 /// What a network needs to work at all: neighbour discovery, and DHCP with the gateway.
