@@ -6,6 +6,7 @@
 mod frames;
 mod handle;
 mod inward;
+mod leading;
 mod members;
 mod outward;
 

@@ -1,6 +1,7 @@
 //! All of it together.
 
 mod judge;
+mod lead;
 mod trace;
 
 use std::collections::{BTreeMap, HashMap};
@@ -16,7 +17,7 @@ use super::spoof::Card;
 use super::track::{FLOWS_MAX, Fragments, Keyed, Table};
 use super::zones::Firewall;
 use super::{Drops, End, PortId, Verdict};
-use crate::wire::Packet;
+use crate::wire::{Packet, Tuple};
 
 pub use trace::Traced;
 
@@ -65,6 +66,8 @@ pub struct Filter {
     groups: Groups,
     ruling: Ruling,
     firewall: Firewall,
+    /// The firewall has forward ports.
+    leads: bool,
     /// Number of the policy; it grows with each change.
     generation: u64,
     /// Flows that were let in by an older policy than this are judged again.
@@ -124,6 +127,7 @@ impl Filter {
             fragments: Fragments::default(),
             ruling: Ruling::new(&groups, &Ruling::default()),
             groups,
+            leads: firewall.leads(),
             firewall,
             generation: 1,
             valid_from: 0,
@@ -177,6 +181,7 @@ impl Filter {
     }
     /// Takes another state of the firewall. Flows that are known go on.
     pub fn set_firewall(&mut self, firewall: Firewall) {
+        self.leads = firewall.leads();
         self.firewall = firewall;
         self.generation += 1;
     }
@@ -194,13 +199,27 @@ impl Filter {
     pub fn tick(&mut self, now: Instant, unix_seconds: u64) {
         self.flows.expire(TICK_STEPS, now);
         if self.firewall.expire(unix_seconds) {
+            self.leads = self.firewall.leads();
             self.generation += 1;
         }
     }
     /// Judges a frame. For frames to many, each receiver is asked for on its own.
     #[inline]
     pub fn check(&mut self, from: End, to: End, packet: &Packet, frame: &[u8], now: Instant) -> Verdict {
-        let verdict = self.judge(from, to, packet, frame, now);
+        self.check_led((from, to), packet, frame, None, now)
+    }
+    /// The same; `original` is what the sender of a packet knows that was led elsewhere. The zone is asked about that, the
+    /// receiver's groups about what the receiver gets.
+    #[inline]
+    pub fn check_led(
+        &mut self,
+        (from, to): (End, End),
+        packet: &Packet,
+        frame: &[u8],
+        original: Option<Tuple>,
+        now: Instant,
+    ) -> Verdict {
+        let verdict = self.judge((from, to), packet, frame, original, now);
         if let Verdict::Drop(reason) = verdict {
             self.drops.count(reason);
             if let Some(port) = from.port().and_then(|port| self.ports.get_mut(&port)) {
