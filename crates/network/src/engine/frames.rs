@@ -109,7 +109,8 @@ impl Network {
         if packet.ip.as_ref().is_some_and(|ip| ip.fragment.is_some()) {
             // Once all parts are there it is a packet like any other.
             if is_unicast
-                && let Some(mut whole) = self.reassembly.take(packet, frame, now.instant)
+                && let reassembly = self.reassembly.entry(from).or_default()
+                && let Some(mut whole) = reassembly.take(packet, frame, now.instant)
                 && let Ok(packet) = Packet::parse(&whole)
             {
                 self.for_gateway(from, &FrameHeader::default(), &packet, &mut whole, now);

@@ -62,7 +62,8 @@ struct Port {
 pub struct Filter {
     ports: HashMap<PortId, Port, Keyed>,
     flows: Table,
-    fragments: Fragments,
+    /// Of each sender, so that none makes room at another's cost.
+    fragments: HashMap<End, Fragments>,
     groups: Groups,
     ruling: Ruling,
     firewall: Firewall,
@@ -124,7 +125,7 @@ impl Filter {
         Self {
             ports: HashMap::default(),
             flows: Table::new(FLOWS_MAX, now),
-            fragments: Fragments::default(),
+            fragments: HashMap::new(),
             ruling: Ruling::new(&groups, &Ruling::default()),
             groups,
             leads: firewall.leads(),
@@ -148,6 +149,7 @@ impl Filter {
     pub fn remove_port(&mut self, id: PortId) {
         if self.ports.remove(&id).is_some() {
             self.flows.forget_port(id);
+            self.fragments.remove(&End::Port(id));
         }
     }
     /// Says which IP addresses a port has, as DHCP has given them.
@@ -198,6 +200,10 @@ impl Filter {
     /// for a while only.
     pub fn tick(&mut self, now: Instant, unix_seconds: u64) {
         self.flows.expire(TICK_STEPS, now);
+        self.fragments.retain(|_, fragments| {
+            fragments.expire(now);
+            !fragments.is_empty()
+        });
         if self.firewall.expire(unix_seconds) {
             self.leads = self.firewall.leads();
             self.generation += 1;
@@ -227,6 +233,14 @@ impl Filter {
             }
         }
         verdict
+    }
+    /// Flows that are known; some of them may have been silent for too long.
+    pub fn flows(&self) -> usize {
+        self.flows.len()
+    }
+    /// Packets of which further fragments would pass.
+    pub fn fragmented(&self) -> usize {
+        self.fragments.values().map(Fragments::len).sum()
     }
     /// Counters as they are now.
     pub fn stats(&self) -> Stats {

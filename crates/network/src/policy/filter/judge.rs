@@ -82,7 +82,8 @@ impl Filter {
             false => Verdict::Pass,
         };
         if fragment.offset > 0 {
-            let passes = self.fragments.passes(ip, fragment, from, to, now);
+            let fragments = self.fragments.get(&from);
+            let passes = fragments.is_some_and(|fragments| fragments.passes(ip, fragment, from, to, now));
             return if passes { Verdict::Pass } else { unknown };
         }
         let Some(seen) = Seen::of_first_fragment(ip, frame) else { return unknown };
@@ -90,7 +91,7 @@ impl Filter {
         let verdict = known.and_then(|found| self.judge_known(found, from, to, &seen, now));
         let verdict = verdict.unwrap_or_else(|| self.judge_new((from, to), packet, &seen, None, now));
         if verdict == Verdict::Pass {
-            self.fragments.pass(ip, fragment, from, to, now);
+            self.fragments.entry(from).or_default().pass(ip, fragment, from, to, now);
         }
         verdict
     }
