@@ -1,5 +1,7 @@
 //! A whole network at work: real cables, real sockets of the host, and guests with a TCP of somebody else's.
 
+mod faults;
+mod floods;
 mod guest;
 mod leading;
 mod opening;
