@@ -6,10 +6,12 @@
 mod frames;
 mod handle;
 mod inward;
+mod leading;
+mod load;
 mod members;
 mod outward;
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::io;
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
@@ -32,6 +34,7 @@ use crate::switch::{PortId, Ports};
 use crate::wire::fragments::Reassembly;
 
 pub use handle::Handle;
+pub use load::Load;
 pub use members::{AttachError, Attachment, Member, MemberKind};
 
 /// Memory for bytes of TCP connections on their way.
@@ -71,7 +74,9 @@ pub struct Network {
     echoes: Echoes,
     lookups: Lookups,
     forwards: Forwards,
-    reassembly: Reassembly,
+    /// Of each port its own, so that nobody's fragments meet another's.
+    reassembly: HashMap<PortId, Reassembly>,
+    budget: Budget,
     resolver_file: ResolverFile,
     resolvers: Vec<SocketAddr>,
     capture: Option<Capture<Box<dyn io::Write>>>,
@@ -92,12 +97,9 @@ impl Network {
         let poller = Poller::new()?;
         let (wake, handle) = handle::Wake::new()?;
         poller.add_readable(&wake, Token { kind: Kind::Wake, index: 0, generation: 0 })?;
-        let limits = Limits {
-            window: WINDOW,
-            mtu: gateway.plan().mtu,
-            budget: Budget::new(BUDGET),
-            pool: Pool::default(),
-        };
+        let budget = Budget::new(BUDGET);
+        let limits =
+            Limits { window: WINDOW, mtu: gateway.plan().mtu, budget: budget.clone(), pool: Pool::default() };
         let network = Self {
             gateway,
             filter,
@@ -111,7 +113,8 @@ impl Network {
             echoes: Echoes::default(),
             lookups: Lookups::default(),
             forwards: Forwards::default(),
-            reassembly: Reassembly::default(),
+            reassembly: HashMap::new(),
+            budget,
             resolver_file: ResolverFile::new(ResolverFile::RESOLVERS),
             resolvers: Vec::new(),
             capture: None,
@@ -246,6 +249,10 @@ impl Network {
         if self.next_tick <= now.instant {
             self.next_tick = now.instant + TICK;
             self.filter.tick(now.instant, now.unix_s);
+            self.reassembly.retain(|_, reassembly| {
+                reassembly.expire(now.instant);
+                !reassembly.is_empty()
+            });
         }
     }
 

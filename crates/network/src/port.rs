@@ -141,6 +141,10 @@ impl Port {
             }
         }
     }
+    /// Bytes of frames that wait for room.
+    pub fn backlog_bytes(&self) -> usize {
+        self.backlog_bytes
+    }
     /// Whether there is no room for more at the moment.
     pub fn is_blocked(&self) -> bool {
         self.blocked

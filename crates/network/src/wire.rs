@@ -9,6 +9,7 @@ mod ip;
 pub mod offload;
 mod packet;
 mod protocol;
+mod rewrite;
 mod tuple;
 mod udp;
 
@@ -19,5 +20,6 @@ pub use icmp::{ICMP_BYTES, IcmpHeader, icmp_frame};
 pub use ip::IpHeader;
 pub use packet::{ETHERNET_BYTES, Fragment, Ip, Malformed, Packet, Transport, tcp_flag};
 pub use protocol::Protocol;
+pub use rewrite::{Side, set_end, set_quoted};
 pub use tuple::Tuple;
 pub use udp::{UDP_BYTES, udp_frame, udp_header};

@@ -43,6 +43,9 @@ impl Network {
     }
     fn switch(&mut self, from: PortId, header: &FrameHeader, packet: &Packet, frame: &mut [u8], now: Now) {
         let to = packet.destination;
+        if self.filter.leads() && self.lead(from, header, packet, frame, now) {
+            return;
+        }
         if to == self.gateway.mac() {
             return self.for_gateway(from, header, packet, frame, now);
         }
@@ -81,6 +84,9 @@ impl Network {
     ) {
         match self.filter.check(self.end_of(from), self.end_of(to), packet, frame, now.instant) {
             Verdict::Pass => {
+                if self.filter.leads() {
+                    self.lead_back(header, packet, frame, now);
+                }
                 if let Some(port) = self.ports.get_mut(to) {
                     port.send(header, frame);
                 }
@@ -103,7 +109,8 @@ impl Network {
         if packet.ip.as_ref().is_some_and(|ip| ip.fragment.is_some()) {
             // Once all parts are there it is a packet like any other.
             if is_unicast
-                && let Some(mut whole) = self.reassembly.take(packet, frame, now.instant)
+                && let reassembly = self.reassembly.entry(from).or_default()
+                && let Some(mut whole) = reassembly.take(packet, frame, now.instant)
                 && let Ok(packet) = Packet::parse(&whole)
             {
                 self.for_gateway(from, &FrameHeader::default(), &packet, &mut whole, now);

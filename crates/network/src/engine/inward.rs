@@ -14,7 +14,7 @@ use crate::poller::Ready;
 use crate::services::refusal::Refusal;
 use crate::services::{Mode, Now, Outbox};
 use crate::switch::PortId;
-use crate::wire::{Packet, fragments, tcp_flag, udp_frame};
+use crate::wire::{Packet, Protocol, Tuple, fragments, tcp_flag, udp_frame};
 
 /// Ports that are tried for clients that a guest cannot tell apart otherwise.
 const PORTS_TRIED: u16 = 256;
@@ -31,14 +31,14 @@ impl Network {
         let mut deliveries = Vec::new();
         self.datagrams.ready(news, now.instant, &mut buffer, &mut |delivery| deliveries.push(delivery));
         self.buffer = buffer;
-        deliveries.iter().for_each(|delivery| self.inward(delivery, now));
+        deliveries.iter().for_each(|delivery| self.inward(delivery, None, now));
     }
     pub(super) fn echo_ready(&mut self, news: &Ready, now: Now) {
         let mut buffer = std::mem::take(&mut self.buffer);
         let mut deliveries = Vec::new();
         self.echoes.ready(news, &mut buffer, &mut |delivery| deliveries.push(delivery));
         self.buffer = buffer;
-        deliveries.iter().for_each(|delivery| self.inward(delivery, now));
+        deliveries.iter().for_each(|delivery| self.inward(delivery, None, now));
     }
     pub(super) fn lookup_ready(&mut self, news: &Ready) {
         let mut buffer = std::mem::take(&mut self.buffer);
@@ -49,11 +49,12 @@ impl Network {
         }
         self.buffer = buffer;
     }
-    /// A whole packet from outside for a guest, if it may pass.
-    fn inward(&mut self, delivery: &Delivery, now: Now) {
+    /// A whole packet from outside for a guest, if it may pass; `original` is what its sender knows, if it was led elsewhere.
+    fn inward(&mut self, delivery: &Delivery, original: Option<Tuple>, now: Now) {
         let Delivery { port: id, frame } = delivery;
         let Ok(packet) = Packet::parse(frame) else { return };
-        let verdict = self.filter.check(End::Outside, End::Port(*id), &packet, frame, now.instant);
+        let ends = (End::Outside, End::Port(*id));
+        let verdict = self.filter.check_led(ends, &packet, frame, original, now.instant);
         if verdict != Verdict::Pass {
             return;
         }
@@ -67,10 +68,16 @@ impl Network {
     /// The filter learns of beginnings and ends that the NAT made.
     pub(super) fn watch_connections(&mut self, now: Now) {
         for (port, path, flags) in self.connections.take_turns() {
-            self.check_inward(port, &path, flags, now);
+            self.check_inward((port, &path), flags, None, now);
         }
     }
-    fn check_inward(&mut self, port: PortId, path: &Path, flags: u8, now: Now) -> Verdict {
+    fn check_inward(
+        &mut self,
+        (port, path): (PortId, &Path),
+        flags: u8,
+        original: Option<Tuple>,
+        now: Now,
+    ) -> Verdict {
         let head = path.head(&Fields {
             sequence: Sequence(0),
             acknowledgment: Sequence(0),
@@ -82,7 +89,10 @@ impl Network {
         });
         let frame = &head.bytes()[FrameHeader::BYTES..];
         match Packet::parse(frame) {
-            Ok(packet) => self.filter.check(End::Outside, End::Port(port), &packet, frame, now.instant),
+            Ok(packet) => {
+                let ends = (End::Outside, End::Port(port));
+                self.filter.check_led(ends, &packet, frame, original, now.instant)
+            }
             Err(_) => Verdict::Pass,
         }
     }
@@ -93,7 +103,7 @@ impl Network {
         let all = self.connections.list();
         for (id, path) in all {
             let ends = |port, guest, remote| port == id && guest == path.guest && remote == path.remote;
-            if self.check_inward(id, &path, tcp_flag::ACK, now) != Verdict::Pass {
+            if self.check_inward((id, &path), tcp_flag::ACK, None, now) != Verdict::Pass {
                 self.connections.cut(&mut self.ports, &ends);
             }
         }
@@ -116,34 +126,39 @@ impl Network {
         }
     }
     fn accept(&mut self, client: &Client, mut socket: TcpSocket, now: Now) {
-        let Some(mut ends) = self.ends_for(client) else { return socket.reset() };
-        for _ in 0..PORTS_TRIED {
-            if !self.connections.has(&ends) {
-                break;
-            }
-            ends.remote.set_port(ends.remote.port().checked_add(1).unwrap_or(1024));
-        }
+        let Some((ends, original)) = self.free_ends_for(client, now) else { return socket.reset() };
         let path = Path { gateway: ends.gateway, card: ends.card, guest: ends.guest, remote: ends.remote };
-        if self.connections.has(&ends)
-            || self.check_inward(ends.port, &path, tcp_flag::SYN, now) != Verdict::Pass
-        {
+        if self.check_inward((ends.port, &path), tcp_flag::SYN, original, now) != Verdict::Pass {
             return socket.reset();
         }
         if let Err(error) = self.connections.accept(&ends, socket, &self.poller) {
             tracing::warn!(%error, "a forwarded connection is lost");
         }
     }
-    fn forward_datagram(&mut self, news: &Ready, client: &Client, data: &[u8], now: Now) {
-        let Some(mut ends) = self.ends_for(client) else { return };
+    /// Ends that no other connection has.
+    fn free_ends_for(&mut self, client: &Client, now: Now) -> Option<(Ends, Option<Tuple>)> {
+        let mut asked = self.ends_for(client)?;
         for _ in 0..PORTS_TRIED {
+            let (ends, original) = self.lead_client(&asked, Protocol::TCP, now)?;
+            if !self.connections.has(&ends) {
+                return Some((ends, original));
+            }
+            asked.remote.set_port(next_port(asked.remote.port()));
+        }
+        None
+    }
+    fn forward_datagram(&mut self, news: &Ready, client: &Client, data: &[u8], now: Now) {
+        let Some(mut asked) = self.ends_for(client) else { return };
+        for _ in 0..PORTS_TRIED {
+            let Some((ends, original)) = self.lead_client(&asked, Protocol::UDP, now) else { return };
             let key = (ends.port, ends.guest, ends.remote);
             if self.forwards.remember(news, key, client.address, now.instant) {
                 let from = (ends.gateway, ends.remote);
                 let frame = udp_frame(from, (ends.card, ends.guest), data);
-                self.inward(&Delivery { port: ends.port, frame }, now);
+                self.inward(&Delivery { port: ends.port, frame }, original, now);
                 return;
             }
-            ends.remote.set_port(ends.remote.port().checked_add(1).unwrap_or(1024));
+            asked.remote.set_port(next_port(asked.remote.port()));
         }
     }
     /// Who a forward leads to, and what that guest takes the client for.
@@ -168,7 +183,7 @@ impl Network {
         same_family && !is_inside && !client.is_loopback() && !client.is_unspecified()
     }
     /// Where a target is, by its IPv4 address if it has one.
-    fn target(&self, target: &Target) -> Option<(PortId, IpAddr)> {
+    pub(super) fn target(&self, target: &Target) -> Option<(PortId, IpAddr)> {
         match target {
             Target::Address(address) => {
                 if let Some(neighbour) = self.gateway.neighbour(*address) {
@@ -194,4 +209,8 @@ impl Network {
             }
         }
     }
+}
+
+fn next_port(port: u16) -> u16 {
+    port.checked_add(1).unwrap_or(1024)
 }

@@ -129,6 +129,9 @@ impl Network {
         self.gateway.forget_port(id);
         self.datagrams.forget_port(id);
         self.echoes.forget_port(id);
+        self.lookups.forget_port(id);
+        self.forwards.forget_port(id);
+        self.reassembly.remove(&id);
         self.connections.cut(&mut self.ports, &|port, _, _| port == id);
         self.tell_stations();
     }

@@ -324,7 +324,11 @@ impl Connections {
             entry.timer = None;
             // A guest that takes nothing is not a guest that has lost something.
             let blocked = ports.get(entry.key.port).is_some_and(Port::is_blocked);
-            if entry.flow.deadline().is_some_and(|deadline| deadline <= now) && !blocked {
+            if blocked {
+                let later = now + std::time::Duration::from_millis(200);
+                entry.timer = Some(later);
+                self.timers.add(later, index);
+            } else if entry.flow.deadline().is_some_and(|deadline| deadline <= now) {
                 let Entry { flow, socket, key, .. } = entry;
                 let mut output = ToPort::new(key.port, ports, &mut self.turns);
                 let host: &mut dyn HostStream = match socket {
@@ -332,13 +336,11 @@ impl Connections {
                     None => &mut NoSocket,
                 };
                 flow.expire(now, host, &mut output);
+                // Pumping moves the deadline; until then it would come again at once.
                 self.mark(index);
-            } else if blocked {
-                let later = now + std::time::Duration::from_millis(200);
-                entry.timer = Some(later);
-                self.timers.add(later, index);
+            } else {
+                self.settle(index);
             }
-            self.settle(index);
         }
     }
     /// A port has room again.

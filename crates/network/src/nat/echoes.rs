@@ -47,6 +47,14 @@ struct Entry {
 }
 
 impl Echoes {
+    /// How many series there are.
+    pub fn len(&self) -> usize {
+        self.entries.len()
+    }
+    /// Whether there is none.
+    pub fn is_empty(&self) -> bool {
+        self.entries.is_empty()
+    }
     /// When to call [`Echoes::expire`].
     pub fn next_timer(&self) -> Option<Instant> {
         self.timers.next()

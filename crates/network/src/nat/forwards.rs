@@ -118,6 +118,10 @@ impl Forwards {
     pub fn list(&self) -> Vec<Forward> {
         self.entries.iter().map(|(_, (forward, _))| forward.clone()).collect()
     }
+    /// Clients of datagram forwards that are remembered.
+    pub fn clients(&self) -> usize {
+        self.clients.len()
+    }
     /// Adds one.
     pub fn add(&mut self, forward: Forward, poller: &Poller) -> Result<(), ForwardError> {
         let host = forward.host;
@@ -209,6 +213,10 @@ impl Forwards {
             self.clients.insert(key, Datagram { forward, generation, client, last: now });
         }
         !known
+    }
+    /// Forgets a port of the switch.
+    pub fn forget_port(&mut self, port: PortId) {
+        self.clients.retain(|(of, ..), _| *of != port);
     }
     /// A guest's datagram; false if it answers no client.
     pub fn answer(&mut self, key: (PortId, SocketAddr, SocketAddr), data: &[u8], now: Instant) -> bool {

@@ -1,6 +1,7 @@
 //! All of it together.
 
 mod judge;
+mod lead;
 mod trace;
 
 use std::collections::{BTreeMap, HashMap};
@@ -16,7 +17,7 @@ use super::spoof::Card;
 use super::track::{FLOWS_MAX, Fragments, Keyed, Table};
 use super::zones::Firewall;
 use super::{Drops, End, PortId, Verdict};
-use crate::wire::Packet;
+use crate::wire::{Packet, Tuple};
 
 pub use trace::Traced;
 
@@ -61,10 +62,13 @@ struct Port {
 pub struct Filter {
     ports: HashMap<PortId, Port, Keyed>,
     flows: Table,
-    fragments: Fragments,
+    /// Of each sender, so that none makes room at another's cost.
+    fragments: HashMap<End, Fragments>,
     groups: Groups,
     ruling: Ruling,
     firewall: Firewall,
+    /// The firewall has forward ports.
+    leads: bool,
     /// Number of the policy; it grows with each change.
     generation: u64,
     /// Flows that were let in by an older policy than this are judged again.
@@ -121,9 +125,10 @@ impl Filter {
         Self {
             ports: HashMap::default(),
             flows: Table::new(FLOWS_MAX, now),
-            fragments: Fragments::default(),
+            fragments: HashMap::new(),
             ruling: Ruling::new(&groups, &Ruling::default()),
             groups,
+            leads: firewall.leads(),
             firewall,
             generation: 1,
             valid_from: 0,
@@ -144,6 +149,7 @@ impl Filter {
     pub fn remove_port(&mut self, id: PortId) {
         if self.ports.remove(&id).is_some() {
             self.flows.forget_port(id);
+            self.fragments.remove(&End::Port(id));
         }
     }
     /// Says which IP addresses a port has, as DHCP has given them.
@@ -177,6 +183,7 @@ impl Filter {
     }
     /// Takes another state of the firewall. Flows that are known go on.
     pub fn set_firewall(&mut self, firewall: Firewall) {
+        self.leads = firewall.leads();
         self.firewall = firewall;
         self.generation += 1;
     }
@@ -193,14 +200,32 @@ impl Filter {
     /// for a while only.
     pub fn tick(&mut self, now: Instant, unix_seconds: u64) {
         self.flows.expire(TICK_STEPS, now);
+        self.fragments.retain(|_, fragments| {
+            fragments.expire(now);
+            !fragments.is_empty()
+        });
         if self.firewall.expire(unix_seconds) {
+            self.leads = self.firewall.leads();
             self.generation += 1;
         }
     }
     /// Judges a frame. For frames to many, each receiver is asked for on its own.
     #[inline]
     pub fn check(&mut self, from: End, to: End, packet: &Packet, frame: &[u8], now: Instant) -> Verdict {
-        let verdict = self.judge(from, to, packet, frame, now);
+        self.check_led((from, to), packet, frame, None, now)
+    }
+    /// The same; `original` is what the sender of a packet knows that was led elsewhere. The zone is asked about that, the
+    /// receiver's groups about what the receiver gets.
+    #[inline]
+    pub fn check_led(
+        &mut self,
+        (from, to): (End, End),
+        packet: &Packet,
+        frame: &[u8],
+        original: Option<Tuple>,
+        now: Instant,
+    ) -> Verdict {
+        let verdict = self.judge((from, to), packet, frame, original, now);
         if let Verdict::Drop(reason) = verdict {
             self.drops.count(reason);
             if let Some(port) = from.port().and_then(|port| self.ports.get_mut(&port)) {
@@ -208,6 +233,14 @@ impl Filter {
             }
         }
         verdict
+    }
+    /// Flows that are known; some of them may have been silent for too long.
+    pub fn flows(&self) -> usize {
+        self.flows.len()
+    }
+    /// Packets of which further fragments would pass.
+    pub fn fragmented(&self) -> usize {
+        self.fragments.values().map(Fragments::len).sum()
     }
     /// Counters as they are now.
     pub fn stats(&self) -> Stats {

@@ -29,8 +29,10 @@ const HAND_STEPS: usize = 4;
 /// A flow that was let in.
 #[derive(Clone, Debug)]
 pub struct Flow {
-    /// As its first packet had it.
+    /// As its first packet had it, once it was led where it goes.
     pub tuple: Tuple,
+    /// As its sender had it, if a forward port of the firewall led it elsewhere.
+    pub original: Option<Tuple>,
     /// Who began it.
     pub from: End,
     /// With whom.
@@ -68,6 +70,8 @@ struct Share {
 #[derive(Debug)]
 pub struct Table {
     index: HashMap<Key, u32, Keyed>,
+    /// Flows that were led elsewhere, by what their senders know.
+    originals: HashMap<Key, u32, Keyed>,
     places: Vec<Option<Flow>>,
     free: Vec<u32>,
     shares: HashMap<Option<PortId>, Share>,
@@ -84,6 +88,7 @@ impl Table {
     pub fn new(capacity: usize, now: Instant) -> Self {
         Self {
             index: HashMap::default(),
+            originals: HashMap::default(),
             places: Vec::new(),
             free: Vec::new(),
             shares: HashMap::new(),
@@ -118,6 +123,20 @@ impl Table {
         }
         Some(Found { place, from_initiator: flow.from_low == from_low })
     }
+    /// The flow that a packet of its sender's belongs to which has still to be led elsewhere.
+    pub fn find_original(&mut self, tuple: &Tuple, now: Instant) -> Option<Found> {
+        let place = *self.originals.get(&Key::of(tuple).0)?;
+        let flow = self.places[place as usize].as_ref()?;
+        if flow.deadline <= self.seconds(now) {
+            self.remove(place);
+            return None;
+        }
+        (flow.original == Some(*tuple)).then_some(Found { place, from_initiator: true })
+    }
+    /// Whether any flow was led elsewhere.
+    pub fn has_led(&self) -> bool {
+        !self.originals.is_empty()
+    }
     /// The flow itself.
     #[inline]
     pub fn flow(&self, found: Found) -> Option<&Flow> {
@@ -149,6 +168,17 @@ impl Table {
     }
     /// Takes in a flow that a packet begins.
     pub fn insert(&mut self, seen: &Seen, from: End, to: End, generation: u64, now: Instant) {
+        self.insert_led(seen, None, (from, to), generation, now);
+    }
+    /// The same; `original` is what its sender knows, if it was led elsewhere.
+    pub fn insert_led(
+        &mut self,
+        seen: &Seen,
+        original: Option<Tuple>,
+        (from, to): (End, End),
+        generation: u64,
+        now: Instant,
+    ) {
         self.expire(HAND_STEPS, now);
         let (key, from_low) = Key::of(&seen.tuple);
         if let Some(place) = self.index.get(&key) {
@@ -165,13 +195,19 @@ impl Table {
         let idle = state.idle_seconds(seen.tuple.protocol);
         self.stamp += 1;
         let (stamp, deadline) = (self.stamp, self.seconds(now).saturating_add(idle));
-        let flow = Flow { tuple: seen.tuple, from, to, state, generation, key, from_low, deadline, stamp };
+        let tuple = seen.tuple;
+        let flow = Flow { tuple, original, from, to, state, generation, key, from_low, deadline, stamp };
         let place = self.free.pop().unwrap_or_else(|| {
             self.places.push(None);
             (self.places.len() - 1) as u32
         });
         self.places[place as usize] = Some(flow);
         self.index.insert(key, place);
+        // One that its sender has had before goes with it.
+        let before = original.and_then(|original| self.originals.insert(Key::of(&original).0, place));
+        if let Some(other) = before.filter(|other| *other != place) {
+            self.remove(other);
+        }
         let share = self.shares.entry(owner).or_default();
         share.flows += 1;
         match state.is_established() {
@@ -207,6 +243,12 @@ impl Table {
     fn remove(&mut self, place: u32) {
         let Some(flow) = self.places.get_mut(place as usize).and_then(Option::take) else { return };
         self.index.remove(&flow.key);
+        if let Some(original) = &flow.original {
+            let key = Key::of(original).0;
+            if self.originals.get(&key) == Some(&place) {
+                self.originals.remove(&key);
+            }
+        }
         self.free.push(place);
         if let Some(share) = self.shares.get_mut(&owner(flow.from, flow.to)) {
             share.flows = share.flows.saturating_sub(1);

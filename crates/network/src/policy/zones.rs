@@ -84,6 +84,12 @@ impl Firewall {
     pub fn service(&self, name: &str) -> Option<&Service> {
         self.services.get(name).or_else(|| builtin_services().get(name))
     }
+    /// Whether it is started, and a zone leads ports elsewhere.
+    pub fn leads(&self) -> bool {
+        let of_rule = |rule: &RichRule| matches!(rule.element, Some(Element::ForwardPort(_)));
+        let leads = |zone: &Zone| !zone.forward_ports.is_empty() || zone.rules.iter().any(of_rule);
+        self.running && self.zones.values().any(leads)
+    }
     /// Takes away what was there for a while; says whether that changed anything.
     pub fn expire(&mut self, unix_seconds: u64) -> bool {
         let (over, rest): (Vec<Timed>, Vec<Timed>) =

@@ -5,14 +5,14 @@ use std::time::{Duration, Instant};
 
 use super::{Checksum, ETHERNET_BYTES, EtherType, Fragment, Ip, Packet, Protocol};
 
-/// Packets that wait for their parts at most, all parts of one at most, and all together.
+/// Packets of one sender that wait for their parts at most, all parts of one at most, and bytes of all together.
 const WAITING_MAX: usize = 64;
 const PARTS_MAX: usize = 64;
-const BYTES_MAX: usize = 1 << 20;
+const BYTES_MAX: usize = 256 << 10;
 /// How long they wait.
 const PATIENCE: Duration = Duration::from_secs(15);
 
-/// Parts of packets that have not all come.
+/// Parts of one sender's packets that have not all come.
 #[derive(Debug, Default)]
 pub struct Reassembly {
     waiting: HashMap<Key, Parts>,
@@ -73,7 +73,12 @@ impl Reassembly {
     pub fn bytes(&self) -> usize {
         self.bytes
     }
-    fn make_room(&mut self, bytes: usize, now: Instant) {
+    /// Whether nothing is kept.
+    pub fn is_empty(&self) -> bool {
+        self.waiting.is_empty()
+    }
+    /// Forgets what has waited for too long.
+    pub fn expire(&mut self, now: Instant) {
         let late: Vec<Key> = self
             .waiting
             .iter()
@@ -83,6 +88,9 @@ impl Reassembly {
         for key in late {
             self.forget(key);
         }
+    }
+    fn make_room(&mut self, bytes: usize, now: Instant) {
+        self.expire(now);
         while self.waiting.len() >= WAITING_MAX || self.bytes + bytes > BYTES_MAX {
             let oldest = self.waiting.iter().min_by_key(|(_, parts)| parts.since).map(|(key, _)| *key);
             let Some(oldest) = oldest else { return };
@@ -223,6 +231,21 @@ mod tests {
             assert_eq!(joined[data].len(), 9000);
             assert_eq!(reassembly.bytes(), 0);
         }
+    }
+
+    #[test]
+    fn what_never_comes_is_not_waited_for() {
+        let (mut reassembly, now) = (Reassembly::default(), Instant::now());
+        split(&whole("192.0.2.1:9", "10.0.2.15:8", 3000), 1500, 1, &mut |part| {
+            let packet = Packet::parse(part).unwrap();
+            if packet.ip.as_ref().unwrap().fragment.unwrap().more {
+                assert!(reassembly.take(&packet, part, now).is_none());
+            }
+        });
+        reassembly.expire(now + PATIENCE);
+        assert!(!reassembly.is_empty());
+        reassembly.expire(now + PATIENCE + Duration::from_millis(1));
+        assert!(reassembly.is_empty() && reassembly.bytes() == 0);
     }
 
     #[test]

@@ -6,7 +6,7 @@ use crate::policy::groups::{Direction, Ordinal};
 use crate::policy::track::{Found, Seen, is_error, is_opening, quoted};
 use crate::policy::zones::{self, Decision};
 use crate::policy::{End, Reason, Verdict, spoof};
-use crate::wire::{EtherType, Ip, Packet, Protocol, Transport};
+use crate::wire::{EtherType, Ip, Packet, Protocol, Transport, Tuple};
 
 /// Ports of DHCP and DHCPv6 servers.
 const DHCP_SERVERS: [u16; 2] = [67, 547];
@@ -18,10 +18,10 @@ impl Filter {
     #[inline]
     pub(super) fn judge(
         &mut self,
-        from: End,
-        to: End,
+        (from, to): (End, End),
         packet: &Packet,
         frame: &[u8],
+        original: Option<Tuple>,
         now: Instant,
     ) -> Verdict {
         if let End::Port(id) = from {
@@ -49,7 +49,7 @@ impl Filter {
         if is_housekeeping(from, to, ip) || self.is_of_known_flow(ip, frame, now) {
             return Verdict::Pass;
         }
-        self.judge_new(from, to, packet, &seen, now)
+        self.judge_new((from, to), packet, &seen, original, now)
     }
 
     /// Frames that carry neither IP version. ARP is no matter of rules. What is behind a tag nobody looks at, so it goes
@@ -82,15 +82,16 @@ impl Filter {
             false => Verdict::Pass,
         };
         if fragment.offset > 0 {
-            let passes = self.fragments.passes(ip, fragment, from, to, now);
+            let fragments = self.fragments.get(&from);
+            let passes = fragments.is_some_and(|fragments| fragments.passes(ip, fragment, from, to, now));
             return if passes { Verdict::Pass } else { unknown };
         }
         let Some(seen) = Seen::of_first_fragment(ip, frame) else { return unknown };
         let known = self.flows.find(&seen.tuple, now);
         let verdict = known.and_then(|found| self.judge_known(found, from, to, &seen, now));
-        let verdict = verdict.unwrap_or_else(|| self.judge_new(from, to, packet, &seen, now));
+        let verdict = verdict.unwrap_or_else(|| self.judge_new((from, to), packet, &seen, None, now));
         if verdict == Verdict::Pass {
-            self.fragments.pass(ip, fragment, from, to, now);
+            self.fragments.entry(from).or_default().pass(ip, fragment, from, to, now);
         }
         verdict
     }
@@ -109,13 +110,14 @@ impl Filter {
         let ends = if found.from_initiator { (flow.from, flow.to) } else { (flow.to, flow.from) };
         let opens = is_opening(seen.tuple.protocol, seen.flags);
         // Somebody else with these addresses: nobody else's flow speaks for it.
-        if ends != (from, to) || (opens && flow.state.is_ending()) {
+        if (joined(ends.0), joined(ends.1)) != (joined(from), joined(to)) || (opens && flow.state.is_ending())
+        {
             return None;
         }
         let is_revived = opens && found.from_initiator && flow.generation != self.generation;
         if flow.generation < self.valid_from || is_revived {
-            let (first, from, to) = (Seen { tuple: flow.tuple, flags: 0 }, flow.from, flow.to);
-            if let Err(verdict) = self.ask_rules(from, to, &first) {
+            let (first, ends) = (Seen { tuple: flow.tuple, flags: 0 }, (flow.from, flow.to));
+            if let Err(verdict) = self.ask_rules(ends, &first, flow.original) {
                 if !is_revived {
                     self.flows.forget(found);
                 }
@@ -127,13 +129,20 @@ impl Filter {
         Some(Verdict::Pass)
     }
 
-    fn judge_new(&mut self, from: End, to: End, packet: &Packet, seen: &Seen, now: Instant) -> Verdict {
+    fn judge_new(
+        &mut self,
+        (from, to): (End, End),
+        packet: &Packet,
+        seen: &Seen,
+        original: Option<Tuple>,
+        now: Instant,
+    ) -> Verdict {
         let Seen { tuple, flags } = *seen;
         if tuple.protocol == Protocol::TCP && !is_opening(tuple.protocol, flags) && self.is_filtered(from, to)
         {
             return Verdict::Drop(Reason::NotTracked);
         }
-        match self.ask_rules(from, to, seen) {
+        match self.ask_rules((from, to), seen, original) {
             Err(verdict) => verdict,
             Ok(by) => {
                 by.into_iter().flatten().for_each(|ordinal| self.ruling.hit(ordinal));
@@ -141,7 +150,7 @@ impl Filter {
                 let elsewhere = self.flows.find(&tuple, now).and_then(|found| self.flows.flow(found));
                 let is_taken = elsewhere.is_some_and(|flow| !flow.state.is_ending());
                 if !packet.destination.is_multicast() && !is_icmp_error && !is_taken {
-                    self.flows.insert(seen, from, to, self.generation, now);
+                    self.flows.insert_led(seen, original, (from, to), self.generation, now);
                 }
                 Verdict::Pass
             }
@@ -149,7 +158,7 @@ impl Filter {
     }
 
     /// Egress groups of the sender, the zone, ingress groups of the receiver.
-    fn ask_rules(&self, from: End, to: End, seen: &Seen) -> Result<By, Verdict> {
+    fn ask_rules(&self, (from, to): (End, End), seen: &Seen, original: Option<Tuple>) -> Result<By, Verdict> {
         let (sender, receiver) = (self.port(from), self.port(to));
         let ask = |port: Option<&Port>, peer: Option<&Port>, direction, reason| {
             let Some(compiled) = port.and_then(|port| port.compiled.as_ref()) else { return Ok(None) };
@@ -158,7 +167,11 @@ impl Filter {
         };
         let out = ask(sender, receiver, Direction::Egress, Reason::EgressGroups)?;
         if receiver.is_some() && from != End::Gateway && self.firewall.running {
-            match zones::decide(&self.firewall, &seen.tuple).decision {
+            // A forward port lets nothing in where it leads away from.
+            if original.is_none() && self.leads && zones::forward(&self.firewall, &seen.tuple).is_some() {
+                return Err(Verdict::Drop(Reason::Zone));
+            }
+            match zones::decide(&self.firewall, &original.unwrap_or(seen.tuple)).decision {
                 Decision::Accept => {}
                 Decision::Reject(how) => return Err(Verdict::Reject(how)),
                 Decision::Drop => return Err(Verdict::Drop(Reason::Zone)),
@@ -188,6 +201,12 @@ impl Filter {
 /// Groups that rules about the other end may name.
 fn groups_of(port: Option<&Port>) -> &[String] {
     port.map_or(&[], |port| &port.groups)
+}
+
+/// Clients of the host's ports that a guest could not answer to have the gateway's address: of flows with that, the NAT and the
+/// services are one end.
+fn joined(end: End) -> End {
+    if end == End::Outside { End::Gateway } else { end }
 }
 
 /// What a network needs to work at all: neighbour discovery, and DHCP with the gateway.

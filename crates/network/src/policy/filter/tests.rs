@@ -216,6 +216,18 @@ fn zones_stand_before_guests() {
 }
 
 #[test]
+fn clients_with_the_gateways_address_are_answered() {
+    let mut groups = web_groups();
+    groups.allow("web", rule(Direction::Ingress, 80)).unwrap();
+    let mut world = World::new(groups, Firewall::default());
+    let from_gateway = |flags| tcp(Mac([2; 6]), "10.0.2.1:4000", "10.0.2.15:80", flags);
+    assert_eq!(world.send(End::Outside, WEB_PORT, &from_gateway(SYN)), Verdict::Pass);
+    let answer = tcp(WEB, "10.0.2.15:80", "10.0.2.1:4000", SYN | ACK);
+    assert_eq!(world.send(WEB_PORT, End::Gateway, &answer), Verdict::Pass);
+    assert_eq!(world.send(DB_PORT, WEB_PORT, &from_gateway(ACK)), dropped(Reason::SourceMac));
+}
+
+#[test]
 fn a_flow_is_its_ends() {
     // Without strictness, another guest can take an address, but not a flow.
     let mut world = World::new(web_groups(), Firewall::default());

@@ -7,8 +7,8 @@ use super::header_bytes;
 use crate::policy::End;
 use crate::wire::{Fragment, Ip};
 
-/// Packets whose fragments are awaited, at most; the oldest go first.
-const PACKETS_MAX: usize = 1024;
+/// Packets of one sender whose fragments are awaited, at most; the oldest go first.
+const PACKETS_MAX: usize = 256;
 /// How long fragments are awaited.
 const PATIENCE: Duration = Duration::from_secs(30);
 
@@ -23,7 +23,7 @@ struct Whole {
     to: End,
 }
 
-/// Packets whose first fragment has passed.
+/// A sender's packets whose first fragment has passed.
 #[derive(Debug, Default)]
 pub struct Fragments {
     passed: HashMap<Whole, Instant>,
@@ -31,20 +31,37 @@ pub struct Fragments {
 }
 
 impl Fragments {
+    /// Packets that are known; some of them may be over.
+    pub fn len(&self) -> usize {
+        self.order.len()
+    }
+    /// Whether none is.
+    pub fn is_empty(&self) -> bool {
+        self.order.is_empty()
+    }
     /// Notes that a packet's first fragment passes.
     pub fn pass(&mut self, ip: &Ip, fragment: Fragment, from: End, to: End, now: Instant) {
-        while let Some((whole, noted)) = self.order.front().copied() {
-            if self.order.len() < PACKETS_MAX && now.saturating_duration_since(noted) < PATIENCE {
-                break;
-            }
-            self.order.pop_front();
-            if self.passed.get(&whole) == Some(&noted) {
-                self.passed.remove(&whole);
-            }
+        self.expire(now);
+        while self.order.len() >= PACKETS_MAX {
+            self.forget_first();
         }
         let whole = Whole::of(ip, fragment, from, to);
         self.passed.insert(whole, now);
         self.order.push_back((whole, now));
+    }
+    /// Forgets those whose fragments are not awaited any more.
+    pub fn expire(&mut self, now: Instant) {
+        let is_over = |noted: Instant| now.saturating_duration_since(noted) >= PATIENCE;
+        while self.order.front().is_some_and(|(_, noted)| is_over(*noted)) {
+            self.forget_first();
+        }
+    }
+    fn forget_first(&mut self) {
+        if let Some((whole, noted)) = self.order.pop_front()
+            && self.passed.get(&whole) == Some(&noted)
+        {
+            self.passed.remove(&whole);
+        }
     }
     /// Whether a later fragment passes.
     pub fn passes(&self, ip: &Ip, fragment: Fragment, from: End, to: End, now: Instant) -> bool {

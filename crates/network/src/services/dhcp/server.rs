@@ -16,6 +16,8 @@ const OFFER: Duration = Duration::from_secs(60);
 const DECLINED: Duration = Duration::from_secs(600);
 /// Offers, and declined addresses, that are remembered at most.
 const REMEMBERED_MAX: usize = 256;
+/// Addresses that one card can say are in use, so that none takes all away from others.
+const DECLINED_PER_CARD: usize = 4;
 
 /// The network that addresses are of, and who gives them away.
 #[derive(Clone, Copy, Debug)]
@@ -49,7 +51,8 @@ pub struct Server {
     /// Set by a user.
     pub reservations: Reservations,
     offers: BTreeMap<Mac, (Ipv4Addr, Instant)>,
-    declined: BTreeMap<Ipv4Addr, Instant>,
+    /// Who said so, and until when it is believed.
+    declined: BTreeMap<Ipv4Addr, (Mac, Instant)>,
 }
 
 impl Server {
@@ -70,7 +73,7 @@ impl Server {
             return Outcome::default();
         };
         self.offers.retain(|_, (_, until)| *until > now.instant);
-        self.declined.retain(|_, until| *until > now.instant);
+        self.declined.retain(|_, (_, until)| *until > now.instant);
         let name = self.name(&request, vm);
         let said = |answer| Outcome { reply: frame(terms, &request, answer), ..Outcome::default() };
         match request.kind {
@@ -219,8 +222,15 @@ impl Server {
         };
         self.offers.remove(&request.mac);
         self.leases.remove(request.mac);
+        let of_card = self.declined.iter().filter(|(_, (mac, _))| *mac == request.mac);
+        let oldest = of_card.clone().min_by_key(|(_, (_, until))| *until).map(|(address, _)| *address);
+        if of_card.count() >= DECLINED_PER_CARD
+            && let Some(oldest) = oldest
+        {
+            self.declined.remove(&oldest);
+        }
         if self.declined.len() < REMEMBERED_MAX {
-            self.declined.insert(address, now.instant + DECLINED);
+            self.declined.insert(address, (request.mac, now.instant + DECLINED));
         }
     }
 }

@@ -134,6 +134,17 @@ fn small() -> Plan {
 }
 
 #[test]
+fn nobody_declines_all_addresses_away() {
+    let mut network = Network::new(Plan::natnet("lab"));
+    for _ in 0..300 {
+        let Some(address) = network.join(1) else { continue };
+        let decline = message(1, MessageType::Decline, &[DhcpOption::RequestedIpAddress(address)]);
+        assert!(network.ask(&decline).is_none());
+    }
+    assert!(network.join(2).is_some());
+}
+
+#[test]
 fn an_address_with_all_that_belongs_to_it() {
     let mut network = Network::new(Plan::natnet("lab"));
     let mut message = discover(1);
