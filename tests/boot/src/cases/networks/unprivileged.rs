@@ -19,14 +19,15 @@ pub fn unprivileged(lab: &Lab, lands: &Lands) -> anyhow::Result<()> {
     let code = gasang(lab, lands, &["net", "exec", "room", "--", "sh", "-c", "exit 7"]).status()?.code();
     ensure!(code == Some(7), "its exit code was not passed on: {code:?}");
     // And the other way: the guest reaches a command there, and nobody outside.
-    let listen =
-        "import socket; s = socket.create_server(('192.168.56.1', 7000)); c, a = s.accept(); print(a[0])";
-    let listener = gasang(lab, lands, &["net", "exec", "room", "--", "python3", "-c", listen])
+    let listen = "use IO::Socket::INET; \
+                  my $s = IO::Socket::INET->new(LocalAddr => '192.168.56.1:7000', Listen => 1) or die; \
+                  print $s->accept->peerhost";
+    let listener = gasang(lab, lands, &["net", "exec", "room", "--", "perl", "-e", listen])
         .stdout(Stdio::piped())
         .spawn()?;
     guest.comes_to_say("nc -z -w 1 192.168.56.1 7000 && echo open", "open")?;
     let said = String::from_utf8(listener.wait_with_output()?.stdout)?;
-    ensure!(said == "192.168.56.101\n", "a connection came from {said:?}");
+    ensure!(said == "192.168.56.101", "a connection came from {said:?}");
     guest.says(&format!("curl -s -m 3 http://{OUTSIDE}/; test $? -ne 0 && echo dark"), "dark")?;
     end(guest)
 }
