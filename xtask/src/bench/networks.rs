@@ -139,8 +139,10 @@ fn passt(files: &Files, qemu: &Qemu, lands: &Lands) -> anyhow::Result<Run> {
     let place = tempfile::tempdir()?;
     let socket = place.path().join("passt");
     let mut passt = Command::new(files.tools.program("passt"));
-    passt.args(["--foreground", "--quiet", "--runas", "0", "--ipv4-only", "--socket"]).arg(&socket);
-    let _passt = Ended(lands.on_host(&passt).spawn().context("passt does not start")?);
+    passt
+        .args(["--foreground", "--quiet", "--runas", "0", "--ipv4-only", "--no-map-gw", "--socket"])
+        .arg(&socket);
+    let _passt = Ended(lands.on_host(&passt).stderr(Stdio::null()).spawn().context("passt does not start")?);
     wait_for(&socket)?;
     let mut command = tcg(files, qemu);
     command
@@ -165,7 +167,7 @@ fn tcg(files: &Files, qemu: &Qemu) -> Command {
     command
         .arg("-drive")
         .arg(format!("if=none,id=d0,format=qcow2,snapshot=on,file={}", files.guest.disk.display()));
-    command.args(["-device", "virtio-blk-pci,drive=d0", "-device", "virtio-net-pci,netdev=n0"]);
+    command.args(["-device", "virtio-blk-pci,drive=d0", "-device", "virtio-net-pci,netdev=n0,romfile="]);
     command
 }
 
