@@ -7,7 +7,9 @@ use std::time::Instant;
 use platform::net::{FrameHeader, Mac};
 
 use super::socket::{NoSocket, Progress, TcpSocket};
-use super::tcp::{Flow, FlowState, Head, HostStream, Limits, Output, Path, Paused, Segment, Sequence};
+use super::tcp::{
+    Budget, Flow, FlowState, Head, HostStream, Limits, Output, Path, Paused, Segment, Sequence,
+};
 use crate::poller::{Kind, Poller, Ready, Token};
 use crate::port::Port;
 use crate::slots::Slots;
@@ -30,6 +32,8 @@ pub struct Connections {
     timers: Timers<u32>,
     limits: Limits,
     counts: HashMap<PortId, Count>,
+    /// What each port's flows may hold.
+    shares: HashMap<PortId, Budget>,
     /// Beginnings and ends that were told to guests.
     turns: Vec<Turn>,
 }
@@ -98,6 +102,7 @@ impl Connections {
             timers: Timers::default(),
             limits,
             counts: HashMap::new(),
+            shares: HashMap::new(),
             turns: Vec::new(),
         }
     }
@@ -164,7 +169,8 @@ impl Connections {
             return Ok(());
         }
         let (socket, progress) = TcpSocket::connect(to)?;
-        let mut flow = Flow::of_syn(path(ends), segment, Sequence(rand::random()), &self.limits);
+        let limits = self.limits_of(ends.port);
+        let mut flow = Flow::of_syn(path(ends), segment, Sequence(rand::random()), &limits);
         if progress == Progress::Connected {
             flow.connected(now);
         }
@@ -174,8 +180,19 @@ impl Connections {
     }
     /// A connection that the host has accepted for a guest.
     pub fn accept(&mut self, ends: &Ends, socket: TcpSocket, poller: &Poller) -> io::Result<()> {
-        let flow = Flow::to_guest(path(ends), Sequence(rand::random()), &self.limits);
+        let flow = Flow::to_guest(path(ends), Sequence(rand::random()), &self.limits_of(ends.port));
         self.insert(ends, flow, socket, Vec::new(), poller)
+    }
+    fn limits_of(&mut self, port: PortId) -> Limits {
+        let Limits { window, mtu, budget, pool } = self.limits.clone();
+        let budget = self.shares.entry(port).or_insert_with(|| budget.share()).clone();
+        Limits { window, mtu, budget, pool }
+    }
+    /// Forgets a port of the switch whose connections were cut.
+    pub fn forget_port(&mut self, port: PortId) {
+        self.shares.remove(&port);
+        self.counts.remove(&port);
+        self.blocked.remove(&port);
     }
     /// Whether a guest has a connection with these ends.
     pub fn has(&self, ends: &Ends) -> bool {
