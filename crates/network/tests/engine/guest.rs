@@ -128,6 +128,9 @@ impl Guest {
         socket.connect(self.interface.context(), to, from).unwrap();
         handle
     }
+    pub fn remove(&mut self, handle: SocketHandle) {
+        self.sockets.remove(handle);
+    }
     /// Puts a message on the cable; false if it has no room.
     pub fn put(&self, message: &[u8]) -> bool {
         send(&self.cable, message, SendFlags::DONTWAIT | SendFlags::NOSIGNAL).is_ok()

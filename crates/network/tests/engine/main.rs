@@ -6,4 +6,5 @@ mod guest;
 mod leading;
 mod opening;
 mod segment;
+mod torture;
 mod world;
