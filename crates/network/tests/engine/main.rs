@@ -1,5 +1,6 @@
 //! A whole network at work: real cables, real sockets of the host, and guests with a TCP of somebody else's.
 
+mod errors;
 mod faults;
 mod floods;
 mod guest;
