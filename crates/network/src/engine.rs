@@ -162,6 +162,7 @@ impl Network {
         }
         self.read_ports(now);
         self.connections.pump(now.instant, &mut self.ports);
+        self.serve_names();
         self.expire(now);
         self.watch_connections(now);
         Ok(())

@@ -8,6 +8,7 @@ pub mod addresses;
 pub mod bridged;
 pub mod capability;
 pub mod descriptors;
+pub mod error_queue;
 pub mod helper;
 pub mod interface_name;
 pub mod jail;

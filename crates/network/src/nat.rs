@@ -5,6 +5,7 @@ pub mod datagrams;
 pub mod echoes;
 pub mod forwards;
 pub mod lookups;
+pub mod names;
 pub mod outside;
 pub mod socket;
 pub mod tcp;

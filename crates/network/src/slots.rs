@@ -52,6 +52,10 @@ impl<T> Slots<T> {
             .get(index as usize)
             .is_some_and(|place| place.generation == generation && place.value.is_some())
     }
+    /// How often the place was used before.
+    pub fn generation(&self, index: u32) -> u32 {
+        self.places.get(index as usize).map_or(0, |place| place.generation)
+    }
     /// How many values there are.
     pub fn len(&self) -> usize {
         self.places.len() - self.free.len()

@@ -5,13 +5,13 @@ use platform::net::FrameHeader;
 
 use super::Network;
 use crate::nat::connections::{Ends, Unreachable};
-use crate::nat::datagrams::Delivery;
+use crate::nat::datagrams::{Delivery, Failure};
 use crate::nat::forwards::{Client, Target};
 use crate::nat::socket::TcpSocket;
 use crate::nat::tcp::{Fields, HostStream, Path, Sequence};
 use crate::policy::{End, Verdict};
 use crate::poller::Ready;
-use crate::services::refusal::Refusal;
+use crate::services::refusal::{self, Refusal};
 use crate::services::{Mode, Now, Outbox};
 use crate::switch::PortId;
 use crate::wire::{Packet, Protocol, Tuple, fragments, tcp_flag, udp_frame};
@@ -28,17 +28,35 @@ impl Network {
     }
     pub(super) fn datagrams_ready(&mut self, news: &Ready, now: Now) {
         let mut buffer = std::mem::take(&mut self.buffer);
-        let mut deliveries = Vec::new();
-        self.datagrams.ready(news, now.instant, &mut buffer, &mut |delivery| deliveries.push(delivery));
+        let (mut deliveries, mut failures) = (Vec::new(), Vec::new());
+        let deliver = &mut |delivery| deliveries.push(delivery);
+        self.datagrams.ready(news, now.instant, &mut buffer, deliver, &mut |failure| failures.push(failure));
         self.buffer = buffer;
+        failures.iter().for_each(|failure| self.failed(failure, now));
         deliveries.iter().for_each(|delivery| self.inward(delivery, None, now));
     }
     pub(super) fn echo_ready(&mut self, news: &Ready, now: Now) {
         let mut buffer = std::mem::take(&mut self.buffer);
-        let mut deliveries = Vec::new();
-        self.echoes.ready(news, &mut buffer, &mut |delivery| deliveries.push(delivery));
+        let (mut deliveries, mut failures) = (Vec::new(), Vec::new());
+        let deliver = &mut |delivery| deliveries.push(delivery);
+        self.echoes.ready(news, &mut buffer, deliver, &mut |failure| failures.push(failure));
         self.buffer = buffer;
+        failures.iter().for_each(|failure| self.failed(failure, now));
         deliveries.iter().for_each(|delivery| self.inward(delivery, None, now));
+    }
+    /// A guest's packet went nowhere outside: it is told who says so, or the gateway if it could not know that one.
+    fn failed(&mut self, failure: &Failure, now: Now) {
+        let Failure { port, frame, refusal, offender } = failure;
+        let Ok(packet) = Packet::parse(frame) else { return };
+        let Some(ip) = &packet.ip else { return };
+        let speaker = match *offender {
+            None => ip.destination,
+            Some(offender) if self.is_presentable(offender, ip.source) => offender,
+            Some(_) => self.own_address(ip.destination),
+        };
+        if let Some(frame) = refusal::refuse(*refusal, &packet, frame, (self.gateway.mac(), speaker)) {
+            self.inward(&Delivery { port: *port, frame }, None, now);
+        }
     }
     pub(super) fn lookup_ready(&mut self, news: &Ready) {
         let mut buffer = std::mem::take(&mut self.buffer);

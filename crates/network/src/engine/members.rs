@@ -133,6 +133,7 @@ impl Network {
         self.forwards.forget_port(id);
         self.reassembly.remove(&id);
         self.connections.cut(&mut self.ports, &|port, _, _| port == id);
+        self.connections.forget_port(id);
         self.tell_stations();
     }
     /// Everybody on the network, with what has passed.

@@ -9,6 +9,7 @@ use super::Network;
 use crate::host::ping::PingError;
 use crate::nat::connections::{self, Ends};
 use crate::nat::echoes::Series;
+use crate::nat::names::Names;
 use crate::nat::outside::Outside;
 use crate::nat::tcp::{Segment, Sequence};
 use crate::services::dns;
@@ -16,7 +17,7 @@ use crate::services::refusal::Refusal;
 use crate::services::{DnsClient, Now};
 use crate::switch::PortId;
 use crate::wire::tcp_flag::{ACK, SYN};
-use crate::wire::{Ip, Packet, Protocol, Transport, offload};
+use crate::wire::{Ip, Packet, Transport, offload};
 
 /// Where names are looked up.
 const DNS: u16 = 53;
@@ -68,7 +69,7 @@ impl Network {
     }
 
     /// Where a packet really goes.
-    fn destination(&mut self, to: SocketAddr, protocol: Protocol) -> Result<SocketAddr, Refusal> {
+    fn destination(&self, to: SocketAddr) -> Result<SocketAddr, Refusal> {
         let owned = self.gateway.owns(to.ip());
         let Some(outside) = &self.outside else {
             return Err(if owned { Refusal::Port } else { Refusal::Network });
@@ -76,13 +77,8 @@ impl Network {
         if !owned {
             return outside.check(to.ip()).map(|()| to).map_err(|_| Refusal::Prohibited);
         }
-        let plan = self.gateway.plan();
         let is_gateway = self.own_address(to.ip()) == to.ip();
         let allows_host = outside.allows_host();
-        let has_names = plan.forwards_names;
-        if to.port() == DNS && protocol == Protocol::TCP && has_names {
-            return self.resolver().ok_or(Refusal::Port);
-        }
         if is_gateway && allows_host { Ok(Outside::loopback(to)) } else { Err(Refusal::Port) }
     }
     /// The host's first resolver.
@@ -116,7 +112,11 @@ impl Network {
         if flags & (SYN | ACK) != SYN {
             return self.refuse_tcp(ends, &segment);
         }
-        let to = match self.destination(ends.remote, Protocol::TCP) {
+        if ends.remote.port() == DNS && self.gateway.is_dns(ends.remote.ip()) {
+            let opened = self.connections.open_names(ends, &segment, now.instant, &self.poller);
+            return opened.unwrap_or_else(|error| tracing::warn!(%error, "names cannot be asked for"));
+        }
+        let to = match self.destination(ends.remote) {
             Ok(to) => to,
             Err(Refusal::Port) => return self.refuse_tcp(ends, &segment),
             Err(refusal) => return self.refuse(ends.port, refusal, packet, frame),
@@ -132,6 +132,15 @@ impl Network {
             }
         }
     }
+    /// Answers questions that came by TCP, as those by UDP are answered.
+    pub(super) fn serve_names(&mut self) {
+        if !self.connections.has_questions() {
+            return;
+        }
+        let resolver = if self.outside.is_some() { self.resolver() } else { None };
+        let answer = |query: &[u8]| self.gateway.answer_dns(query, dns::Over::Tcp);
+        self.connections.serve_names(&Names { answer: &answer, resolver }, &self.poller);
+    }
     fn refuse_tcp(&mut self, ends: &Ends, segment: &Segment<'_>) {
         if let Some(port) = self.ports.get_mut(ends.port) {
             connections::refuse(ends, segment, port);
@@ -143,7 +152,7 @@ impl Network {
         if self.forwards.answer((ends.port, ends.guest, ends.remote), data, now.instant) {
             return;
         }
-        let to = match self.destination(ends.remote, Protocol::UDP) {
+        let to = match self.destination(ends.remote) {
             Ok(to) => to,
             Err(refusal) => return self.refuse(ends.port, refusal, packet, frame),
         };
@@ -156,7 +165,7 @@ impl Network {
 
     fn outward_echo(&mut self, ends: &Ends, packet: &Packet, ip: &Ip, frame: &[u8], now: Now) {
         let Some(Transport::Icmp { identifier, sequence, data, .. }) = &ip.transport else { return };
-        let to = match self.destination(ends.remote, ip.protocol) {
+        let to = match self.destination(ends.remote) {
             Ok(to) => to.ip(),
             Err(refusal) => return self.refuse(ends.port, refusal, packet, frame),
         };

@@ -13,6 +13,7 @@ use rustix::net::{
     sockopt,
 };
 
+use super::error_queue::{self, Report};
 use crate::wire::Checksum;
 
 /// Who may have ping sockets: the first and the last group.
@@ -74,6 +75,8 @@ impl PingSocket {
     pub fn open(to: IpAddr) -> Result<Self, PingError> {
         let (socket, kind) = socket(to.is_ipv6())?;
         connect(&socket, &SocketAddr::new(to, 0)).map_err(|error| PingError::Unreachable(to, error))?;
+        // Without it, only the error's number is heard of.
+        error_queue::enable(&socket, to.is_ipv6()).map_err(PingError::System)?;
         let identifier = (kind == PingKind::Raw).then(rand::random);
         Ok(Self { socket, is_ipv6: to.is_ipv6(), identifier })
     }
@@ -108,6 +111,24 @@ impl PingSocket {
             }
         }
         Err(Errno::AGAIN)
+    }
+
+    /// The next request that went nowhere, as far as it is known, and what the host was told.
+    pub fn failure(&self, buffer: &mut [u8]) -> Option<(Reply, Report)> {
+        for _ in 0..OTHERS_MAX {
+            let report = error_queue::next(&self.socket, buffer)?;
+            let message = buffer.get(..report.length)?;
+            let Some(&[kind, _, _, _, high, low, first, second]) = message.first_chunk::<HEADER_BYTES>()
+            else {
+                continue;
+            };
+            let is_request = kind == if self.is_ipv6 { 128 } else { 8 };
+            if is_request && self.identifier.is_none_or(|own| own == u16::from_be_bytes([high, low])) {
+                let sequence = u16::from_be_bytes([first, second]);
+                return Some((Reply { sequence, payload: HEADER_BYTES..message.len() }, report));
+            }
+        }
+        None
     }
 
     fn reply_of(&self, packet: &[u8]) -> Option<Reply> {

@@ -6,8 +6,11 @@ use std::time::Instant;
 
 use platform::net::{FrameHeader, Mac};
 
+use super::names::{NameStream, Names};
 use super::socket::{NoSocket, Progress, TcpSocket};
-use super::tcp::{Flow, FlowState, Head, HostStream, Limits, Output, Path, Paused, Segment, Sequence};
+use super::tcp::{
+    Budget, Flow, FlowState, Head, HostStream, Limits, Output, Path, Paused, Segment, Sequence,
+};
 use crate::poller::{Kind, Poller, Ready, Token};
 use crate::port::Port;
 use crate::slots::Slots;
@@ -18,6 +21,8 @@ use crate::wire::tcp_flag::{ACK, FIN, RST, SYN};
 /// Connections of one port at most; those that were not answered yet are fewer.
 const PER_PORT: usize = 24_576;
 const OPENING_PER_PORT: usize = 4096;
+/// Those for questions about names: the network itself keeps what is asked and answered.
+const NAMES_PER_PORT: usize = 64;
 
 /// The connections.
 pub struct Connections {
@@ -30,8 +35,12 @@ pub struct Connections {
     timers: Timers<u32>,
     limits: Limits,
     counts: HashMap<PortId, Count>,
+    /// What each port's flows may hold.
+    shares: HashMap<PortId, Budget>,
     /// Beginnings and ends that were told to guests.
     turns: Vec<Turn>,
+    /// Connections with questions about names.
+    questions: Vec<u32>,
 }
 
 /// A port, a connection's ends, and flags of what was told to its guest.
@@ -41,6 +50,7 @@ type Turn = (PortId, Path, u8);
 struct Count {
     all: usize,
     opening: usize,
+    names: usize,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -54,13 +64,37 @@ struct Entry {
     key: Key,
     flow: Flow,
     /// None once it is over.
-    socket: Option<TcpSocket>,
+    far: Option<Far>,
     is_due: bool,
     is_opening: bool,
     /// What of it is in `timers`.
     timer: Option<Instant>,
     /// The guest's first frame, to be quoted if the host cannot connect.
     first_frame: Vec<u8>,
+}
+
+/// What is at a connection's other end.
+enum Far {
+    /// A socket of the host.
+    Socket(TcpSocket),
+    /// The network's own names.
+    Names(Box<NameStream>),
+}
+
+impl Far {
+    fn stream(&mut self) -> &mut dyn HostStream {
+        match self {
+            Self::Socket(socket) => socket,
+            Self::Names(names) => names.as_mut(),
+        }
+    }
+    /// What is to be waited for.
+    fn socket(&self) -> Option<&TcpSocket> {
+        match self {
+            Self::Socket(socket) => Some(socket),
+            Self::Names(names) => names.socket(),
+        }
+    }
 }
 
 /// A connection that the host could not make.
@@ -98,7 +132,9 @@ impl Connections {
             timers: Timers::default(),
             limits,
             counts: HashMap::new(),
+            shares: HashMap::new(),
             turns: Vec::new(),
+            questions: Vec::new(),
         }
     }
     /// How many there are.
@@ -136,9 +172,9 @@ impl Connections {
             self.remove(index);
             return false;
         }
-        let Entry { flow, socket, .. } = entry;
-        let host: &mut dyn HostStream = match socket {
-            Some(socket) => socket,
+        let Entry { flow, far, .. } = entry;
+        let host: &mut dyn HostStream = match far {
+            Some(far) => far.stream(),
             None => &mut NoSocket,
         };
         if let Err(error) = flow.take(segment, now, host) {
@@ -164,18 +200,68 @@ impl Connections {
             return Ok(());
         }
         let (socket, progress) = TcpSocket::connect(to)?;
-        let mut flow = Flow::of_syn(path(ends), segment, Sequence(rand::random()), &self.limits);
+        let limits = self.limits_of(ends.port);
+        let mut flow = Flow::of_syn(path(ends), segment, Sequence(rand::random()), &limits);
         if progress == Progress::Connected {
             flow.connected(now);
         }
         let is_opening = progress == Progress::Pending;
         let first_frame = if is_opening { frame.to_vec() } else { Vec::new() };
-        self.insert(ends, flow, socket, first_frame, poller)
+        self.insert(ends, flow, Far::Socket(socket), first_frame, poller)
+    }
+    /// A guest's SYN of a connection for questions about names.
+    pub fn open_names(
+        &mut self,
+        ends: &Ends,
+        segment: &Segment<'_>,
+        now: Instant,
+        poller: &Poller,
+    ) -> io::Result<()> {
+        let count = self.counts.get(&ends.port).copied().unwrap_or_default();
+        if count.all >= PER_PORT || count.names >= NAMES_PER_PORT {
+            return Ok(());
+        }
+        let limits = self.limits_of(ends.port);
+        let mut flow = Flow::of_syn(path(ends), segment, Sequence(rand::random()), &limits);
+        flow.connected(now);
+        self.insert(ends, flow, Far::Names(Box::default()), Vec::new(), poller)
+    }
+    /// Whether [`Connections::serve_names`] has something to do.
+    pub fn has_questions(&self) -> bool {
+        !self.questions.is_empty()
+    }
+    /// Answers questions about names.
+    pub fn serve_names(&mut self, names: &Names<'_>, poller: &Poller) {
+        for index in std::mem::take(&mut self.questions) {
+            let generation = self.entries.generation(index);
+            let Some(Entry { flow, far: Some(Far::Names(stream)), .. }) = self.entries.get_mut(index) else {
+                continue;
+            };
+            if stream.serve(names)
+                && let Some(socket) = stream.socket()
+                && let Err(error) = poller.add(socket, Token { kind: Kind::Connection, index, generation })
+            {
+                tracing::warn!(%error, "a resolver's answers cannot be awaited");
+            }
+            flow.readable = true;
+            self.mark(index);
+        }
     }
     /// A connection that the host has accepted for a guest.
     pub fn accept(&mut self, ends: &Ends, socket: TcpSocket, poller: &Poller) -> io::Result<()> {
-        let flow = Flow::to_guest(path(ends), Sequence(rand::random()), &self.limits);
-        self.insert(ends, flow, socket, Vec::new(), poller)
+        let flow = Flow::to_guest(path(ends), Sequence(rand::random()), &self.limits_of(ends.port));
+        self.insert(ends, flow, Far::Socket(socket), Vec::new(), poller)
+    }
+    fn limits_of(&mut self, port: PortId) -> Limits {
+        let Limits { window, mtu, budget, pool } = self.limits.clone();
+        let budget = self.shares.entry(port).or_insert_with(|| budget.share()).clone();
+        Limits { window, mtu, budget, pool }
+    }
+    /// Forgets a port of the switch whose connections were cut.
+    pub fn forget_port(&mut self, port: PortId) {
+        self.shares.remove(&port);
+        self.counts.remove(&port);
+        self.blocked.remove(&port);
     }
     /// Whether a guest has a connection with these ends.
     pub fn has(&self, ends: &Ends) -> bool {
@@ -185,17 +271,17 @@ impl Connections {
         &mut self,
         ends: &Ends,
         flow: Flow,
-        socket: TcpSocket,
+        far: Far,
         first_frame: Vec<u8>,
         poller: &Poller,
     ) -> io::Result<()> {
         let key = Key { port: ends.port, guest: ends.guest, remote: ends.remote };
         let is_opening = matches!(flow.state(), FlowState::Connecting | FlowState::Asked);
-        let entry =
-            Entry { key, flow, socket: Some(socket), is_due: false, is_opening, timer: None, first_frame };
+        let is_names = matches!(far, Far::Names(_));
+        let entry = Entry { key, flow, far: Some(far), is_due: false, is_opening, timer: None, first_frame };
         let (index, generation) = self.entries.insert(entry);
         let token = Token { kind: Kind::Connection, index, generation };
-        let watched = match self.entries.get(index).and_then(|entry| entry.socket.as_ref()) {
+        let watched = match self.entries.get(index).and_then(|entry| entry.far.as_ref()?.socket()) {
             Some(socket) => poller.add(socket, token),
             None => Ok(()),
         };
@@ -206,6 +292,7 @@ impl Connections {
         let count = self.counts.entry(ends.port).or_default();
         count.all += 1;
         count.opening += usize::from(is_opening);
+        count.names += usize::from(is_names);
         self.index.insert(key, index);
         self.mark(index);
         Ok(())
@@ -227,7 +314,7 @@ impl Connections {
         let Some(entry) = self.entries.get_mut(index) else { return };
         entry.flow.readable |= news.readable;
         if entry.flow.state() == FlowState::Connecting {
-            match entry.socket.as_ref().map(TcpSocket::outcome) {
+            match entry.far.as_ref().and_then(Far::socket).map(TcpSocket::outcome) {
                 Some(Ok(Progress::Connected)) => {
                     entry.flow.connected(now);
                     entry.first_frame = Vec::new();
@@ -261,10 +348,10 @@ impl Connections {
     fn pump_one(&mut self, index: u32, now: Instant, ports: &mut Ports) {
         let Some(entry) = self.entries.get_mut(index) else { return };
         entry.is_due = false;
-        let Entry { flow, socket, key, .. } = entry;
+        let Entry { flow, far, key, .. } = entry;
         let mut output = ToPort::new(key.port, ports, &mut self.turns);
-        let host: &mut dyn HostStream = match socket {
-            Some(socket) => socket,
+        let host: &mut dyn HostStream = match far {
+            Some(far) => far.stream(),
             None => &mut NoSocket,
         };
         let paused = match flow.pump(now, host, &mut output) {
@@ -275,11 +362,23 @@ impl Connections {
                 Paused::Idle
             }
         };
+        let port = key.port;
+        if let Some(Far::Names(names)) = &entry.far {
+            let is_asked = names.has_question();
+            // No poller tells of what happens within the process.
+            let has_end = names.has_end() && !entry.flow.readable;
+            entry.flow.readable |= has_end;
+            if is_asked {
+                self.questions.push(index);
+            }
+            if has_end {
+                self.mark(index);
+            }
+        }
         match paused {
             Paused::Idle => {}
             Paused::Turn => self.mark(index),
             Paused::Blocked => {
-                let port = entry.key.port;
                 self.blocked.entry(port).or_default().push(index);
             }
         }
@@ -298,7 +397,7 @@ impl Connections {
         match state {
             FlowState::Over => return self.remove(index),
             // It is closed; what the guest repeats is answered without it.
-            FlowState::Lingering => entry.socket = None,
+            FlowState::Lingering => entry.close(&mut self.counts),
             _ => {}
         }
         if let Some(deadline) = entry.flow.deadline()
@@ -309,12 +408,13 @@ impl Connections {
         }
     }
     fn remove(&mut self, index: u32) {
-        let Some(entry) = self.entries.remove(index) else { return };
+        let Some(mut entry) = self.entries.remove(index) else { return };
         self.index.remove(&entry.key);
         if let Some(count) = self.counts.get_mut(&entry.key.port) {
             count.all -= 1;
             count.opening -= usize::from(entry.is_opening);
         }
+        entry.close(&mut self.counts);
     }
 
     /// Deadlines that have come.
@@ -329,10 +429,10 @@ impl Connections {
                 entry.timer = Some(later);
                 self.timers.add(later, index);
             } else if entry.flow.deadline().is_some_and(|deadline| deadline <= now) {
-                let Entry { flow, socket, key, .. } = entry;
+                let Entry { flow, far, key, .. } = entry;
                 let mut output = ToPort::new(key.port, ports, &mut self.turns);
-                let host: &mut dyn HostStream = match socket {
-                    Some(socket) => socket,
+                let host: &mut dyn HostStream = match far {
+                    Some(far) => far.stream(),
                     None => &mut NoSocket,
                 };
                 flow.expire(now, host, &mut output);
@@ -358,10 +458,21 @@ impl Connections {
             .map(|(index, _)| index)
             .collect();
         for index in doomed {
-            if let Some(Entry { flow, socket: Some(socket), key, .. }) = self.entries.get_mut(index) {
-                flow.reset(socket, &mut ToPort::new(key.port, ports, &mut self.turns));
+            if let Some(Entry { flow, far: Some(far), key, .. }) = self.entries.get_mut(index) {
+                flow.reset(far.stream(), &mut ToPort::new(key.port, ports, &mut self.turns));
             }
             self.remove(index);
+        }
+    }
+}
+
+impl Entry {
+    /// Lets go of the other end.
+    fn close(&mut self, counts: &mut HashMap<PortId, Count>) {
+        if let Some(Far::Names(_)) = self.far.take()
+            && let Some(count) = counts.get_mut(&self.key.port)
+        {
+            count.names -= 1;
         }
     }
 }

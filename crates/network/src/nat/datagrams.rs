@@ -1,4 +1,5 @@
-//! UDP: each of a guest's ports is a socket of the host. Answers come in from those that the guest has spoken to.
+//! UDP: each of a guest's ports is a socket of the host. Answers come in from those that the guest has spoken to, and so do
+//! ICMP errors about what it has sent.
 use std::collections::HashMap;
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
@@ -9,7 +10,9 @@ use platform::net::Mac;
 use rustix::net::{self, AddressFamily, RecvFlags, SendFlags, SocketFlags, SocketType};
 
 use super::connections::Ends;
+use crate::host::error_queue::{self, Report};
 use crate::poller::{Kind, Poller, Ready, Token};
+use crate::services::refusal::Refusal;
 use crate::slots::Slots;
 use crate::switch::PortId;
 use crate::timers::Timers;
@@ -54,6 +57,18 @@ pub struct Delivery {
     pub frame: Vec<u8>,
 }
 
+/// Something that a guest has sent outside went nowhere.
+pub struct Failure {
+    /// Whose it was.
+    pub port: PortId,
+    /// As the guest has sent it, as far as that is known.
+    pub frame: Vec<u8>,
+    /// Why.
+    pub refusal: Refusal,
+    /// Who says so, if it is not the destination itself.
+    pub offender: Option<IpAddr>,
+}
+
 impl Datagrams {
     /// How many sockets there are.
     pub fn len(&self) -> usize {
@@ -89,7 +104,9 @@ impl Datagrams {
             }
             entry.peers.push(peer);
         }
-        match net::sendto(&entry.socket, data, SendFlags::NOSIGNAL, &to) {
+        let send = || net::sendto(&entry.socket, data, SendFlags::NOSIGNAL, &to);
+        // The first error may be about an earlier datagram, which the queue of errors tells better.
+        match send().or_else(|_| send()) {
             Ok(_) | Err(rustix::io::Errno::AGAIN | rustix::io::Errno::NOBUFS) => Ok(()),
             Err(error) => Err(error.into()),
         }
@@ -99,6 +116,9 @@ impl Datagrams {
             self.forget_oldest(ends.port);
         }
         let socket = bind(any(to))?;
+        if let Err(error) = error_queue::enable(&socket, to.is_ipv6()) {
+            tracing::debug!(%error, "errors about datagrams are not heard of");
+        }
         let Ends { port, card, gateway, guest, .. } = *ends;
         let entry =
             Entry { port, card, gateway, guest, socket, peers: Vec::new(), answered: false, last: now };
@@ -130,19 +150,27 @@ impl Datagrams {
         }
     }
 
-    /// News of a socket: answers for the guest.
+    /// News of a socket: answers for the guest, and what went nowhere.
     pub fn ready(
         &mut self,
         news: &Ready,
         now: Instant,
         buffer: &mut [u8],
         deliver: &mut dyn FnMut(Delivery),
+        fail: &mut dyn FnMut(Failure),
     ) {
         let Token { index, generation, .. } = news.token;
         if !self.entries.has(index, generation) {
             return;
         }
         let Some(entry) = self.entries.get_mut(index) else { return };
+        let mut failures = 0;
+        while let Some(report) = error_queue::next(&entry.socket, buffer) {
+            failures += 1;
+            if let Some(failure) = entry.failure(&report, buffer).filter(|_| failures <= TURN) {
+                fail(failure);
+            }
+        }
         for _ in 0..TURN {
             let Some((length, from)) = receive(&entry.socket, buffer) else { return };
             let Some((_, seen)) = entry.peers.iter().find(|(real, _)| *real == from) else { continue };
@@ -171,6 +199,18 @@ impl Datagrams {
         for index in of_port.map(|(index, _)| index).collect::<Vec<_>>() {
             self.remove(index);
         }
+    }
+}
+
+impl Entry {
+    /// What the guest has sent that an error is about.
+    fn failure(&self, report: &Report, buffer: &[u8]) -> Option<Failure> {
+        let (real, seen) = *self.peers.iter().find(|(real, _)| *real == report.to)?;
+        let refusal = Refusal::of_icmp(report.is_ipv6, report.kind, report.code, report.info)?;
+        let data = buffer.get(..report.length)?;
+        let frame = udp_frame((self.card, self.guest), (self.gateway, seen), data);
+        let offender = report.offender.filter(|offender| *offender != real.ip());
+        Some(Failure { port: self.port, frame, refusal, offender })
     }
 }
 

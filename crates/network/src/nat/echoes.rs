@@ -4,10 +4,12 @@ use std::net::IpAddr;
 use std::time::{Duration, Instant};
 
 use platform::net::Mac;
+use rustix::io::Errno;
 
-use super::datagrams::Delivery;
+use super::datagrams::{Delivery, Failure};
 use crate::host::ping::{PingError, PingSocket};
 use crate::poller::{Kind, Poller, Ready, Token};
+use crate::services::refusal::Refusal;
 use crate::slots::Slots;
 use crate::switch::PortId;
 use crate::timers::Timers;
@@ -16,6 +18,8 @@ use crate::wire::{IcmpHeader, icmp_frame};
 /// Series of one port at most.
 const PER_PORT: usize = 128;
 const IDLE: Duration = Duration::from_secs(30);
+/// Answers of one turn: more than a socket keeps.
+const TURN: usize = 4096;
 
 /// The series.
 #[derive(Default)]
@@ -94,15 +98,39 @@ impl Echoes {
         entry.last = now;
         entry.socket.send(sequence, data).map_err(|error| PingError::Unreachable(to, error))
     }
-    /// News of a socket: answers for the guest.
-    pub fn ready(&mut self, news: &Ready, buffer: &mut [u8], deliver: &mut dyn FnMut(Delivery)) {
+    /// News of a socket: answers for the guest, and what went nowhere.
+    pub fn ready(
+        &mut self,
+        news: &Ready,
+        buffer: &mut [u8],
+        deliver: &mut dyn FnMut(Delivery),
+        fail: &mut dyn FnMut(Failure),
+    ) {
         let Token { index, generation, .. } = news.token;
         if !self.entries.has(index, generation) {
             return;
         }
         let Some(entry) = self.entries.get_mut(index) else { return };
-        while let Ok(reply) = entry.socket.receive(buffer) {
-            let Series { guest, remote, identifier, port } = entry.series;
+        let Series { guest, remote, identifier, port } = entry.series;
+        while let Some((request, report)) = entry.socket.failure(buffer) {
+            let Some(refusal) = Refusal::of_icmp(report.is_ipv6, report.kind, report.code, report.info)
+            else {
+                continue;
+            };
+            let kind = if guest.is_ipv4() { 8 } else { 128 };
+            let header = IcmpHeader::echo(kind, identifier, request.sequence);
+            let data = &buffer[request.payload];
+            let frame = icmp_frame((entry.card, guest), (entry.gateway, remote), header, data);
+            let offender = report.offender.filter(|offender| *offender != report.to.ip());
+            fail(Failure { port, frame, refusal, offender });
+        }
+        for _ in 0..TURN {
+            let reply = match entry.socket.receive(buffer) {
+                Ok(reply) => reply,
+                Err(Errno::AGAIN) => return,
+                // The error's number, of which the queue has told more.
+                Err(_) => continue,
+            };
             let kind = if guest.is_ipv4() { 0 } else { 129 };
             let header = IcmpHeader::echo(kind, identifier, reply.sequence);
             let data = &buffer[reply.payload];

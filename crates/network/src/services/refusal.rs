@@ -30,6 +30,25 @@ pub enum Refusal {
     },
 }
 
+impl Refusal {
+    /// What an ICMP error says; `info` is the MTU that it names. None of what is no refusal.
+    pub fn of_icmp(is_ipv6: bool, kind: u8, code: u8, info: u32) -> Option<Self> {
+        let mtu = u16::try_from(info).unwrap_or(u16::MAX);
+        match (is_ipv6, kind, code) {
+            (false, 3, 0 | 6 | 11) | (true, 1, 0) => Some(Self::Network),
+            (false, 3, 2) => Some(Self::Protocol),
+            (false, 3, 3) | (true, 1, 4) => Some(Self::Port),
+            (false, 3, 4) | (true, 2, _) => (mtu >= MTU_MIN).then_some(Self::TooBig { mtu }),
+            (false, 3, 9 | 10 | 13) | (true, 1, 1 | 5 | 6) => Some(Self::Prohibited),
+            (false, 3, _) | (true, 1, _) => Some(Self::Host),
+            (false, 11, 0) | (true, 3, 0) => Some(Self::Expired),
+            _ => None,
+        }
+    }
+}
+
+/// Smaller MTUs than any way has are not believed (RFC 791 §3.2).
+const MTU_MIN: u16 = 68;
 /// Bytes of an error's packet at most (RFC 1812 §4.3.2.3, RFC 4443 §2.4 c).
 const BYTES_MAX_4: usize = 576;
 const BYTES_MAX_6: usize = 1280;

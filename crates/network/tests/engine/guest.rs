@@ -60,6 +60,8 @@ pub struct Guest {
     pub mac: Mac,
     pub gateway: Mac,
     pub address: IpAddr,
+    /// All of its addresses, that of IPv4 first.
+    pub addresses: Vec<IpAddr>,
     /// Cards of the other members.
     pub neighbours: HashMap<IpAddr, Mac>,
     card: Card,
@@ -93,6 +95,7 @@ impl Guest {
             mac,
             gateway,
             address: addresses[0],
+            addresses: addresses.to_vec(),
             neighbours: HashMap::new(),
             card,
             interface,
@@ -127,6 +130,9 @@ impl Guest {
         let socket = self.sockets.get_mut::<Socket<'_>>(handle);
         socket.connect(self.interface.context(), to, from).unwrap();
         handle
+    }
+    pub fn remove(&mut self, handle: SocketHandle) {
+        self.sockets.remove(handle);
     }
     /// Puts a message on the cable; false if it has no room.
     pub fn put(&self, message: &[u8]) -> bool {

@@ -40,7 +40,7 @@ impl Gateway {
     }
 
     /// Whether names are looked up at an address.
-    fn is_dns(&self, address: IpAddr) -> bool {
+    pub fn is_dns(&self, address: IpAddr) -> bool {
         match address {
             IpAddr::V4(address) => self.plan.v4.as_ref().is_some_and(|v4| v4.dns == Some(address)),
             IpAddr::V6(address) => self.plan.v6.as_ref().is_some_and(|v6| v6.dns && v6.gateway == address),

@@ -115,3 +115,17 @@ fn resets() {
     assert_eq!(answer(tcp_flag::ACK, b"abc"), Some((5, 0, tcp_flag::RST)));
     assert_eq!(answer(tcp_flag::RST, b""), None);
 }
+
+#[test]
+fn errors_are_understood_as_they_are_written() {
+    let all = [Refusal::Port, Refusal::Host, Refusal::Network, Refusal::Prohibited, Refusal::Expired];
+    for refusal in all.into_iter().chain([Refusal::TooBig { mtu: 1280 }]) {
+        let header = header4(refusal);
+        let mtu = u32::from_be_bytes(header.rest);
+        assert_eq!(Refusal::of_icmp(false, header.kind, header.code, mtu), Some(refusal));
+    }
+    assert_eq!(Refusal::of_icmp(true, 1, 4, 0), Some(Refusal::Port));
+    assert_eq!(Refusal::of_icmp(true, 2, 0, 1280), Some(Refusal::TooBig { mtu: 1280 }));
+    assert_eq!(Refusal::of_icmp(false, 3, 4, 0), None);
+    assert_eq!(Refusal::of_icmp(false, 8, 0, 0), None);
+}
