@@ -1,4 +1,4 @@
-//! Writes sound images into `corpus/TARGET`, so that the fuzzer begins beyond the magic numbers.
+//! Writes sound images, frames and messages into `corpus/TARGET`, so that the fuzzer begins beyond the magic numbers.
 //!
 //! Formats come from our own `storage::create` and, for what it cannot make, from `qemu-img`; file systems from the
 //! tests of `inspect`. What needs a tool that is not installed is left out, and said.
@@ -10,13 +10,15 @@ use gasang_fuzz::{Act, BASE_NAME, Input};
 use platform::Buffers;
 use storage::{CreateOptions, Format, OpenOptions};
 
+mod frames;
+
 /// The images that the tests of `inspect` make.
 #[allow(
     dead_code,
     unused_imports,
     reason = "only the images of these tests are used; `expect` does not see all of it"
 )]
-#[path = "../../crates/inspect/tests/inspect"]
+#[path = "../../../crates/inspect/tests/inspect"]
 mod images {
     pub mod disk;
     pub mod ext;
@@ -72,6 +74,10 @@ fn main() -> Outcome<()> {
         if let Some(bytes) = bytes {
             write(&corpus, "inspect", name, bytes)?;
         }
+    }
+    for (target, name, bytes) in frames::all() {
+        std::fs::create_dir_all(corpus.join(target))?;
+        std::fs::write(corpus.join(target).join(name), bytes)?;
     }
     Ok(())
 }

@@ -21,7 +21,7 @@ use crate::wire::{Ip, Packet, Transport, offload};
 
 /// Where names are looked up.
 const DNS: u16 = 53;
-/// Most bytes of a datagram.
+/// Types of echo requests, of ICMP and of ICMPv6.
 const ECHO_REQUEST_4: u8 = 8;
 const ECHO_REQUEST_6: u8 = 128;
 

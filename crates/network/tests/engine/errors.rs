@@ -31,11 +31,11 @@ fn refused(firewall: Firewall, is_ipv6: bool) {
         world.guests[0].send(&frame);
         let mut found = None;
         world.until("an error", |world| {
-            let errors = world.guests[0].take_seen().into_iter().filter_map(|frame| {
+            let mut errors = world.guests[0].take_seen().into_iter().filter_map(|frame| {
                 let ip = Packet::parse(&frame).unwrap().ip?;
                 Some((quoted(&ip, &frame)?, ip, frame))
             });
-            found = errors.last();
+            found = errors.next_back();
             found.is_some()
         });
         let (quoted, ip, frame) = found.unwrap();

@@ -92,8 +92,10 @@ impl Inbound {
             return Ok(());
         }
         self.due = true;
-        if finish && self.end.is_none() && !self.edge.is_before(sequence.plus(data.len())) {
-            self.end = Some(sequence.plus(data.len()));
+        // An end before what came already is none.
+        let end = sequence.plus(data.len());
+        if finish && self.end.is_none() && !self.edge.is_before(end) && !end.is_before(self.next) {
+            self.end = Some(end);
         }
         let known = self.next.since(sequence);
         let Some(data) = data.get(known..).filter(|data| !data.is_empty()) else { return Ok(()) };
@@ -107,6 +109,10 @@ impl Inbound {
         self.take_early(host)
     }
     fn append(&mut self, mut data: &[u8], host: &mut dyn HostStream) -> io::Result<()> {
+        // Behind the end nothing comes.
+        if let Some(end) = self.end {
+            data = &data[..data.len().min(end.since(self.next))];
+        }
         if self.waiting.is_empty() && data.len() >= DIRECT {
             let count = write(host, &[io::IoSlice::new(data)])?;
             self.next = self.next.plus(count);
@@ -200,5 +206,55 @@ fn write(host: &mut dyn HostStream, slices: &[io::IoSlice<'_>]) -> io::Result<us
             Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
             other => return other,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[derive(Default)]
+    struct Host {
+        got: Vec<u8>,
+        finished: bool,
+    }
+
+    impl HostStream for Host {
+        fn read(&mut self, _: &mut [u8]) -> io::Result<usize> {
+            Err(io::ErrorKind::WouldBlock.into())
+        }
+        fn write(&mut self, from: &[io::IoSlice<'_>]) -> io::Result<usize> {
+            assert!(!self.finished);
+            let before = self.got.len();
+            from.iter().for_each(|piece| self.got.extend_from_slice(piece));
+            Ok(self.got.len() - before)
+        }
+        fn finish(&mut self) {
+            self.finished = true;
+        }
+        fn reset(&mut self) {}
+    }
+
+    /// What the host gets of segments: where each begins, its bytes, and whether it is the last.
+    fn of(segments: &[(u32, &[u8], bool)]) -> (Vec<u8>, bool) {
+        let budget = Budget::new(1 << 20);
+        let mut inbound = Inbound::new(Sequence(0), Some(7), 1 << 16, Pool::default(), budget);
+        let mut host = Host::default();
+        for (at, data, finish) in segments {
+            inbound.take(Sequence(*at), data, *finish, &mut host).unwrap();
+            inbound.drain(&mut host).unwrap();
+        }
+        (host.got, host.finished)
+    }
+
+    #[test]
+    fn nothing_comes_behind_the_end() {
+        assert_eq!(of(&[(0, b"all", true), (3, b"more", false)]), (b"all".to_vec(), true));
+        assert_eq!(of(&[(3, b"more", false), (0, b"all", true)]), (b"all".to_vec(), true));
+        assert_eq!(of(&[(2, b"", true), (0, b"all", false)]), (b"al".to_vec(), true));
+        let long = [7; 40_000];
+        assert_eq!(of(&[(100, b"", true), (0, &long, false)]), (long[..100].to_vec(), true));
+        // One that contradicts what came already does not stop the real one.
+        assert_eq!(of(&[(0, b"all", false), (1, b"", true), (3, b"", true)]), (b"all".to_vec(), true));
     }
 }
