@@ -2,9 +2,10 @@
 //! connections a second, connections at once. Prints ratios and rates.
 use std::cell::RefCell;
 use std::collections::{HashMap, VecDeque};
-use std::io::{self, IoSlice, Read, Write};
+use std::io::{self, BufRead, BufReader, IoSlice, Read, Write};
 use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpListener, TcpStream};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::process::{Command, Stdio};
 use std::rc::Rc;
 use std::time::{Duration, Instant};
 
@@ -241,7 +242,7 @@ fn inward() -> f64 {
 
 /// Connections that say a little and end, a second; as many open at once as there is time for.
 fn churn(count: u16, at_once: u16) -> f64 {
-    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let listener = listen();
     let mut world = World::new(listener.local_addr().unwrap());
     std::thread::spawn(move || {
         for stream in listener.incoming() {
@@ -276,52 +277,93 @@ fn churn(count: u16, at_once: u16) -> f64 {
     f64::from(count) / start.elapsed().as_secs_f64()
 }
 
+/// Connections that wait for their answer at once.
+const OPENING: usize = 500;
+
+/// A server of this host that can have many waiting.
+fn listen() -> TcpListener {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    rustix::net::listen(&listener, 4096).unwrap();
+    listener
+}
+
+/// What this program is called with to be the other end, in a process of its own: each has its own limit of open files.
+const ECHO: &str = "echo";
+
+/// Says its port, takes so many connections, and then a byte of each, in turn, which it sends back.
+fn echo(count: u16) {
+    let listener = listen();
+    println!("{}", listener.local_addr().unwrap().port());
+    let streams: Vec<TcpStream> = (0..count).map(|_| listener.accept().unwrap().0).collect();
+    for mut stream in &streams {
+        let mut byte = [0];
+        stream.read_exact(&mut byte).unwrap();
+        stream.write_all(&byte).unwrap();
+    }
+    // Until the other process has seen all of them.
+    std::io::stdin().read_to_end(&mut Vec::new()).unwrap();
+}
+
 /// Connections open at once; how long it took to say a byte to each of them.
 fn many(count: u16) -> Duration {
-    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-    let mut world = World::new(listener.local_addr().unwrap());
-    let echo = std::thread::spawn(move || {
-        let streams: Vec<TcpStream> = (0..count).map(|_| listener.accept().unwrap().0).collect();
-        for mut stream in &streams {
-            let mut byte = [0];
-            stream.read_exact(&mut byte).unwrap();
-            stream.write_all(&byte).unwrap();
-        }
-        streams
-    });
+    let mut other = Command::new(std::env::current_exe().unwrap());
+    other.args([ECHO, &count.to_string()]).stdin(Stdio::piped()).stdout(Stdio::piped());
+    let mut other = other.spawn().unwrap();
+    let mut port = String::new();
+    BufReader::new(other.stdout.take().unwrap()).read_line(&mut port).unwrap();
+    let mut world = World::new(SocketAddr::new(Ipv4Addr::LOCALHOST.into(), port.trim().parse().unwrap()));
     let mut theirs = HashMap::new();
-    for port in 0..count {
-        world.give(2000 + port, &segment(0, 0, tcp_flag::SYN, &syn(), &[]));
-        if port % 100 == 0 {
-            world.turn(Some(Duration::ZERO));
-        }
-    }
+    // As a guest's kernel does, what is not answered within a second is asked again.
+    let mut asked: HashMap<u16, Instant> = HashMap::new();
     while theirs.len() < usize::from(count) {
+        let is_late = |port: &u16| asked.get(port).is_none_or(|at| at.elapsed() > Duration::from_secs(1));
+        let late = (0..count).filter(|port| !theirs.contains_key(&(2000 + port)));
+        for port in late.take(OPENING).filter(is_late).collect::<Vec<_>>() {
+            asked.insert(port, Instant::now());
+            world.give(2000 + port, &segment(0, 0, tcp_flag::SYN, &syn(), &[]));
+        }
         world.turn(Some(Duration::from_millis(10)));
         while let Some(seen) = world.seen() {
             theirs.insert(seen.guest_port, seen.sequence.wrapping_add(1));
         }
     }
     let start = Instant::now();
-    for (port, acknowledgment) in &theirs {
-        world.give(*port, &segment(1, *acknowledgment, tcp_flag::ACK, &[], b"x"));
-    }
-    let mut answered = 0;
-    while answered < usize::from(count) {
+    let mut silent = theirs.clone();
+    let mut again = start;
+    while !silent.is_empty() {
+        if again <= Instant::now() {
+            again += Duration::from_secs(1);
+            for (at, (port, acknowledgment)) in silent.iter().enumerate() {
+                world.give(*port, &segment(1, *acknowledgment, tcp_flag::ACK, &[], b"x"));
+                if at % 100 == 0 {
+                    world.turn(Some(Duration::ZERO));
+                }
+            }
+        }
         world.turn(Some(Duration::from_millis(10)));
         while let Some(seen) = world.seen() {
-            answered += usize::from(seen.length == 1);
+            if seen.length == 1 {
+                silent.remove(&seen.guest_port);
+            }
         }
     }
     assert_eq!(world.connections.len(), usize::from(count));
-    drop(echo.join().unwrap());
-    start.elapsed()
+    let elapsed = start.elapsed();
+    drop(other.stdin.take());
+    assert!(other.wait().unwrap().success());
+    elapsed
 }
 
 fn main() {
     let files = rustix::process::getrlimit(rustix::process::Resource::Nofile);
     let most = rustix::process::Rlimit { current: files.maximum, ..files };
     rustix::process::setrlimit(rustix::process::Resource::Nofile, most).unwrap();
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    if let [word, count] = arguments.as_slice()
+        && word == ECHO
+    {
+        return echo(count.parse().unwrap());
+    }
     // Both take turns, so that a change of the host's load meets both.
     let rounds = (0..3).map(|_| (loopback(), outward(), inward()));
     for (loopback, outward, inward) in rounds {
