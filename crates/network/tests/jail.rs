@@ -12,15 +12,18 @@ use rustix::io::Errno;
 
 fn main() {
     match std::env::args().nth(1).as_deref() {
+        Some("machine") => machine(Path::new(&std::env::args().nth(2).unwrap())),
         Some("inside") => inside(Path::new(&std::env::args().nth(2).unwrap())),
         // What test runners ask for before they run anything; nothing here is ignored.
         Some("--list") if std::env::args().any(|argument| argument == "--ignored") => {}
         Some("--list") => println!("a_process_in_the_jail: test"),
         _ => {
             let directory = tempfile::tempdir().unwrap();
-            let mut child = Command::new(std::env::current_exe().unwrap());
-            let status = child.arg("inside").arg(directory.path()).status().unwrap();
-            assert!(status.success(), "{status}");
+            for who in ["inside", "machine"] {
+                let mut child = Command::new(std::env::current_exe().unwrap());
+                let status = child.arg(who).arg(directory.path()).status().unwrap();
+                assert!(status.success(), "{who}: {status}");
+            }
         }
     }
 }
@@ -40,6 +43,31 @@ fn inside(directory: &Path) {
     }
     sockets_work();
     privileges_are_gone();
+}
+
+/// A machine's process without networks: threads of before and of after make local sockets, and no others.
+fn machine(directory: &Path) {
+    let local = directory.join("local");
+    let tries = move || {
+        let denied = |result: std::io::Result<()>| {
+            assert_eq!(result.unwrap_err().kind(), ErrorKind::PermissionDenied);
+        };
+        denied(TcpListener::bind("127.0.0.1:0").map(drop));
+        denied(UdpSocket::bind("[::1]:0").map(drop));
+        // What was left by the other thread is not in the way.
+        let _ = std::fs::remove_file(&local);
+        std::os::unix::net::UnixListener::bind(&local).unwrap();
+    };
+    let (go, wait) = std::sync::mpsc::channel::<()>();
+    let early = {
+        let tries = tries.clone();
+        std::thread::spawn(move || wait.recv().map(|()| tries()))
+    };
+    assert!(TcpListener::bind("127.0.0.1:0").is_ok());
+    jail::give_up_networks().unwrap();
+    go.send(()).unwrap();
+    early.join().unwrap().unwrap();
+    std::thread::spawn(tries).join().unwrap();
 }
 
 fn state_is_kept(state: &Path) {

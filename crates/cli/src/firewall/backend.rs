@@ -3,9 +3,10 @@ use std::path::{Path, PathBuf};
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use api::{NetReply, NetRequest};
-use manager::running::{Kind, RunningError, check_name};
+use manager::running::{Client, Kind, Place, RunningError, check_name};
 use network::policy::zones::Firewall;
 
+use crate::networks::nat_name;
 use crate::{policy, remote};
 
 /// Where a firewall's state is.
@@ -27,11 +28,14 @@ pub struct Live {
 }
 
 impl Live {
-    /// Of the network of a name.
+    /// Of the network of a name, or of the network of a machine's own first card while that runs.
     pub fn new(network: &str) -> anyhow::Result<Self> {
         check_name(Kind::Network, network)?;
-        let directory = policy::directory()?.join("networks").join(network).join("firewall");
-        Ok(Self { network: network.to_owned(), directory })
+        let runs = |name: &str| Client::connect(&Place::of(Kind::Network), name).is_ok();
+        let own = nat_name(network, 0);
+        let network = if !runs(network) && runs(&own) { own } else { network.to_owned() };
+        let directory = policy::directory()?.join("networks").join(&network).join("firewall");
+        Ok(Self { network, directory })
     }
 }
 

@@ -15,7 +15,7 @@ use crate::output;
                          are firewall-cmd's; 'gasang firewall NET -- --help' lists them."
 )]
 pub struct Firewall {
-    /// The network's name
+    /// The network, or the machine whose own network it is
     network: String,
     /// Options of firewall-cmd, --start or --stop
     #[arg(trailing_var_arg = true, allow_hyphen_values = true, value_name = "OPTION")]

@@ -143,6 +143,10 @@ impl Run {
         let (described, cards): (Vec<_>, Vec<_>) = nics.into_iter().map(Nic::into_config).unzip();
         let inherited = self.nics.iter().enumerate().map(|(number, nic)| nic.open(number));
         config.nics = cards.into_iter().map(Ok).chain(inherited).collect::<Result<_, _>>()?;
+        // What a guest may do to a network, it does through its cable.
+        if let Err(error) = network::host::jail::give_up_networks() {
+            tracing::warn!(%error, "this process keeps the right to make sockets");
+        }
         tracing::info!(?config, "starting");
         let ended = session::run(&config, self.setting(disks, described))?;
         if let Some(message) = &ended.verdict.message {

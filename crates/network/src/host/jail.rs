@@ -3,6 +3,7 @@
 //! with what a NAT has: sockets of the internet and a directory of leases.
 
 mod files;
+mod machines;
 mod system_calls;
 
 use std::path::PathBuf;
@@ -11,6 +12,7 @@ use rustix::io::Errno;
 use rustix::thread::{CapabilitySet, CapabilitySets, capabilities, set_capabilities, set_no_new_privs};
 
 pub use files::FileJail;
+pub use machines::give_up_networks;
 
 /// What stays open of the file system.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -59,6 +61,12 @@ pub enum JailError {
     /// The table of system calls makes no program.
     #[error("system calls cannot be closed")]
     Compile(#[from] seccompiler::BackendError),
+    /// A thread has a filter of its own.
+    #[error("the thread {0} does not follow")]
+    Follow(i64),
+    /// seccomp refuses a machine's filter.
+    #[error("networks cannot be given up")]
+    Machine(#[source] std::io::Error),
     /// seccomp refuses.
     #[error("system calls cannot be closed")]
     SystemCalls(#[from] seccompiler::Error),

@@ -94,15 +94,24 @@ fn rules() -> Result<BTreeMap<i64, Vec<SeccompRule>>, BackendError> {
     Ok(rules)
 }
 
-fn rule<const N: usize>(
+pub(super) fn rule<const N: usize>(
     conditions: [Result<SeccompCondition, BackendError>; N],
 ) -> Result<SeccompRule, BackendError> {
     SeccompRule::new(conditions.into_iter().collect::<Result<_, _>>()?)
 }
 
 fn equal(argument: u8, value: i32) -> Result<SeccompCondition, BackendError> {
+    condition(argument, SeccompCmpOp::Eq, value)
+}
+
+/// What an argument of 32 bits is compared with.
+pub(super) fn condition(
+    argument: u8,
+    comparison: SeccompCmpOp,
+    value: i32,
+) -> Result<SeccompCondition, BackendError> {
     let value = u64::from(value.cast_unsigned());
-    SeccompCondition::new(argument, SeccompCmpArgLen::Dword, SeccompCmpOp::Eq, value)
+    SeccompCondition::new(argument, SeccompCmpArgLen::Dword, comparison, value)
 }
 
 fn masked(argument: u8, mask: i32, value: i32) -> Result<SeccompCondition, BackendError> {
