@@ -3,9 +3,11 @@
 pub mod connections;
 pub mod datagrams;
 pub mod echoes;
+mod far;
 pub mod forwards;
 pub mod lookups;
 pub mod names;
 pub mod outside;
 pub mod socket;
 pub mod tcp;
+mod to_port;

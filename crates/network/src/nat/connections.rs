@@ -1,16 +1,16 @@
 //! All TCP connections of a network, with their sockets.
 use std::collections::{HashMap, VecDeque};
-use std::io::{self, IoSlice};
+use std::io;
 use std::net::SocketAddr;
 use std::time::Instant;
 
 use platform::net::{FrameHeader, Mac};
 
-use super::names::{NameStream, Names};
+use super::far::Far;
+use super::names::Names;
 use super::socket::{NoSocket, Progress, TcpSocket};
-use super::tcp::{
-    Budget, Flow, FlowState, Head, HostStream, Limits, Output, Path, Paused, Segment, Sequence,
-};
+use super::tcp::{Budget, Flow, FlowState, HostStream, Limits, Path, Paused, Segment, Sequence};
+use super::to_port::{ToPort, Turn};
 use crate::poller::{Kind, Poller, Ready, Token};
 use crate::port::Port;
 use crate::slots::Slots;
@@ -43,9 +43,6 @@ pub struct Connections {
     questions: Vec<u32>,
 }
 
-/// A port, a connection's ends, and flags of what was told to its guest.
-type Turn = (PortId, Path, u8);
-
 #[derive(Clone, Copy, Debug, Default)]
 struct Count {
     all: usize,
@@ -71,30 +68,6 @@ struct Entry {
     timer: Option<Instant>,
     /// The guest's first frame, to be quoted if the host cannot connect.
     first_frame: Vec<u8>,
-}
-
-/// What is at a connection's other end.
-enum Far {
-    /// A socket of the host.
-    Socket(TcpSocket),
-    /// The network's own names.
-    Names(Box<NameStream>),
-}
-
-impl Far {
-    fn stream(&mut self) -> &mut dyn HostStream {
-        match self {
-            Self::Socket(socket) => socket,
-            Self::Names(names) => names.as_mut(),
-        }
-    }
-    /// What is to be waited for.
-    fn socket(&self) -> Option<&TcpSocket> {
-        match self {
-            Self::Socket(socket) => Some(socket),
-            Self::Names(names) => names.socket(),
-        }
-    }
 }
 
 /// A connection that the host could not make.
@@ -503,31 +476,5 @@ pub fn refuse(ends: &Ends, segment: &Segment<'_>, port: &mut Port) {
     });
     if let Some((header, _)) = FrameHeader::split(head.bytes()) {
         port.offer(&header, head.bytes(), &[]);
-    }
-}
-
-/// Frames for a port; without a port they are gone.
-struct ToPort<'a> {
-    id: PortId,
-    port: Option<&'a mut Port>,
-    turns: &'a mut Vec<Turn>,
-}
-
-impl<'a> ToPort<'a> {
-    fn new(id: PortId, ports: &'a mut Ports, turns: &'a mut Vec<Turn>) -> Self {
-        Self { id, port: ports.get_mut(id), turns }
-    }
-}
-
-impl Output for ToPort<'_> {
-    fn send(&mut self, head: &Head, data: &[IoSlice<'_>]) -> bool {
-        let Some(port) = self.port.as_deref_mut() else { return true };
-        let bytes = head.bytes();
-        let Some((header, _)) = FrameHeader::split(bytes) else { return true };
-        let sent = port.offer(&header, bytes, data);
-        if sent && head.flags() & (SYN | FIN | RST) != 0 {
-            self.turns.push((self.id, *head.path(), head.flags()));
-        }
-        sent
     }
 }
