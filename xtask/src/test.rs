@@ -1,6 +1,8 @@
 //! `cargo xtask test`: everything that CI runs.
 use std::path::Path;
+use std::thread::{self, JoinHandle};
 
+use anyhow::Context;
 use clap::Args;
 use manager::images::{Kernel, Recipe, Script};
 
@@ -18,13 +20,14 @@ impl Test {
     /// Runs everything, then says what passed, failed and was skipped.
     pub fn execute(self) -> anyhow::Result<()> {
         let mut steps = Steps::default();
+        // Mostly waits for the package archive, and for programs that use one CPU.
+        let guests = if self.no_boot { None } else { Some(thread::spawn(fetch_guests)) };
         prepush::add(&mut steps);
         steps.step("unit and integration tests", workspace_tests);
         isa(&mut steps);
-        if self.no_boot {
-            steps.skip("boot tests", "--no-boot");
-        } else {
-            boot(&mut steps);
+        match guests {
+            Some(guests) => boot(&mut steps, guests),
+            None => steps.skip("boot tests", "--no-boot"),
         }
         steps.finish()
     }
@@ -62,7 +65,18 @@ fn isa_tests(arguments: &[&str]) -> anyhow::Result<()> {
     project::run(command.args(arguments))
 }
 
-fn boot(steps: &mut Steps) {
+/// Kernels, an initramfs, and a Debian with a disk.
+fn fetch_guests() -> anyhow::Result<()> {
+    guests::with_images(|images| -> anyhow::Result<()> {
+        Kernel::ALL.into_iter().try_for_each(|kernel| images.kernel(kernel).map(drop))?;
+        images.initramfs(&Script::shell())?;
+        let recipe = Recipe::of("debian-12").context("there is no such recipe")?;
+        images.made_disk_guest(recipe)?;
+        Ok(())
+    })
+}
+
+fn boot(steps: &mut Steps, guests: JoinHandle<anyhow::Result<()>>) {
     let mut gasang = None;
     steps.step("build gasang", || {
         gasang = Some(project::build_gasang()?);
@@ -70,16 +84,8 @@ fn boot(steps: &mut Steps) {
     });
     let mut fetched = false;
     steps.step("fetch guests", || {
-        guests::with_images(|images| {
-            Kernel::ALL.into_iter().try_for_each(|kernel| images.kernel(kernel).map(drop))?;
-            images.initramfs(&Script::shell())
-        })?;
+        guests.join().map_err(|_| anyhow::anyhow!("fetching panicked"))??;
         fetched = true;
-        Ok(())
-    });
-    steps.step("make a Debian with a disk", || {
-        let recipe = Recipe::of("debian-12").ok_or_else(|| anyhow::anyhow!("there is no such recipe"))?;
-        guests::with_images(|images| images.made_disk_guest(recipe))?;
         Ok(())
     });
     match gasang {

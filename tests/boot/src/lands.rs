@@ -13,6 +13,8 @@ use anyhow::{Context, bail, ensure};
 pub const HOST: &str = "10.77.0.1";
 /// The address of what is outside.
 pub const OUTSIDE: &str = "10.77.0.2";
+/// An address between the two that nobody has.
+pub const NOBODY: &str = "10.77.0.99";
 /// A name that the resolver outside knows.
 pub const NAME: &str = "files.test";
 
@@ -140,6 +142,12 @@ impl Lands {
             TcpStream::connect_timeout(&address, std::time::Duration::from_secs(5))
         })
     }
+    /// A connection from the outside.
+    pub fn connect_from_outside(&self, address: SocketAddr) -> anyhow::Result<TcpStream> {
+        self.joined(&self.outside, move || {
+            TcpStream::connect_timeout(&address, std::time::Duration::from_secs(5))
+        })
+    }
     fn joined<T: Send + 'static>(
         &self,
         name: &str,
@@ -150,13 +158,11 @@ impl Lands {
     }
     /// What a web server on the host's side of a forward or network says.
     pub fn page(&self, address: &str, path: &str) -> anyhow::Result<String> {
-        let mut stream = self.connect_from_host(address.parse()?)?;
-        stream.set_read_timeout(Some(std::time::Duration::from_secs(20)))?;
-        write!(stream, "GET {path} HTTP/1.0\r\nHost: test\r\n\r\n")?;
-        let mut page = String::new();
-        stream.read_to_string(&mut page)?;
-        ensure!(page.starts_with("HTTP/1"), "the server said: {page:?}");
-        Ok(page)
+        fetch(self.connect_from_host(address.parse()?)?, path)
+    }
+    /// The same, asked from the outside.
+    pub fn page_from_outside(&self, address: &str, path: &str) -> anyhow::Result<String> {
+        fetch(self.connect_from_outside(address.parse()?)?, path)
     }
     /// A web server outside, with files, and a resolver that knows [`NAME`].
     pub fn serve_outside(&self, files: Vec<(&'static str, Arc<Vec<u8>>)>) -> anyhow::Result<()> {
@@ -211,6 +217,16 @@ fn ip(line: &str) -> anyhow::Result<()> {
         bail!("ip {line}: {}", String::from_utf8_lossy(&output.stderr).trim());
     }
     Ok(())
+}
+
+/// What a web server says.
+fn fetch(mut stream: TcpStream, path: &str) -> anyhow::Result<String> {
+    stream.set_read_timeout(Some(std::time::Duration::from_secs(20)))?;
+    write!(stream, "GET {path} HTTP/1.0\r\nHost: test\r\n\r\n")?;
+    let mut page = String::new();
+    stream.read_to_string(&mut page)?;
+    ensure!(page.starts_with("HTTP/1"), "the server said: {page:?}");
+    Ok(page)
 }
 
 fn serve(mut stream: TcpStream, files: &[(&'static str, Arc<Vec<u8>>)]) -> std::io::Result<()> {

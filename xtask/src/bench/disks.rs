@@ -151,9 +151,10 @@ fn run(bus: &'static str, contender: &'static str, command: &mut Command) -> any
     console.expect("login: ")?;
     let login_s = start.elapsed().as_secs_f64();
     console.become_root()?;
-    let device = if bus == "virtio" { "/dev/vdb" } else { "/dev/sdb" };
-    let size = console.ask(&format!("blockdev --getsize64 {device}"))?;
-    ensure!(size.trim() == DATA_BYTES.to_string(), "{device} has {} bytes", size.trim());
+    // Linux finds disks in any order.
+    let known = console.ask(&format!("lsblk -bdnpo NAME,SIZE | awk '$2 == {DATA_BYTES} {{ print $1 }}'"))?;
+    let device = known.trim();
+    ensure!(device.starts_with("/dev/"), "there is no disk of {DATA_BYTES} bytes, but {known:?}");
     let mut kib_per_s = BTreeMap::new();
     for (name, kind, size, depth) in ROWS {
         let said = console.ask(&format!(

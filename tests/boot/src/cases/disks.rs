@@ -120,26 +120,28 @@ fn file_systems(lab: &Lab) -> anyhow::Result<()> {
     let place = tempfile::tempdir()?;
     let disk = create(lab, place.path(), "data.qcow2", "1G")?;
     let script = r#"
+        # Linux may find the disks in either order.
+        disk=/dev/$(lsblk --nodeps --noheadings --raw -o NAME,SERIAL | awk '$2 == "DATA" { print $1 }')
         mkdir -p /data; echo hidden > /data/before
         one() {
             echo "== $1"
-            $2 /dev/sdb >/dev/null 2>&1
-            mount /dev/sdb /data
+            $2 $disk >/dev/null 2>&1
+            mount $disk /data
             test ! -e /data/before && echo the directory is hidden
             dd if=/dev/urandom of=/data/file bs=1M count=40 2>/dev/null
             before=$(md5sum < /data/file)
             umount /data
             cat /data/before
-            mount /dev/sdb /data
+            mount $disk /data
             test "$(md5sum < /data/file)" = "$before" && echo the data is there
             umount /data
-            $3 /dev/sdb >/dev/null 2>&1 && echo it is clean
+            $3 $disk >/dev/null 2>&1 && echo it is clean
         }
         one ext4 "mkfs -t ext4 -q -F" "fsck.ext4 -f -n"
         one xfs "mkfs -t xfs -f -q" "xfs_repair -n"
         one ntfs "mkfs -t ntfs -f -F -q" "ntfsfix -n"
     "#;
-    let said = said_in_debian(lab, place.path(), &["--disk", &disk], script)?;
+    let said = said_in_debian(lab, place.path(), &["--disk", &format!("{disk},serial=DATA")], script)?;
     let each =
         |name: &str| format!("== {name}\nthe directory is hidden\nhidden\nthe data is there\nit is clean\n");
     ensure!(said == ["ext4", "xfs", "ntfs"].map(each).concat(), "it said: {said}");

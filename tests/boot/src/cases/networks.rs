@@ -1,4 +1,5 @@
 //! Debian guests on networks; hosts and the outside are namespaces that the tests make.
+mod bridged;
 mod faults;
 mod firewalld;
 mod nat;
@@ -26,6 +27,7 @@ pub fn cases() -> Vec<Case> {
         case_on("hostonly-without-privilege", unprivileged::unprivileged, || {
             Ok(Lands::new()?.and_then(Lands::without_privilege))
         }),
+        case("bridged", bridged::bridged),
         case("apache-and-firewalld-in-the-guest", firewalld::in_the_guest),
         case("zones-answer-as-firewall-cmd", firewalld::compared),
         case("without-a-network-process", faults::restored),

@@ -3,7 +3,7 @@ use std::io::Read;
 use std::sync::Arc;
 
 use anyhow::ensure;
-use boot_tests::lands::{HOST, Lands, NAME, OUTSIDE};
+use boot_tests::lands::{HOST, Lands, NAME, NOBODY, OUTSIDE};
 
 use super::{address, boot, bytes, end, sum, told};
 use crate::lab::Lab;
@@ -45,6 +45,9 @@ pub fn nat(lab: &Lab, lands: &Lands) -> anyhow::Result<()> {
     let uploaded = taken.join().map_err(|_| anyhow::anyhow!("a thread panicked"))??;
     ensure!(uploaded == *large, "{} of {} bytes came", uploaded.len(), large.len());
     guest.says(&format!("curl -s -m 10 http://{OUTSIDE}:81/; echo $?"), "7")?;
+
+    // Nobody has that address on the host's link: the host's error is the guest's, long before it would give up.
+    guest.says(&format!("curl -s -m 60 http://{NOBODY}/; echo $?"), "7")?;
 
     // The host is dark.
     let _loopback = lands.listen_on_host("127.0.0.1:9100".parse()?)?;
