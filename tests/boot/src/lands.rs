@@ -13,6 +13,8 @@ use anyhow::{Context, bail, ensure};
 pub const HOST: &str = "10.77.0.1";
 /// The address of what is outside.
 pub const OUTSIDE: &str = "10.77.0.2";
+/// The outside's other address.
+pub const OUTSIDE6: &str = "2001:db8:77::2";
 /// An address between the two that nobody has.
 pub const NOBODY: &str = "10.77.0.99";
 /// A name that the resolver outside knows.
@@ -59,8 +61,11 @@ impl Lands {
             format!("-n {host} link set lo up"),
             format!("-n {host} route add default via {OUTSIDE}"),
             format!("-n {outside} address add {OUTSIDE}/24 dev o0"),
+            format!("-n {host} address add 2001:db8:77::1/64 dev h0 nodad"),
+            format!("-n {outside} address add {OUTSIDE6}/64 dev o0 nodad"),
             format!("-n {outside} link set o0 up"),
             format!("-n {outside} link set lo up"),
+            format!("-n {host} route add default via {OUTSIDE6}"),
         ] {
             ip(&line)?;
         }
@@ -142,6 +147,10 @@ impl Lands {
             TcpStream::connect_timeout(&address, std::time::Duration::from_secs(5))
         })
     }
+    /// A socket of the host for datagrams.
+    pub fn datagrams_on_host(&self) -> anyhow::Result<UdpSocket> {
+        self.joined(&self.host, || UdpSocket::bind("127.0.0.1:0"))
+    }
     /// A connection from the outside.
     pub fn connect_from_outside(&self, address: SocketAddr) -> anyhow::Result<TcpStream> {
         self.joined(&self.outside, move || {
@@ -166,14 +175,17 @@ impl Lands {
     }
     /// A web server outside, with files, and a resolver that knows [`NAME`].
     pub fn serve_outside(&self, files: Vec<(&'static str, Arc<Vec<u8>>)>) -> anyhow::Result<()> {
-        let listener = self.listen_outside(80)?;
         let files = Arc::new(files);
-        std::thread::spawn(move || {
-            for stream in listener.incoming().flatten() {
-                let files = Arc::clone(&files);
-                std::thread::spawn(move || serve(stream, &files));
-            }
-        });
+        for address in [OUTSIDE, OUTSIDE6] {
+            let (address, files) = (SocketAddr::new(address.parse()?, 80), Arc::clone(&files));
+            let listener = self.joined(&self.outside, move || TcpListener::bind(address))?;
+            std::thread::spawn(move || {
+                for stream in listener.incoming().flatten() {
+                    let files = Arc::clone(&files);
+                    std::thread::spawn(move || serve(stream, &files));
+                }
+            });
+        }
         let address = SocketAddr::new(OUTSIDE.parse()?, 53);
         let socket = self.joined(&self.outside, move || UdpSocket::bind(address))?;
         std::thread::spawn(move || {

@@ -209,6 +209,8 @@ impl Shared {
     fn control(&self, body: &[u8]) {
         if let Some(ControlMessage::Link(up)) = ControlMessage::of_bytes(body) {
             self.network_up.store(up, Ordering::SeqCst);
+            // Whoever receives is another thread than the one that tells the card.
+            self.bell.ring();
         }
     }
 }

@@ -1,9 +1,11 @@
 //! A machine behind NAT of its own.
 use std::io::Read;
 use std::sync::Arc;
+use std::time::Duration;
 
-use anyhow::ensure;
-use boot_tests::lands::{HOST, Lands, NAME, NOBODY, OUTSIDE};
+use anyhow::{Context, ensure};
+use boot_tests::console::Guest;
+use boot_tests::lands::{HOST, Lands, NAME, NOBODY, OUTSIDE, OUTSIDE6};
 
 use super::{address, boot, bytes, end, sum, told};
 use crate::lab::Lab;
@@ -33,16 +35,11 @@ pub fn nat(lab: &Lab, lands: &Lands) -> anyhow::Result<()> {
     guest.says("getent ahostsv4 web.internal | head -1 | cut -d' ' -f1", "10.0.2.15")?;
     guest.says(&format!("ping -q -c 3 -i 0.2 {OUTSIDE} | grep -o '3 received'"), "3 received")?;
     guest.says("ping -q -c 1 10.0.2.2 | grep -o '1 received'", "1 received")?;
+    // Its own address is in use when it has asked whether others have it (RFC 4862 §5.4).
+    let fetch6 = format!("curl -s -g http://[{OUTSIDE6}]/small | md5sum | cut -d' ' -f1");
+    guest.comes_to_say(&fetch6, &sum(&small)?)?;
     // A large upload, and a port where nobody listens.
-    let listener = lands.listen_outside(9000)?;
-    let taken = std::thread::spawn(move || -> anyhow::Result<Vec<u8>> {
-        let (mut stream, _) = listener.accept()?;
-        let mut bytes = Vec::new();
-        stream.read_to_end(&mut bytes)?;
-        Ok(bytes)
-    });
-    guest.ask(&format!("nc -N {OUTSIDE} 9000 < /tmp/l"))?;
-    let uploaded = taken.join().map_err(|_| anyhow::anyhow!("a thread panicked"))??;
+    let uploaded = upload(&mut guest, lands, "/tmp/l")?;
     ensure!(uploaded == *large, "{} of {} bytes came", uploaded.len(), large.len());
     guest.says(&format!("curl -s -m 10 http://{OUTSIDE}:81/; echo $?"), "7")?;
 
@@ -69,11 +66,19 @@ pub fn nat(lab: &Lab, lands: &Lands) -> anyhow::Result<()> {
     told(lab, lands, &["net", "forward", "rm", "web", "8081"], 4)?;
     ensure!(lands.connect_from_host("127.0.0.1:8081".parse()?).is_err(), "the forward is still there");
 
+    datagrams(lab, lands, &mut guest)?;
+    written_down(lab, lands, &mut guest)?;
+    // The machine's process has given up networks (proc_pid_status(5)): a filter is in force.
+    let status = std::fs::read_to_string(format!("/proc/{}/status", guest.id()))?;
+    ensure!(status.contains("\nSeccomp:\t2\n"), "there is no filter: {status}");
+
     // A second machine: the same address, a port that is taken, and neither sees the other.
     let mut other = boot(lab, lands, "other", &["--publish", "8080:80", "--net", "nat,model=e1000"])?;
     ensure!(address(&mut other, "eth0")? == "10.0.2.15/24");
     other.says("basename $(readlink /sys/class/net/eth0/device/driver)", "e1000")?;
-    other.says(&fetch.replace("/large", "/small"), &sum(&small)?)?;
+    other.says(&fetch, &sum(&large)?)?;
+    let uploaded = upload(&mut other, lands, "/tmp/l")?;
+    ensure!(uploaded == *large, "by e1000, {} of {} bytes came", uploaded.len(), large.len());
     other.says("ip -4 neigh show 10.0.2.15 | wc -l", "0")?;
     let ended = {
         other.type_line("poweroff")?;
@@ -81,4 +86,49 @@ pub fn nat(lab: &Lab, lands: &Lands) -> anyhow::Result<()> {
     };
     ensure!(ended.errors.contains("8080"), "nothing was said of the port: {}", ended.errors);
     end(guest)
+}
+
+/// What comes to the outside when a guest sends a file.
+fn upload(guest: &mut Guest, lands: &Lands, file: &str) -> anyhow::Result<Vec<u8>> {
+    let listener = lands.listen_outside(9000)?;
+    let taken = std::thread::spawn(move || -> anyhow::Result<Vec<u8>> {
+        let mut bytes = Vec::new();
+        listener.accept()?.0.read_to_end(&mut bytes)?;
+        Ok(bytes)
+    });
+    guest.ask(&format!("nc -N {OUTSIDE} 9000 < {file}"))?;
+    taken.join().map_err(|_| anyhow::anyhow!("a thread panicked"))?
+}
+
+/// A forward for UDP, added while the machine runs: there and back.
+fn datagrams(lab: &Lab, lands: &Lands, guest: &mut Guest) -> anyhow::Result<()> {
+    told(lab, lands, &["net", "forward", "add", "web", "9002:9002/udp"], 0)?;
+    guest.ask("{ (echo back | nc -u -l -p 9002 -W 1 > /tmp/udp) & } 2>/dev/null")?;
+    guest.comes_to_say("ss -Hlun 'sport = 9002' | wc -l", "1")?;
+    let socket = lands.datagrams_on_host()?;
+    socket.set_read_timeout(Some(Duration::from_secs(20)))?;
+    socket.send_to(b"there\n", "127.0.0.1:9002")?;
+    let mut answer = [0; 16];
+    let length = socket.recv(&mut answer).context("no datagram came back")?;
+    ensure!(&answer[..length] == b"back\n", "{:?} came back", &answer[..length]);
+    guest.comes_to_say("cat /tmp/udp", "there")?;
+    told(lab, lands, &["net", "forward", "rm", "web", "9002/udp"], 0).map(drop)
+}
+
+/// A capture has what passed while it was on.
+fn written_down(lab: &Lab, lands: &Lands, guest: &mut Guest) -> anyhow::Result<()> {
+    let place = tempfile::tempdir()?;
+    let file = place.path().join("web.pcap");
+    let path = file.to_str().context("a strange path")?;
+    told(lab, lands, &["net", "capture", "web", path], 0)?;
+    guest.ask(&format!("curl -s http://{OUTSIDE}/captured"))?;
+    told(lab, lands, &["net", "capture", "web", "--stop"], 0)?;
+    guest.ask(&format!("curl -s http://{OUTSIDE}/not-captured"))?;
+    let bytes = std::fs::read(&file)?;
+    let has = |text: &[u8]| bytes.windows(text.len()).any(|part| part == text);
+    // The magic numbers of pcap, with micro- and with nanoseconds.
+    let is_pcap = [0xa1b2_c3d4_u32, 0xa1b2_3c4d].iter().any(|magic| bytes.starts_with(&magic.to_le_bytes()));
+    ensure!(is_pcap && has(b"GET /captured"), "the capture of {} bytes has no request", bytes.len());
+    ensure!(!has(b"GET /not-captured"), "the capture goes on");
+    Ok(())
 }

@@ -12,9 +12,9 @@ use crate::lab::Lab;
 pub fn shared(lab: &Lab, lands: &Lands) -> anyhow::Result<()> {
     let small = Arc::new(b"a small page\n".to_vec());
     lands.serve_outside(vec![("/small", Arc::clone(&small))])?;
-    let nets = ["--net", "natnet:lab", "--net", "hostonly:room"];
+    let nets = ["--net", "natnet:lab", "--net", "hostonly:room", "--net", "internal:cellar"];
     let mut one = boot(lab, lands, "one", &nets)?;
-    let mut two = boot(lab, lands, "two", &["--net", "natnet:lab"])?;
+    let mut two = boot(lab, lands, "two", &["--net", "natnet:lab", "--net", "internal:cellar"])?;
     let (first, second) = (address(&mut one, "eth0")?, address(&mut two, "eth0")?);
     ensure!(
         first != second && first.starts_with("10.0.2.") && second.starts_with("10.0.2."),
@@ -42,6 +42,15 @@ pub fn shared(lab: &Lab, lands: &Lands) -> anyhow::Result<()> {
     one.says("ping -q -c 1 -I eth1 192.168.56.1 | grep -o '1 received'", "1 received")?;
     let outside = format!("curl -s -m 3 --interface eth1 http://{OUTSIDE}/small; test $? -ne 0 && echo dark");
     one.says(&outside, "dark")?;
+
+    // Internal: the two see one another, and that is all there is.
+    one.ask("ip link set eth2 up; ip address add 172.20.0.1/24 dev eth2")?;
+    two.ask("ip link set eth1 up; ip address add 172.20.0.2/24 dev eth1")?;
+    one.says("ping -q -c 2 -i 0.2 172.20.0.2 | grep -o '2 received'", "2 received")?;
+    one.says(
+        &format!("curl -s -m 3 --interface eth2 http://{OUTSIDE}/small; test $? -ne 0 && echo dark"),
+        "dark",
+    )?;
 
     groups(lab, lands, &mut one, &mut two, (&first, &second))?;
     zones(lab, lands, &mut one, &second)?;
