@@ -184,6 +184,7 @@ fn of_image(error: &ImageError) -> Code {
             }
             _ => Code::FAILURE,
         },
+        ImageError::NoIds => Code::NOT_FOUND,
         ImageError::Cache(_) | ImageError::Disk(_) => Code::FAILURE,
     }
 }
@@ -221,6 +222,9 @@ pub fn advice(error: &anyhow::Error) -> Option<String> {
                 return Some(
                     "choose a writable directory with --guests-dir, or give --kernel and --initrd".to_owned(),
                 );
+            }
+            Some(ImageError::NoIds) => {
+                return Some("install Debian's package uidmap, or make the guest as root".to_owned());
             }
             Some(ImageError::Disk(_)) => return Some("is there room where guests are kept?".to_owned()),
             Some(ImageError::Archive { .. }) => {

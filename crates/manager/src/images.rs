@@ -37,6 +37,11 @@ pub enum ImageError {
     /// The cache cannot be used.
     #[error(transparent)]
     Cache(#[from] CacheError),
+    /// The host gives this user no ids for the files of a guest that belong to others.
+    #[error(
+        "a guest's disk has files of several users, and there is no 'newuidmap' that gives this user ids for them"
+    )]
+    NoIds,
     /// The disk image cannot be made.
     #[error("cannot make the guest's disk image")]
     Disk(#[from] storage::ImageError),

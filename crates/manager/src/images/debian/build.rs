@@ -28,6 +28,10 @@ const PARTITION_TAIL: u64 = 1 << 20;
 
 /// Makes a guest in a directory that is not there yet.
 pub(super) fn build(images: &Images<'_>, recipe: &Recipe, place: &Path) -> Result<(), ImageError> {
+    // As mmdebstrap looks for it.
+    if !rustix::process::geteuid().is_root() && !is_installed("newuidmap") {
+        return Err(ImageError::NoIds);
+    }
     let failed = |source| ImageError::Archive { what: "a guest with a disk", source };
     let parent = place.parent().unwrap_or(Path::new("."));
     fs::create_dir_all(parent).map_err(CacheError::io("create", parent))?;
@@ -110,12 +114,15 @@ fn bootstrap(archive: &Archive, recipe: &Recipe, new: &Path, tools: &Path) -> Re
     archive.run_client("mmdebstrap", &mut command)
 }
 
+/// Whether a program is on the user's path.
+fn is_installed(program: &str) -> bool {
+    let path = std::env::var_os("PATH");
+    path.is_some_and(|path| std::env::split_paths(&path).any(|directory| directory.join(program).is_file()))
+}
+
 /// The host's mmdebstrap, or the archive's own.
 fn mmdebstrap(archive: &Archive, tools: &Path) -> Result<Command, ArchiveError> {
-    let on_path = std::env::var_os("PATH").is_some_and(|path| {
-        std::env::split_paths(&path).any(|directory| directory.join("mmdebstrap").is_file())
-    });
-    let mut command = if on_path {
+    let mut command = if is_installed("mmdebstrap") {
         Command::new("mmdebstrap")
     } else {
         let place: PathBuf = tools.join("mmdebstrap");
