@@ -15,7 +15,11 @@ pub fn probe() -> Vec<Finding> {
     let directories: Vec<_> = std::env::split_paths(&path).collect();
     let named = std::env::var_os("GASANG_GUESTS").map(|directory| Cache::at(PathBuf::from(directory)));
     let cache = named.map_or_else(Cache::of_user, Ok);
-    vec![clients(&directories), directory(cache.ok().as_ref().map(Cache::root))]
+    vec![
+        clients(&directories),
+        ids(&directories, rustix::process::geteuid().is_root()),
+        directory(cache.ok().as_ref().map(Cache::root)),
+    ]
 }
 
 fn clients(directories: &[PathBuf]) -> Finding {
@@ -27,6 +31,21 @@ fn clients(directories: &[PathBuf]) -> Finding {
     }
     Finding::ok("apt", format!("no {}", missing.join(", ")), meaning)
         .lacking(Level::Note, "use a host with Debian's packages, or give 'gasang run' --kernel and --initrd")
+}
+
+/// How the files of a guest's disk get their owners.
+fn ids(directories: &[PathBuf], is_root: bool) -> Finding {
+    let meaning = "guests with a disk are made with files of several users";
+    if is_root {
+        return Finding::ok("newuidmap", "not needed by root", meaning);
+    }
+    if directories.iter().any(|directory| directory.join("newuidmap").is_file()) {
+        return Finding::ok("newuidmap", "yes", meaning);
+    }
+    Finding::ok("newuidmap", "not there", meaning).lacking(
+        Level::Note,
+        "install Debian's package uidmap for 'gasang image build' and the first 'gasang run debian-12'",
+    )
 }
 
 fn directory(root: Option<&Path>) -> Finding {
@@ -61,6 +80,16 @@ mod tests {
         assert_eq!(clients(&directories).found, "no apt-cache");
         std::fs::write(directory.path().join("apt-cache"), b"").unwrap();
         assert_eq!(clients(&directories).level, Level::Ok);
+    }
+
+    #[test]
+    fn an_ordinary_user_needs_ids() {
+        let directory = tempfile::tempdir().unwrap();
+        let directories = [directory.path().to_owned()];
+        assert_eq!(ids(&directories, true).level, Level::Ok);
+        assert!(ids(&directories, false).advice.unwrap().contains("uidmap"));
+        std::fs::write(directory.path().join("newuidmap"), b"").unwrap();
+        assert_eq!(ids(&directories, false).level, Level::Ok);
     }
 
     #[test]

@@ -1,6 +1,7 @@
 //! Guests with a disk: a Debian with systemd, made by mmdebstrap, kept as a qcow2 image beside its own kernel
 //! and initrd.
 mod build;
+mod workshop;
 
 use std::fs;
 use std::path::PathBuf;
@@ -90,7 +91,7 @@ impl Recipe {
     /// Where its guest is kept: another recipe is another directory.
     fn cache_name(&self) -> String {
         let words = self.packages.iter().fold(LAYOUT.to_owned(), |text, word| text + " " + word);
-        let text = format!("{words} {} {} {}", self.suite, self.disk_bytes, build::SCRIPTS.concat());
+        let text = format!("{words} {} {} {}", self.suite, self.disk_bytes, workshop::SCRIPTS.concat());
         format!("disks/{}-{:016x}", self.name, crate::cache::checksum(text.as_bytes()))
     }
 }

@@ -1,8 +1,7 @@
 #!/bin/sh
-# Changes the root directory $1 of a new guest.
+# Changes the root directory $1 of a new guest, from the directory of what goes into it.
 set -eu
 root=$1
-tools=${0%/*}
 
 echo gasang > "$root/etc/hostname"
 printf '127.0.0.1 localhost\n127.0.1.1 gasang\n::1 localhost ip6-localhost ip6-loopback\n' > "$root/etc/hosts"
@@ -21,8 +20,8 @@ chroot "$root" passwd --quiet --delete root
 ln -sf /dev/null "$root/etc/systemd/network/99-default.link"
 
 # The agent has /dev/hvc0 for itself.
-install -D -m 755 "$tools/agent.pl" "$root/usr/local/lib/gasang/agent"
-install -D -m 644 "$tools/agent.service" "$root/etc/systemd/system/gasang-agent.service"
+install -D -m 755 agent.pl "$root/usr/local/lib/gasang/agent"
+install -D -m 644 agent.service "$root/etc/systemd/system/gasang-agent.service"
 mkdir -p "$root/etc/systemd/system/dev-hvc0.device.wants"
 ln -sf ../gasang-agent.service "$root/etc/systemd/system/dev-hvc0.device.wants/gasang-agent.service"
 ln -sf /dev/null "$root/etc/systemd/system/serial-getty@hvc0.service"
