@@ -34,8 +34,9 @@ pub use reader::{Found, Reader};
 const ADDED_MOST: u32 = 32768;
 /// Chunks that a kept file may have: 64 MiB.
 const KEPT_MOST: u32 = 4096;
-/// A kept file is replaced if a run has added one block for so many that it holds.
-const WORTH_KEEPING: usize = 32;
+/// A kept file is replaced if a run has added one block for so many that it holds. Each boot of a kernel that chooses its
+/// addresses at random adds some twelve thousand blocks that no other will want.
+const WORTH_KEEPING: usize = 8;
 
 /// The stored blocks of one machine.
 pub struct Store {

@@ -251,9 +251,9 @@ impl Core<'_> {
         self.set_status(flags::PF, (result as u8).count_ones().is_multiple_of(2));
     }
 
-    /// MOVS and STOS upwards inside one page of RAM; the number of elements done, 0 if it must go one by one.
+    /// MOVS and STOS inside one page of RAM; the number of elements done, 0 if it must go one by one.
     fn string_bulk(&mut self, operation: &StringOperation, count: u64) -> Fallible<u64> {
-        if self.cpu.direction_flag != 0 || !matches!(operation.action, Action::Move | Action::Store) {
+        if !matches!(operation.action, Action::Move | Action::Store) {
             return Ok(0);
         }
         if self.cpu.other_flags & flags::AC != 0 {
@@ -264,20 +264,28 @@ impl Core<'_> {
         let is_move = operation.action == Action::Move;
         let to = self.linear(ES, destination, size, Access::Write)?;
         let from = if is_move { self.linear(operation.source, source, size, Access::Read)? } else { to };
-        let room = (PAGE_SIZE - to.page_offset()).min(PAGE_SIZE - from.page_offset());
-        let wrap = (mask(width) - destination).min(if is_move { mask(width) - source } else { u64::MAX });
+        let downwards = self.cpu.direction_flag != 0;
+        let room = room_in_page(to, size, downwards).min(room_in_page(from, size, downwards));
+        let wrap = room_in_segment(destination, size, width, downwards);
+        let wrap = if is_move { wrap.min(room_in_segment(source, size, width, downwards)) } else { wrap };
         let elements = (room.min(wrap) / size).min(count);
         let bytes = elements * size;
-        if elements < 2 || !self.bulk_fits(operation, source, destination, bytes) {
+        // From the first element's address to the lowest one's.
+        let down = if downwards { bytes.saturating_sub(size) } else { 0 };
+        if elements < 2 || !self.bulk_fits(operation, source - down, destination - down, bytes) {
             return Ok(0);
         }
-        let done =
-            if is_move { self.bulk_move(from, to, bytes, size)? } else { self.bulk_store(to, bytes, size)? };
+        let done = if is_move {
+            self.bulk_move(Gva(from.0 - down), Gva(to.0 - down), bytes, size, downwards)?
+        } else {
+            self.bulk_store(Gva(to.0 - down), bytes, size)?
+        };
+        let step = if downwards { done.wrapping_neg() } else { done };
         if is_move {
-            self.set_pointer(RSI, width, source.wrapping_add(done));
+            self.set_pointer(RSI, width, source.wrapping_add(step));
         }
         if done > 0 {
-            self.set_pointer(RDI, width, destination.wrapping_add(done));
+            self.set_pointer(RDI, width, destination.wrapping_add(step));
         }
         Ok(done / size)
     }
@@ -286,7 +294,8 @@ impl Core<'_> {
         self.linear(ES, destination, bytes, Access::Write).is_ok()
             && (!is_move || self.linear(operation.source, source, bytes, Access::Read).is_ok())
     }
-    fn bulk_move(&mut self, from: Gva, to: Gva, bytes: u64, size: u64) -> Fallible<u64> {
+    /// Moves elements from and to the ranges that begin at two addresses; the bytes done, from the top if `downwards`.
+    fn bulk_move(&mut self, from: Gva, to: Gva, bytes: u64, size: u64, downwards: bool) -> Fallible<u64> {
         let privilege = self.privilege();
         let length = bytes as usize;
         let Some(source) = self.mmu.host_range(self.cpu, from, length, Access::Read, privilege)? else {
@@ -295,12 +304,15 @@ impl Core<'_> {
         let Some(target) = self.mmu.host_range(self.cpu, to, length, Access::Write, privilege)? else {
             return Ok(0);
         };
-        // A copy upwards into its own source repeats the first elements: no more than the distance at a time.
-        let distance = (target as u64).wrapping_sub(source as u64);
-        let bytes = if distance < bytes { distance - distance % size } else { bytes };
+        // A copy into its own source repeats the first elements: no more than the distance at a time.
+        let (source_at, target_at) = (source as u64, target as u64);
+        let distance =
+            if downwards { source_at.wrapping_sub(target_at) } else { target_at.wrapping_sub(source_at) };
+        let done = if distance < bytes { distance - distance % size } else { bytes };
+        let left = if downwards { (bytes - done) as usize } else { 0 };
         // SAFETY: `host_range` vouches for both ranges; they may overlap, hence `copy`.
-        unsafe { std::ptr::copy(source, target, bytes as usize) };
-        Ok(bytes)
+        unsafe { std::ptr::copy(source.add(left), target.add(left), done as usize) };
+        Ok(done)
     }
     fn bulk_store(&mut self, to: Gva, bytes: u64, size: u64) -> Fallible<u64> {
         let privilege = self.privilege();
@@ -321,4 +333,19 @@ impl Core<'_> {
         }
         Ok(bytes)
     }
+}
+
+/// Bytes of whole elements of a page from an element on.
+fn room_in_page(element: Gva, size: u64, downwards: bool) -> u64 {
+    let offset = element.page_offset();
+    match downwards {
+        false => PAGE_SIZE - offset,
+        true if offset + size <= PAGE_SIZE => offset + size,
+        true => 0,
+    }
+}
+
+/// Bytes of elements from one on before its address of `width` bytes wraps.
+fn room_in_segment(element: u64, size: u64, width: usize, downwards: bool) -> u64 {
+    if downwards { element.saturating_add(size) } else { mask(width) - element }
 }

@@ -11,10 +11,18 @@ use crate::emit::fixups::{Fixup, Position, set_down};
 /// Chunks that a CPU remembers: half a MiB.
 const REMEMBERED: usize = 32;
 
+/// The chunks that a CPU has looked at lately.
+#[derive(Default)]
+struct Memory {
+    chunks: Vec<Remembered>,
+    /// Counts what was asked for.
+    now: u64,
+}
+
 /// A CPU's own.
 pub struct Reader {
     store: Arc<Store>,
-    remembered: Vec<Option<Remembered>>,
+    memory: Memory,
     /// Behind the block that was found last.
     next: Option<Place>,
     found: Found,
@@ -24,6 +32,8 @@ pub struct Reader {
 
 struct Remembered {
     number: u32,
+    /// When it was asked for last.
+    asked: u64,
     /// Bytes that were there when it was read.
     length: usize,
     chunk: Box<Chunk>,
@@ -47,10 +57,9 @@ pub struct Found {
 impl Reader {
     /// A CPU's own way to a store.
     pub fn new(store: Arc<Store>) -> Self {
-        let remembered = (0..REMEMBERED).map(|_| None).collect();
         Self {
             store,
-            remembered,
+            memory: Memory::default(),
             next: None,
             found: Found::default(),
             fixups: Vec::new(),
@@ -71,8 +80,7 @@ impl Reader {
 
     /// Whether the wanted block is at a place, ready in [`Reader::found`].
     fn look(&mut self, place: Place, wanted: &Wanted<'_>, position: Position, checked: u64) -> bool {
-        let slot = place.chunk as usize % REMEMBERED;
-        let Some(entry) = read(&self.store, &mut self.remembered[slot], place) else { return false };
+        let Some(entry) = self.memory.entry(&self.store, place) else { return false };
         if !entry.is(wanted) || self.found.take(&entry, &mut self.fixups, position, checked).is_none() {
             return false;
         }
@@ -94,15 +102,40 @@ impl Reader {
     }
 }
 
-fn read<'a>(store: &Store, remembered: &'a mut Option<Remembered>, place: Place) -> Option<Entry<'a>> {
-    let is_there = remembered.as_ref().is_some_and(|it| it.number == place.chunk && it.length > place.offset);
-    if !is_there {
-        let mut chunk = remembered.take().map_or_else(chunk::empty, |it| it.chunk);
-        let length = store.read(place.chunk, &mut chunk)?;
-        *remembered = Some(Remembered { number: place.chunk, length, chunk });
+impl Memory {
+    /// The block at a place.
+    fn entry(&mut self, store: &Store, place: Place) -> Option<Entry<'_>> {
+        self.now += 1;
+        let at = match self.chunks.iter().position(|chunk| chunk.number == place.chunk) {
+            Some(at) if self.chunks[at].length > place.offset => at,
+            // More of it is there by now.
+            Some(at) => {
+                self.chunks[at].length = 0;
+                self.chunks[at].length = store.read(place.chunk, &mut self.chunks[at].chunk)?;
+                at
+            }
+            None => self.read(store, place.chunk)?,
+        };
+        let Remembered { asked, length, chunk, .. } = &mut self.chunks[at];
+        *asked = self.now;
+        Entry::parse(chunk.get(place.offset..*length)?)
     }
-    let Remembered { length, chunk, .. } = remembered.as_ref()?;
-    Entry::parse(chunk.get(place.offset..*length)?)
+
+    /// Reads a chunk in the place of the one that nobody has asked for for the longest time, and says where it is.
+    fn read(&mut self, store: &Store, number: u32) -> Option<usize> {
+        let oldest = (0..self.chunks.len()).min_by_key(|at| self.chunks[*at].asked);
+        let at = match oldest.filter(|_| self.chunks.len() == REMEMBERED) {
+            Some(at) => at,
+            None => {
+                self.chunks.push(Remembered { number, asked: 0, length: 0, chunk: chunk::empty() });
+                self.chunks.len() - 1
+            }
+        };
+        let chunk = &mut self.chunks[at];
+        (chunk.number, chunk.length) = (number, 0);
+        chunk.length = store.read(number, &mut chunk.chunk)?;
+        Some(at)
+    }
 }
 
 impl Found {

@@ -177,6 +177,63 @@ fn strings_forward_backward_and_by_condition() {
     assert_eq!((machine.cpu.gpr[RCX], machine.cpu.gpr[RSI]), (7, DATA + 4));
 }
 
+/// What REP MOVS or STOS of so many bytes an element does, one by one.
+fn one_by_one(memory: &mut [u8], from: Option<usize>, to: usize, count: usize, size: usize, down: bool) {
+    let place = |first: usize, index: usize| if down { first - index * size } else { first + index * size };
+    for index in 0..count {
+        let element: Vec<u8> = match from {
+            Some(from) => memory[place(from, index)..][..size].to_vec(),
+            None => 0x1122_3344_5566_7788_u64.to_le_bytes()[..size].to_vec(),
+        };
+        memory[place(to, index)..][..size].copy_from_slice(&element);
+    }
+}
+
+#[test]
+fn repetitions_by_pages_do_what_single_elements_do() {
+    const LENGTH: usize = 0x8000;
+    let fresh: Vec<u8> = (0..LENGTH).map(|at| (at * 7 + at / 251) as u8).collect();
+    let mut machine = Machine::long(&[0x90]);
+    for (code, size, is_move) in [
+        (&[0xf3, 0xa4][..], 1, true),
+        (&[0xf3, 0x66, 0xa5], 2, true),
+        (&[0xf3, 0x48, 0xa5], 8, true),
+        (&[0xf3, 0xaa], 1, false),
+        (&[0xf3, 0x48, 0xab], 8, false),
+    ] {
+        for (down, from, to, count) in [false, true].into_iter().flat_map(|down| {
+            let places = [0x3ff8, 0x4000, 0x3ffc, 0x3801];
+            places.into_iter().flat_map(move |from| {
+                [0x1000_i64, -0x1000, 8, -8, 3, -3, 64, -64, 0x7f8, 0].into_iter().flat_map(move |distance| {
+                    let to = (from as i64 + distance) as usize;
+                    [1, 2, 100, 900].into_iter().map(move |count| (down, from, to, count))
+                })
+            })
+        }) {
+            machine.put(CODE, code);
+            machine.put(DATA, &fresh);
+            let mut expected = fresh.clone();
+            one_by_one(&mut expected, is_move.then_some(from), to, count, size, down);
+            machine.cpu.rip = CODE;
+            machine.cpu.direction_flag = if down { DF } else { 0 };
+            machine.cpu.gpr[RAX] = 0x1122_3344_5566_7788;
+            (machine.cpu.gpr[RSI], machine.cpu.gpr[RDI]) = (DATA + from as u64, DATA + to as u64);
+            machine.cpu.gpr[RCX] = count as u64;
+            while machine.cpu.rip == CODE {
+                machine.steps(1);
+            }
+            let what = format!("{code:x?} down {down} from {from:x} to {to:x} count {count}");
+            let words: Vec<u8> =
+                (0..LENGTH as u64 / 8).flat_map(|word| machine.get(DATA + word * 8).to_le_bytes()).collect();
+            assert!(words == expected, "{what}");
+            let way = if down { ((count * size) as u64).wrapping_neg() } else { (count * size) as u64 };
+            assert_eq!(machine.cpu.gpr[RDI], (DATA + to as u64).wrapping_add(way), "{what}");
+            let source = if is_move { way } else { 0 };
+            assert_eq!(machine.cpu.gpr[RSI], (DATA + from as u64).wrapping_add(source), "{what}");
+        }
+    }
+}
+
 #[test]
 fn a_fault_in_the_middle_of_a_string_keeps_what_was_done() {
     let mut machine = Machine::long(&[0xf3, 0x48, 0xab]);
