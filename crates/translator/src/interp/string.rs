@@ -276,10 +276,12 @@ impl Core<'_> {
             return Ok(0);
         }
         let done = if is_move {
-            self.bulk_move(Gva(from.0 - down), Gva(to.0 - down), bytes, size, downwards)?
+            self.bulk_move(Gva(from.0 - down), Gva(to.0 - down), bytes, size, downwards)
         } else {
-            self.bulk_store(Gva(to.0 - down), bytes, size)?
+            self.bulk_store(Gva(to.0 - down), bytes, size)
         };
+        // A fault is one of the first element, which is the last one in memory.
+        let done = if downwards { done.unwrap_or(0) } else { done? };
         let step = if downwards { done.wrapping_neg() } else { done };
         if is_move {
             self.set_pointer(RSI, width, source.wrapping_add(step));
