@@ -11,7 +11,7 @@ use x86::address::PAGE_SIZE;
 /// it is more.
 const BESIDE_RAM: u64 = 64 << 20;
 /// What of that is not translated code: the program and what CPUs share, and the tables of one CPU.
-const BESIDE_CODE: u64 = 14 << 20;
+const BESIDE_CODE: u64 = 18 << 20;
 const BESIDE_CODE_PER_CPU: u64 = 9 << 20;
 /// Large guests have at least such a part of their memory for translated code, up to so much for each CPU.
 const CODE_CACHES_PART: u64 = 256;
@@ -173,9 +173,9 @@ mod tests {
     #[test]
     fn room_for_code_goes_by_memory_and_cpus() {
         for (memory_mib, cpus, mib) in [
-            (128, 1, 23),
-            (2048, 1, 23),
-            (2048, 2, 9),
+            (128, 1, 21),
+            (2048, 1, 21),
+            (2048, 2, 8),
             (2048, 8, 6),
             (8192, 1, 32),
             (8192, 4, 8),

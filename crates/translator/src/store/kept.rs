@@ -27,7 +27,7 @@ const HEADER_WORDS: usize = 7;
 const SUFFIX: &str = "blocks";
 const UNFINISHED: &str = "unfinished-";
 /// Files of other versions of gasang or other hosts that stay beside one's own.
-const OTHERS: usize = 3;
+const OTHERS: usize = 1;
 
 fn path(directory: &Path, engine: u64) -> PathBuf {
     directory.join(format!("{engine:016x}.{SUFFIX}"))
