@@ -176,3 +176,37 @@ impl Found {
 }
 
 const _: () = assert!(CHUNK_BYTES <= u16::MAX as usize);
+
+#[cfg(test)]
+mod tests {
+    use super::super::entry::tests::{CHECKED, translated, wanted};
+    use super::*;
+
+    /// More blocks than fit the chunks that a CPU remembers.
+    const BLOCKS: u32 = 3 * (REMEMBERED as u32 + 8);
+
+    fn find(reader: &mut Reader, source: &[u8]) -> Option<Vec<u8>> {
+        let position = Position { code: 0x5000, page: 0x40_0000 };
+        reader.find(&wanted(source), position, CHECKED).map(|found| found.code.clone())
+    }
+
+    #[test]
+    fn blocks_are_found_in_whatever_order_and_while_their_chunk_grows() {
+        let store = Arc::new(Store::open(None).unwrap());
+        let (mut writer, mut reader) = (Reader::new(Arc::clone(&store)), Reader::new(store));
+        let block = |number: u32| (number.to_le_bytes(), vec![number as u8; 5000]);
+        for number in 0..BLOCKS {
+            let (source, code) = block(number);
+            assert!(find(&mut reader, &source).is_none(), "{number}");
+            writer.add(&translated(&source, &code), &source);
+            assert!(find(&mut reader, &source).is_some(), "{number}");
+        }
+        let apart = (0..BLOCKS).map(|number| number * 37 % BLOCKS);
+        for number in (0..BLOCKS).rev().chain(apart) {
+            let (source, code) = block(number);
+            let found = find(&mut reader, &source).unwrap();
+            assert_eq!(found[40..], code[40..], "{number}");
+        }
+        assert!(reader.memory.chunks.len() == REMEMBERED);
+    }
+}
