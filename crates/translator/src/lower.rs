@@ -3,6 +3,7 @@
 //! Registers live in themselves; most instructions are copied with their memory operand redirected. Where the status
 //! flags are live across a look-up they are put aside once and taken back when somebody needs them.
 
+pub mod absolute;
 pub mod block;
 pub mod cold;
 pub mod copy;

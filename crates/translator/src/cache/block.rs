@@ -66,7 +66,7 @@ impl std::hash::Hash for Key {
 }
 
 /// A direct jump out of a block.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Link {
     /// Address of the jump's displacement.
     pub place: u64,

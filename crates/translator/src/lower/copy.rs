@@ -3,6 +3,7 @@ use std::mem::offset_of;
 
 use iced_x86::{Instruction, Mnemonic};
 
+use super::absolute;
 use super::block::Lowering;
 use super::decode::Decoded;
 use super::memory::number;
@@ -61,6 +62,7 @@ impl Lowering {
         self.mark();
         let bytes = self.bytes_of(instruction);
         self.asm.first_of(&bytes, instruction.len());
+        self.note_last_immediate();
         for register in [T0, T1] {
             if decoded.writes & 1 << register != 0 {
                 self.store_guest(register);
@@ -135,6 +137,10 @@ impl Lowering {
             Some(encoded) => {
                 self.mark();
                 encoded.append_to(&mut self.asm);
+                if absolute::is_address(operand.disp as u32) {
+                    self.note_displacement_at(self.asm.here() - encoded.after() - 4);
+                }
+                self.note_last_immediate();
                 if let Some(address) = near {
                     let place = self.asm.here() - encoded.after() - 4;
                     self.note_address(address, place, FixupKind::Address32);
@@ -157,6 +163,7 @@ impl Lowering {
             }
             let bytes = self.bytes_of(instruction);
             self.asm.first_of(&bytes, instruction.len());
+            self.note_displacement_at(self.asm.here() - 4);
         } else if wide {
             self.code_address(to, instruction.ip_rel_memory_address());
         } else {

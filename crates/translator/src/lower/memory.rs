@@ -52,10 +52,18 @@ impl Lowering {
             (Some(base), None, 0) if base == to => {}
             (Some(base), None, 0) => self.asm.mov(to, base),
             (None, None, disp) if narrow => self.asm.mov_imm(to, u64::from(disp as u32)),
-            (None, None, _) => self.asm.mov_imm(to, instruction.memory_displacement64()),
+            (None, None, _) => {
+                self.asm.mov_imm(to, instruction.memory_displacement64());
+                self.note_displacement_at(self.asm.here() - 4);
+            }
             _ => {
                 let mem = Mem { base, index: index.map(|index| (index, scale)), disp, gs: false };
-                if narrow { self.asm.lea32(to, mem) } else { self.asm.lea(to, mem) }
+                if narrow {
+                    self.asm.lea32(to, mem)
+                } else {
+                    self.asm.lea(to, mem)
+                }
+                self.note_displacement_at(self.asm.here() - 4);
             }
         }
     }

@@ -117,7 +117,10 @@ impl Lowering {
                     self.asm.store(slot, register);
                 }
             }
-            _ => self.asm.store_imm(slot, instruction.immediate(0) as i32),
+            _ => {
+                self.asm.store_imm(slot, instruction.immediate(0) as i32);
+                self.note_last_immediate();
+            }
         }
         self.move_stack(-8);
     }

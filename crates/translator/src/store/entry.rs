@@ -3,6 +3,7 @@ use super::chunk::{ALIGNMENT, CHUNK_BYTES, CHUNK_HEADER};
 use super::identity::Identity;
 use crate::cache::block::{Entries, FlagPlace, Link, Mark, Pointers};
 use crate::emit::fixups::{Fixup, FixupKind, Position, lift};
+use crate::lower::absolute;
 use crate::lower::sites::Sites;
 
 /// A block that was just translated.
@@ -31,16 +32,19 @@ pub struct Translated<'a> {
     pub is_fixed: bool,
     /// Where in the source the instructions begin that reach memory by look-up nevertheless.
     pub sites: &'a [u16],
+    /// Where in the source addresses are that move with the guest's code.
+    pub absolutes: &'a [u16],
 }
 
 /// Bytes of the fixed part: lengths, entries, identity, page.
-const FIXED: usize = 56;
+const FIXED: usize = 58;
 /// In place of the page of a block that fits anywhere.
 const ANYWHERE: u64 = u64::MAX;
 const MARK_BYTES: usize = 5;
 const LINK_BYTES: usize = 9;
 const FIXUP_BYTES: usize = 2;
 const SITE_BYTES: usize = 2;
+const ABSOLUTE_BYTES: usize = 2;
 /// Places of fixups have 14 bits beside their kind.
 const CODE_MOST: usize = 1 << 14;
 /// Blocks that take more are not stored.
@@ -62,6 +66,7 @@ impl Translated<'_> {
             self.links.len(),
             fixups.len(),
             self.sites.len(),
+            self.absolutes.len(),
         ];
         if self.code.len() >= CODE_MOST || lengths.iter().any(|length| *length > usize::from(u16::MAX)) {
             return None;
@@ -73,6 +78,7 @@ impl Translated<'_> {
         self.identity.0.iter().for_each(|word| out.extend_from_slice(&word.to_le_bytes()));
         debug_assert_eq!(out.len(), FIXED);
         out.extend_from_slice(self.source);
+        lift_source(&mut out[FIXED..], self.absolutes, self.position.page)?;
         let code = out.len();
         out.extend_from_slice(self.code);
         lift(&mut out[code..], &fixups, self.position)?;
@@ -82,6 +88,7 @@ impl Translated<'_> {
         }
         fixups.iter().for_each(|fixup| out.extend_from_slice(&pack_fixup(*fixup)));
         self.sites.iter().for_each(|site| out.extend_from_slice(&site.to_le_bytes()));
+        self.absolutes.iter().for_each(|place| out.extend_from_slice(&place.to_le_bytes()));
         let size = out.len().next_multiple_of(ALIGNMENT);
         out.resize(size, 0);
         out[..4].copy_from_slice(&(size as u32).to_le_bytes());
@@ -110,7 +117,7 @@ pub struct Entry<'a> {
     pub size: usize,
     identity: Identity,
     page: u64,
-    /// The guest's bytes that it was made from.
+    /// The guest's bytes that it was made from, lifted.
     pub source: &'a [u8],
     /// Its host code, lifted.
     pub code: &'a [u8],
@@ -122,6 +129,7 @@ pub struct Entry<'a> {
     links: &'a [[u8; LINK_BYTES]],
     fixups: &'a [[u8; FIXUP_BYTES]],
     sites: &'a [[u8; SITE_BYTES]],
+    absolutes: &'a [[u8; ABSOLUTE_BYTES]],
 }
 
 impl<'a> Entry<'a> {
@@ -132,7 +140,7 @@ impl<'a> Entry<'a> {
         let (fixed, rest) = bytes.split_at_checked(FIXED)?;
         let number = |index: usize| u16::from_le_bytes([fixed[4 + 2 * index], fixed[5 + 2 * index]]);
         let length = |index: usize| usize::from(number(index));
-        let mut words = fixed[24..].as_chunks::<8>().0.iter().map(|word| u64::from_le_bytes(*word));
+        let mut words = fixed[26..].as_chunks::<8>().0.iter().map(|word| u64::from_le_bytes(*word));
         let page = words.next()?;
         let identity = Identity(std::array::from_fn(|_| words.next().unwrap_or(0)));
         let (source, rest) = rest.split_at_checked(length(0))?;
@@ -140,7 +148,8 @@ impl<'a> Entry<'a> {
         let (marks, rest) = rest.split_at_checked(length(6) * MARK_BYTES)?;
         let (links, rest) = rest.split_at_checked(length(7) * LINK_BYTES)?;
         let (fixups, rest) = rest.split_at_checked(length(8) * FIXUP_BYTES)?;
-        let (sites, _) = rest.split_at_checked(length(9) * SITE_BYTES)?;
+        let (sites, rest) = rest.split_at_checked(length(9) * SITE_BYTES)?;
+        let (absolutes, _) = rest.split_at_checked(length(10) * ABSOLUTE_BYTES)?;
         let [attention, linked, body] = [2, 3, 4].map(|index| u32::from(number(index)));
         let entries = Entries { attention, linked, body, end: code.len() as u32 };
         Some(Self {
@@ -155,6 +164,7 @@ impl<'a> Entry<'a> {
             links: links.as_chunks().0,
             fixups: fixups.as_chunks().0,
             sites: sites.as_chunks().0,
+            absolutes: absolutes.as_chunks().0,
         })
     }
 
@@ -162,9 +172,44 @@ impl<'a> Entry<'a> {
     pub fn is(&self, wanted: &Wanted<'_>) -> bool {
         let sites = self.sites.iter().map(|site| u16::from_le_bytes(*site));
         self.identity == wanted.identity
-            && wanted.bytes.starts_with(self.source)
+            && self.has_source(wanted)
             && (self.page == ANYWHERE || self.page == wanted.page)
             && wanted.sites.within(wanted.gpa, self.source.len()).eq(sites)
+    }
+    /// Whether it was made from the bytes that somebody wants, or from those that were there when the guest's code lay
+    /// elsewhere.
+    fn has_source(&self, wanted: &Wanted<'_>) -> bool {
+        if self.absolutes.is_empty() {
+            return wanted.bytes.starts_with(self.source);
+        }
+        let mut rest = (self.source, wanted.bytes);
+        let mut at = 0;
+        let same_address = |own: &[u8; 4], wanted_one: &[u8; 4]| {
+            let address = u32::from_le_bytes(*wanted_one);
+            let lifted = address.wrapping_sub(wanted.page as u32);
+            absolute::is_address(address) && lifted == u32::from_le_bytes(*own)
+        };
+        for place in self.absolutes {
+            let place = usize::from(u16::from_le_bytes(*place));
+            let Some(before) = place.checked_sub(at) else { return false };
+            let (own, others) = rest;
+            let (Some((own, own_rest)), Some((others, others_rest))) =
+                (own.split_at_checked(before), others.split_at_checked(before))
+            else {
+                return false;
+            };
+            let (Some((own_address, own_rest)), Some((address, others_rest))) =
+                (own_rest.split_first_chunk(), others_rest.split_first_chunk())
+            else {
+                return false;
+            };
+            if own != others || !same_address(own_address, address) {
+                return false;
+            }
+            rest = (own_rest, others_rest);
+            at = place + 4;
+        }
+        rest.1.starts_with(rest.0)
     }
     /// Instruction starts.
     pub fn marks(&self) -> impl Iterator<Item = Mark> {
@@ -178,6 +223,15 @@ impl<'a> Entry<'a> {
     pub fn fixups(&self) -> impl Iterator<Item = Fixup> {
         self.fixups.iter().map(|bytes| unpack_fixup(*bytes))
     }
+}
+
+/// Makes addresses in a block's source independent of where that lies. `None` if one is not inside the source.
+fn lift_source(source: &mut [u8], absolutes: &[u16], page: u64) -> Option<()> {
+    for place in absolutes {
+        let address: &mut [u8; 4] = source.get_mut(usize::from(*place)..)?.first_chunk_mut()?;
+        *address = u32::from_le_bytes(*address).wrapping_sub(page as u32).to_le_bytes();
+    }
+    Some(())
 }
 
 fn pack_mark(mark: &Mark) -> [u8; MARK_BYTES] {
@@ -269,6 +323,7 @@ pub(super) mod tests {
             fixups: &FIXUPS,
             is_fixed: false,
             sites: &[],
+            absolutes: &[],
         }
     }
 
@@ -295,6 +350,32 @@ pub(super) mod tests {
         let entry = Entry::parse(&bytes).unwrap();
         assert!(entry.is(&wanted(&[0xc3])) && entry.code == code);
         assert!(!entry.is(&Wanted { page: 0x41_0000, ..wanted(&[0xc3]) }));
+    }
+
+    #[test]
+    fn addresses_in_the_source_may_be_others_elsewhere() {
+        // add qword [rax+address], address
+        let source = [0x48, 0x81, 0x80, 1, 2, 3, 0x81, 4, 5, 6, 0x82, 0xc3];
+        let here = Position { code: 0x5000, page: 0xffff_ffff_8123_4000 };
+        let block = Translated { absolutes: &[3, 7], position: here, ..translated(&source, &[0x90; 40]) };
+        let mut bytes = Vec::new();
+        block.write(&mut bytes).unwrap();
+        let entry = Entry::parse(&bytes).unwrap();
+        let at = |page: u64, bytes: &[u8]| entry.is(&Wanted { page, ..wanted(bytes) });
+        assert!(at(here.page, &source) && !at(here.page + 0x20_0000, &source));
+        let mut elsewhere = source;
+        (elsewhere[5], elsewhere[9]) = (0x23, 0x26);
+        assert!(at(here.page + 0x20_0000, &elsewhere) && !at(here.page, &elsewhere));
+        for at_byte in 0..source.len() {
+            let mut other = elsewhere;
+            other[at_byte] ^= 0x40;
+            assert!(!at(here.page + 0x20_0000, &other), "{at_byte}");
+            assert!(!at(here.page + 0x20_0000, &elsewhere[..at_byte]), "{at_byte}");
+        }
+        // Beyond the images nothing is an address.
+        assert!(!at(here.page + 0x4000_0000, &source));
+        let outside = Translated { absolutes: &[9], position: here, ..translated(&source, &[0x90; 40]) };
+        assert!(outside.write(&mut Vec::new()).is_none());
     }
 
     #[test]

@@ -1,6 +1,7 @@
 //! What a stored block is found by: everything but the guest's bytes that its host code was made from.
 use crate::cache::block::CodeMode;
 use crate::emit::fixups::Neighbourhood;
+use crate::lower::absolute::{self, STEADY_BYTES};
 use x86::address::PAGE_OFFSET;
 
 /// Mode and place of a block, as far as its host code depends on them.
@@ -13,12 +14,19 @@ impl Identity {
         let place = match mode.legacy {
             // Offsets in a segment wrap around where linear addresses do not.
             Some(_) if mode.is_pinned() => address,
-            _ if mode.is_pinned() => address & PAGE_OFFSET | Neighbourhood::of(address).bits() << 16,
+            // A kernel's image is moved by large steps.
+            _ if absolute::may_move(address, mode) => {
+                MOVES | address & (absolute::STEP - 1) | Neighbourhood::of(address).bits() << 32
+            }
+            _ if mode.is_pinned() => address & PAGE_OFFSET | Neighbourhood::of(address).bits() << 32,
             _ => address & PAGE_OFFSET,
         };
         Self([place, flags(mode), segment(mode)])
     }
 }
+
+/// The block may have addresses among its bytes that are others elsewhere.
+const MOVES: u64 = 1 << 63;
 
 fn flags(mode: CodeMode) -> u64 {
     let own = [
@@ -41,13 +49,14 @@ fn segment(mode: CodeMode) -> u64 {
     mode.legacy.map_or(0, |legacy| u64::from(legacy.base) << 32 | u64::from(legacy.limit))
 }
 
-/// Bytes of the guest's code that count in a tag.
+/// Bytes of the guest's code that count in a tag, unless they may be others elsewhere.
 const TAG_BYTES: usize = 16;
 
 /// A number that blocks with different identities or bytes hardly ever share; never 0.
 pub fn tag(identity: &Identity, bytes: &[u8]) -> u32 {
     let mut first = [0; TAG_BYTES];
-    let length = bytes.len().min(TAG_BYTES);
+    let most = if identity.0[0] & MOVES != 0 { STEADY_BYTES } else { TAG_BYTES };
+    let length = bytes.len().min(most);
     first[..length].copy_from_slice(&bytes[..length]);
     let first = u128::from_le_bytes(first);
     let words = identity.0.into_iter().chain([first as u64, (first >> 64) as u64]);
@@ -74,8 +83,20 @@ mod tests {
     #[test]
     fn the_same_code_elsewhere_is_the_same_block() {
         assert_eq!(Identity::of(0x5555_5555_5123, USER), Identity::of(0x7fff_0000_0123, USER));
-        assert_eq!(Identity::of(0xffff_ffff_8100_0123, KERNEL), Identity::of(0xffff_ffff_9abc_d123, KERNEL));
-        assert_ne!(Identity::of(0xffff_ffff_8100_0123, KERNEL), Identity::of(0xffff_ffff_8100_0124, KERNEL));
+        let kernel = |address| Identity::of(address, KERNEL);
+        assert_eq!(kernel(0xffff_ffff_c100_0123), kernel(0xffff_ffff_dabc_d123));
+        assert_ne!(kernel(0xffff_ffff_c100_0123), kernel(0xffff_ffff_c100_0124));
+    }
+
+    #[test]
+    fn an_image_is_moved_by_large_steps() {
+        let kernel = |address| Identity::of(address, KERNEL);
+        assert_eq!(kernel(0xffff_ffff_8123_4123), kernel(0xffff_ffff_9ae3_4123));
+        assert_ne!(kernel(0xffff_ffff_8123_4123), kernel(0xffff_ffff_9ae3_5123));
+        // Beyond its first three bytes there may be an address.
+        let (here, there) = ([0x48, 0xc7, 0xc7, 1, 2, 3, 0x81], [0x48, 0xc7, 0xc7, 1, 2, 0xa3, 0x9a]);
+        let same_tags = |address| tag(&kernel(address), &here) == tag(&kernel(address), &there);
+        assert!(same_tags(0xffff_ffff_8123_4123) && !same_tags(0xffff_ffff_c123_4123));
     }
 
     #[test]

@@ -120,6 +120,7 @@ fn lower(
             fixups: lowering.fixups(),
             is_fixed: lowering.is_fixed(),
             sites: &sites,
+            absolutes: lowering.absolutes(),
         };
         store.add(&translated, source.bytes);
     }

@@ -1,0 +1,266 @@
+//! Addresses in a kernel's own bytes that move with its code: Linux lies at another place in each boot (KASLR), and its code
+//! is the same there but for the 32-bit operands that are addresses in its image. Where they are in the guest's bytes, and
+//! where in the host code, is noted, so that a stored block fits wherever the image lies.
+use std::ops::Range;
+
+use iced_x86::{Decoder, Instruction, OpKind};
+
+use super::block::Lowering;
+use crate::cache::block::CodeMode;
+use crate::emit::asm::Offset;
+use crate::emit::fixups::FixupKind;
+
+/// Where a Linux kernel's image is mapped (Documentation/arch/x86/x86_64/mm.rst).
+const IMAGES: Range<u64> = 0xffff_ffff_8000_0000..0xffff_ffff_c000_0000;
+/// What an image is moved by is a multiple of this (`CONFIG_PHYSICAL_ALIGN` is no less for x86-64).
+pub const STEP: u64 = 2 << 20;
+/// An instruction's first bytes that hold nothing of an address but its lower 16 bits, which are the same everywhere.
+pub const STEADY_BYTES: usize = 3;
+
+/// Whether code may be part of a kernel's image whose addresses are followed.
+pub fn may_move(address: u64, mode: CodeMode) -> bool {
+    IMAGES.contains(&address) && mode.windows && !mode.user && mode.legacy.is_none()
+}
+
+/// Whether a 32-bit operand is an address in an image.
+pub fn is_address(operand: u32) -> bool {
+    IMAGES.contains(&(i64::from(operand as i32) as u64))
+}
+
+/// Where in an instruction the operands are that may be such addresses; 0 for none.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Absolute {
+    displacement: u8,
+    immediate: u8,
+}
+
+impl Absolute {
+    /// Those of the instruction that was decoded last.
+    pub fn of(decoder: &Decoder<'_>, instruction: &Instruction) -> Self {
+        let has_displacement =
+            !instruction.is_ip_rel_memory_operand() && IMAGES.contains(&instruction.memory_displacement64());
+        let is_immediate = |index| {
+            instruction.op_kind(index) == OpKind::Immediate32to64
+                && IMAGES.contains(&instruction.immediate(index))
+        };
+        let has_immediate = (0..instruction.op_count()).any(is_immediate);
+        if !has_displacement && !has_immediate {
+            return Self::default();
+        }
+        let places = decoder.get_constant_offsets(instruction);
+        let place = |is_there, size, offset| if is_there && size == 4 { offset as u8 } else { 0 };
+        Self {
+            displacement: place(has_displacement, places.displacement_size(), places.displacement_offset()),
+            immediate: place(has_immediate, places.immediate_size(), places.immediate_offset()),
+        }
+    }
+
+    fn is_none(self) -> bool {
+        self == Self::default()
+    }
+}
+
+/// What is known of the block so far.
+#[derive(Default)]
+pub struct Absolutes {
+    /// Where they are in the block's source.
+    source: Vec<u16>,
+    /// Where they are in its host code.
+    host: Vec<Offset>,
+    /// Those of the running instruction that were not emitted yet.
+    due: Absolute,
+    /// Some were emitted otherwise than as they are.
+    is_unclear: bool,
+}
+
+impl Absolutes {
+    /// Nothing was emitted yet.
+    pub(super) fn clear(&mut self) {
+        self.source.clear();
+        self.host.clear();
+        self.due = Absolute::default();
+        self.is_unclear = false;
+    }
+    /// An instruction at an offset of the source begins.
+    pub(super) fn begin(&mut self, offset: usize, absolute: Absolute) {
+        if absolute.is_none() {
+            return;
+        }
+        let places = [absolute.displacement, absolute.immediate].into_iter().filter(|place| *place != 0);
+        self.source.extend(places.map(|place| offset as u16 + u16::from(place)));
+        self.due = absolute;
+    }
+    /// It is over.
+    pub(super) fn end(&mut self) {
+        self.is_unclear |= !self.due.is_none();
+        self.due = Absolute::default();
+    }
+    /// Host code does not depend on the running instruction's.
+    pub(super) fn need_none(&mut self) {
+        self.due = Absolute::default();
+    }
+}
+
+impl Lowering {
+    /// Where in the last block's source addresses are that may be others elsewhere: what the host code has of them is
+    /// among [`Lowering::fixups`].
+    pub fn absolutes(&self) -> &[u16] {
+        if self.absolutes.is_unclear || self.is_fixed() { &[] } else { &self.absolutes.source }
+    }
+
+    /// The running instruction's displacement, if it is an address, is at a place.
+    pub(super) fn note_displacement_at(&mut self, place: Offset) {
+        if std::mem::take(&mut self.absolutes.due.displacement) != 0 {
+            self.absolutes.host.push(place);
+        }
+    }
+
+    /// The running instruction's immediate, if it is an address, is what was emitted last.
+    pub(super) fn note_last_immediate(&mut self) {
+        if std::mem::take(&mut self.absolutes.due.immediate) != 0 {
+            self.absolutes.host.push(self.asm.here() - 4);
+        }
+    }
+
+    /// The block is complete.
+    pub(super) fn fix_up_absolutes(&mut self) {
+        if !self.absolutes().is_empty() {
+            for place in &self.absolutes.host {
+                self.asm.fix_up(*place, FixupKind::Address32);
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use iced_x86::DecoderOptions;
+
+    use super::*;
+    use crate::cache::block::{Link, Mark};
+    use crate::emit::fixups::{Position, lift, set_down};
+    use crate::lower::block::Source;
+    use crate::lower::samples;
+    use crate::lower::sites::Sites;
+    use crate::runtime::thunks::{EXITS, Thunks};
+
+    const HERE: u64 = 0xffff_ffff_8123_4000;
+    const ORIGIN: u64 = 0x10_0000;
+
+    fn lowering() -> Lowering {
+        Lowering::new(Thunks { enter: 0, exits: [0; EXITS.len()], misses: [[0; 2]; 2], load_vectors: 0 })
+    }
+
+    fn mode() -> CodeMode {
+        let all = CodeMode { syscall: true, time_stamp: true, bases: true, ..CodeMode::default() };
+        CodeMode { vectors: true, windows: true, ..all }
+    }
+
+    /// A block's host code.
+    fn lower(lowering: &mut Lowering, bytes: &[u8], page: u64) -> Vec<u8> {
+        let (address, sites) = (page + 0x100, Sites::default());
+        let source =
+            Source { address, gpa: 0x5100, bytes, next_gpa: None, mode: mode(), space: 0, sites: &sites };
+        lowering.lower(&source, ORIGIN).unwrap();
+        lowering.host_code().to_vec()
+    }
+
+    /// Starts and jumps, and where addresses are.
+    fn places(lowering: &Lowering) -> (Vec<Mark>, Vec<Link>, Vec<u16>) {
+        let (marks, links) = lowering.places();
+        (marks.to_vec(), links.to_vec(), lowering.absolutes().to_vec())
+    }
+
+    /// Puts addresses in the image where an instruction has 32-bit operands.
+    fn plant(bytes: &mut [u8], address: u32) {
+        let mut decoder = Decoder::new(64, bytes, DecoderOptions::NONE);
+        let instruction = decoder.decode();
+        let places = decoder.get_constant_offsets(&instruction);
+        let fields = [
+            (places.displacement_size(), places.displacement_offset()),
+            (places.immediate_size(), places.immediate_offset()),
+        ];
+        for (_, offset) in fields.into_iter().filter(|(size, _)| *size == 4) {
+            bytes[offset..offset + 4].copy_from_slice(&address.to_le_bytes());
+        }
+    }
+
+    /// The same with other addresses. `None` if they would be beyond the image.
+    fn moved(bytes: &[u8], absolutes: &[u16], by: u32) -> Option<Vec<u8>> {
+        let mut moved = bytes.to_vec();
+        for place in absolutes {
+            let place = usize::from(*place);
+            let address = u32::from_le_bytes(*moved[place..].first_chunk()?).wrapping_add(by);
+            moved[place..place + 4].copy_from_slice(&address.to_le_bytes());
+            is_address(address).then_some(())?;
+        }
+        Some(moved)
+    }
+
+    #[test]
+    fn a_block_of_an_image_is_the_same_wherever_that_lies() {
+        let mut lowering = lowering();
+        // Forms that kernels have addresses in, and random ones.
+        let first = [0x48, 0x81, 0xc7, 0x8b, 0xff, 0x68, 0x65, 0x69];
+        let mut with_addresses = 0;
+        for (round, (mut bytes, _, instruction)) in samples::instructions(7, 300_000, first).enumerate() {
+            if instruction.is_invalid() {
+                continue;
+            }
+            let address = 0x8100_0000 + (round as u32).wrapping_mul(0x9e37_79b1) % 0x0200_0000;
+            plant(&mut bytes, address);
+            let bytes = [&bytes[..], &[0xc3]].concat();
+            let mut code = lower(&mut lowering, &bytes, HERE);
+            let (here, fixups) = (places(&lowering), lowering.fixups().to_vec());
+            let by = (1 + round as u64 % 400) * STEP;
+            let Some(elsewhere) = moved(&bytes, &here.2, by as u32).filter(|_| !here.2.is_empty()) else {
+                continue;
+            };
+            lift(&mut code, &fixups, Position { code: 0, page: HERE }).unwrap();
+            if set_down(&mut code, &fixups, Position { code: 0, page: HERE + by }).is_none() {
+                continue;
+            }
+            with_addresses += 1;
+            let there = lower(&mut lowering, &elsewhere, HERE + by);
+            assert!(there == code, "{bytes:x?} {there:x?} {code:x?}");
+            assert_eq!(places(&lowering), here, "{bytes:x?}");
+        }
+        assert!(with_addresses > 10_000, "{with_addresses}");
+    }
+
+    #[test]
+    fn addresses_of_common_forms_are_followed() {
+        let forms: [(&[u8], &[u16]); 9] = [
+            (&[0x48, 0xc7, 0xc7, 1, 2, 3, 0x81], &[3]),       // mov rdi, address
+            (&[0x48, 0x81, 0xfb, 1, 2, 3, 0x81], &[3]),       // cmp rbx, address
+            (&[0x48, 0x8b, 0x04, 0xc5, 1, 2, 3, 0x82], &[4]), // mov rax, [rax*8+address]
+            (&[0x48, 0x03, 0x80, 1, 2, 3, 0x82], &[3]),       // add rax, [rax+address]
+            (&[0x48, 0xc7, 0x40, 8, 1, 2, 3, 0x81], &[4]),    // mov qword [rax+8], address
+            (&[0x48, 0x81, 0x80, 1, 2, 3, 0x81, 4, 5, 6, 0x82], &[3, 7]), // add qword [rax+address], address
+            (&[0x68, 1, 2, 3, 0x81], &[1]),                   // push address
+            (&[0xff, 0x24, 0xc5, 1, 2, 3, 0x81], &[3]),       // jmp [rax*8+address]
+            (&[0x48, 0x8d, 0x90, 1, 2, 3, 0x81], &[3]),       // lea rdx, [rax+address]
+        ];
+        for (bytes, absolutes) in forms {
+            let bytes = [bytes, &[0xc3]].concat();
+            let mut lowering = lowering();
+            lower(&mut lowering, &bytes, HERE);
+            assert_eq!(lowering.absolutes(), absolutes, "{bytes:x?}");
+        }
+    }
+
+    #[test]
+    fn what_is_no_address_stays() {
+        // mov edi, …; mov rdi, …: beyond the image; and rdi, 0x40000000
+        for bytes in [
+            &[0xbf, 1, 2, 3, 0x81][..],
+            &[0x48, 0xc7, 0xc7, 1, 2, 3, 0xc1],
+            &[0x48, 0x81, 0xe7, 0, 0, 0, 0x40],
+        ] {
+            let bytes = [bytes, &[0xc3]].concat();
+            let mut lowering = lowering();
+            lower(&mut lowering, &bytes, HERE);
+            assert!(lowering.absolutes().is_empty(), "{bytes:x?}");
+        }
+    }
+}
