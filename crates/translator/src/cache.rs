@@ -4,5 +4,5 @@ pub mod block;
 pub mod blocks;
 pub mod code;
 mod links;
-mod marks;
+pub mod marks;
 mod record;

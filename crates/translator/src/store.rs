@@ -51,12 +51,17 @@ pub struct Store {
     added: Mutex<Added>,
 }
 
+/// Chunks that are written to the file at once.
+const BATCH: usize = 8;
+
 /// What this run has added.
 struct Added {
     /// Chunks that were written to the file.
-    full: u32,
-    /// The next one, and how much of it is used.
-    chunk: Box<Chunk>,
+    written: u32,
+    /// Those behind them.
+    batch: Vec<Chunk>,
+    /// How many of the batch are full, and how much is used of the next.
+    full: usize,
     used: usize,
     /// The file takes no more.
     is_over: bool,
@@ -68,7 +73,8 @@ impl Store {
         let engine = engine::identity()?;
         let found = directory.as_deref().and_then(|directory| Kept::open(directory, engine));
         let (kept, index) = found.map_or_else(Default::default, |(kept, index)| (Some(kept), index));
-        let added = Added { full: 0, chunk: chunk::empty(), used: CHUNK_HEADER, is_over: false };
+        let batch = vec![[0; CHUNK_BYTES]; BATCH];
+        let added = Added { written: 0, batch, full: 0, used: CHUNK_HEADER, is_over: false };
         Ok(Self {
             engine,
             kept,
@@ -95,9 +101,11 @@ impl Store {
             return self.kept.as_ref()?.read(number, into).then_some(CHUNK_BYTES);
         };
         let added = self.added.lock();
-        if own == added.full {
-            into[..added.used].copy_from_slice(&added.chunk[..added.used]);
-            return Some(added.used);
+        if let Some(place) = own.checked_sub(added.written) {
+            let place = place as usize;
+            let length = if place < added.full { CHUNK_BYTES } else { added.used };
+            into[..length].copy_from_slice(&added.batch.get(place)?[..length]);
+            return Some(length);
         }
         drop(added);
         // Nobody else can write this file.
@@ -112,29 +120,37 @@ impl Store {
         }
         let mut added = self.added.lock();
         if added.used + entry.len() > CHUNK_BYTES && !added.is_over {
-            self.write_out(&mut added);
+            self.begin_chunk(&mut added);
         }
         if added.is_over {
             return;
         }
-        let offset = added.used;
-        added.chunk[offset..offset + entry.len()].copy_from_slice(entry);
+        let (full, offset) = (added.full, added.used);
+        added.batch[full][offset..offset + entry.len()].copy_from_slice(entry);
         added.used += entry.len();
-        let chunk = self.kept_chunks() + added.full;
+        let chunk = self.kept_chunks() + added.written + full as u32;
         drop(added);
         self.index.write().insert(tag, Place { chunk, offset });
     }
 
-    fn write_out(&self, added: &mut Added) {
-        chunk::seal(&mut added.chunk);
-        let written = self.file.write_all_at(&added.chunk[..], u64::from(added.full) * CHUNK_BYTES as u64);
-        added.is_over = written.is_err() || added.full + 1 >= ADDED_MOST;
-        if let Err(error) = written {
-            tracing::warn!(%error, "no more translations are stored");
-            return;
+    /// The chunk that is being filled is full.
+    fn begin_chunk(&self, added: &mut Added) {
+        if added.full + 1 == BATCH {
+            let offset = u64::from(added.written) * CHUNK_BYTES as u64;
+            let written = self.file.write_all_at(added.batch.as_flattened(), offset);
+            added.is_over = written.is_err() || added.written + BATCH as u32 >= ADDED_MOST;
+            if let Err(error) = written {
+                tracing::warn!(%error, "no more translations are stored");
+            }
+            if added.is_over {
+                return;
+            }
+            added.written += BATCH as u32;
+            added.batch.as_flattened_mut().fill(0);
+            added.full = 0;
+        } else {
+            added.full += 1;
         }
-        added.full += 1;
-        added.chunk.fill(0);
         added.used = CHUNK_HEADER;
     }
 
@@ -162,11 +178,11 @@ impl Store {
     /// Reads a chunk to be written elsewhere.
     fn read_whole(&self, number: u32, chunk: &mut Chunk) -> bool {
         chunk.fill(0);
-        let length = self.read(number, chunk);
-        if length.is_some_and(|length| length < CHUNK_BYTES) {
+        let is_there = self.read(number, chunk).is_some();
+        if number >= self.kept_chunks() {
             chunk::seal(chunk);
         }
-        length.is_some()
+        is_there
     }
 
     /// The chunks to keep, in order.
@@ -175,7 +191,8 @@ impl Store {
         let (used, unused): (Vec<_>, Vec<_>) = (0..self.kept_chunks()).partition(is_used);
         let added = self.added.lock();
         let first = self.kept_chunks();
-        let last = first + added.full + u32::from(!added.is_over && added.used > CHUNK_HEADER);
+        let filling = u32::from(added.used > CHUNK_HEADER);
+        let last = first + added.written + added.full as u32 + filling;
         let all = used.into_iter().chain(first..last).chain(unused);
         all.take(KEPT_MOST as usize).collect()
     }

@@ -232,8 +232,8 @@ impl Blocks {
         self.len() == 0
     }
 
-    /// Adds a block; returns its number and the frames that begin to hold code with it.
-    pub fn add(&mut self, block: Block, marks: &[Mark], links: &[Link]) -> (BlockId, Vec<u64>) {
+    /// Adds a block with its marks ([`super::marks::Packed`]); returns its number and the frames that begin to hold code with it.
+    pub fn add(&mut self, block: Block, marks: &[u8], links: &[Link]) -> (BlockId, Vec<u64>) {
         let id = number(self.filling, self.segments[self.filling].all.len());
         let mut fresh = Vec::new();
         for frame in block.sources.frames() {
@@ -254,7 +254,7 @@ impl Blocks {
         let code = (block.checked - base) as u32;
         let mut record = Record::new(&block, mode, code, segment.marks.end(), segment.links.len() as u32);
         record.beside = std::mem::replace(&mut self.index[bucket], id);
-        segment.marks.add((block.key.gpa & PAGE_OFFSET) as i16, marks);
+        segment.marks.add(marks);
         segment.links.add(links, base);
         segment.all.push(record);
         let granules = segment.granule(block.end() - 1).map_or(0, |last| last + 1);

@@ -29,26 +29,9 @@ impl Marks {
         self.bytes.clear();
     }
 
-    /// Adds those of a block whose first byte lies so far from its guest page.
-    pub fn add(&mut self, start: i16, marks: &[Mark]) {
-        let (mut host, mut guest) = (0, start);
-        for mark in marks {
-            let [far_low, far_high] = mark.host.to_le_bytes();
-            match u8::try_from(mark.host.wrapping_sub(host)) {
-                Ok(distance) if distance != FAR => self.bytes.push(distance),
-                _ => self.bytes.extend([FAR, far_low, far_high]),
-            }
-            let flags = if mark.flags == FlagPlace::Spilled { SPILLED } else { 0 };
-            let state = flags | (mark.pointers as u8) << POINTERS_SHIFT;
-            match u8::try_from(mark.guest.wrapping_sub(guest)) {
-                Ok(distance) if distance < ELSEWHERE => self.bytes.push(state | distance),
-                _ => {
-                    let [low, high] = mark.guest.to_le_bytes();
-                    self.bytes.extend([state | ELSEWHERE, low, high]);
-                }
-            }
-            (host, guest) = (mark.host, mark.guest);
-        }
+    /// Adds those of a block ([`Packed::bytes`]).
+    pub fn add(&mut self, packed: &[u8]) {
+        self.bytes.extend_from_slice(packed);
     }
 
     /// What an offset in a block's host code belongs to: the last of its marks, which lie in a range of bytes, that is not
@@ -64,16 +47,61 @@ impl Marks {
     }
 }
 
+/// The marks of one block, while it is made.
+#[derive(Default)]
+pub struct Packed {
+    bytes: Vec<u8>,
+    last: Option<Mark>,
+    /// Offset of the block's first byte from its guest page.
+    start: i16,
+}
+
+impl Packed {
+    /// None yet, of a block whose first byte lies so far from its guest page.
+    pub fn begin(&mut self, start: i16) {
+        self.bytes.clear();
+        (self.last, self.start) = (None, start);
+    }
+    /// The last one.
+    pub fn last(&self) -> Option<&Mark> {
+        self.last.as_ref()
+    }
+    /// All of them.
+    pub fn bytes(&self) -> &[u8] {
+        &self.bytes
+    }
+
+    /// Adds one.
+    pub fn push(&mut self, mark: Mark) {
+        let (host, guest) = self.last.map_or((0, self.start), |last| (last.host, last.guest));
+        let [far_low, far_high] = mark.host.to_le_bytes();
+        match u8::try_from(mark.host.wrapping_sub(host)) {
+            Ok(distance) if distance != FAR => self.bytes.push(distance),
+            _ => self.bytes.extend([FAR, far_low, far_high]),
+        }
+        let flags = if mark.flags == FlagPlace::Spilled { SPILLED } else { 0 };
+        let state = flags | (mark.pointers as u8) << POINTERS_SHIFT;
+        match u8::try_from(mark.guest.wrapping_sub(guest)) {
+            Ok(distance) if distance < ELSEWHERE => self.bytes.push(state | distance),
+            _ => {
+                let [low, high] = mark.guest.to_le_bytes();
+                self.bytes.extend([state | ELSEWHERE, low, high]);
+            }
+        }
+        self.last = Some(mark);
+    }
+}
+
 /// The mark behind another.
 fn next(bytes: &mut impl Iterator<Item = u8>, last: Mark) -> Option<Mark> {
     let host = match bytes.next()? {
         FAR => u16::from_le_bytes([bytes.next()?, bytes.next()?]),
-        distance => last.host + u16::from(distance),
+        distance => last.host.wrapping_add(u16::from(distance)),
     };
     let state = bytes.next()?;
     let guest = match state & ELSEWHERE {
         ELSEWHERE => i16::from_le_bytes([bytes.next()?, bytes.next()?]),
-        distance => last.guest + i16::from(distance),
+        distance => last.guest.wrapping_add(i16::from(distance)),
     };
     let flags = if state & SPILLED != 0 { FlagPlace::Spilled } else { FlagPlace::Eflags };
     let pointers = match state >> POINTERS_SHIFT {
@@ -99,10 +127,14 @@ mod tests {
             Mark { pointers: Pointers::HostTarget, ..mark(3000, -4) },
             mark(0xfffe, 11),
         ];
-        let mut marks = Marks::default();
-        marks.add(0, &[mark(0, 5)]);
+        let (mut marks, mut packed) = (Marks::default(), Packed::default());
+        packed.begin(0);
+        packed.push(mark(0, 5));
+        marks.add(packed.bytes());
         let start = marks.end();
-        marks.add(0xff0, &all);
+        packed.begin(0xff0);
+        all.iter().for_each(|mark| packed.push(*mark));
+        marks.add(packed.bytes());
         for (mark, next) in all.iter().zip(&all[1..]).filter(|(mark, next)| mark.host != next.host) {
             for offset in [mark.host, next.host - 1] {
                 assert_eq!(marks.find(start..marks.end(), 0xff0, u64::from(offset)), *mark, "{offset}");

@@ -69,7 +69,7 @@ impl Neighbourhood {
 }
 
 /// Makes code that lies somewhere independent of that. `None` if a fixup is not inside the code.
-pub fn lift(code: &mut [u8], fixups: &[Fixup], from: Position) -> Option<()> {
+pub fn lift(code: &mut [u8], fixups: impl IntoIterator<Item = Fixup>, from: Position) -> Option<()> {
     for fixup in fixups {
         let place = usize::from(fixup.place);
         match fixup.kind {
@@ -141,7 +141,7 @@ mod tests {
         let here = Position { code: 0x1230, page: 0xffff_ffff_8100_0000 };
         let there = Position { code: 0x77_1000, page: 0xffff_ffff_9abc_d000 };
         let mut moved = code(here);
-        lift(&mut moved, &FIXUPS, here).unwrap();
+        lift(&mut moved, FIXUPS, here).unwrap();
         set_down(&mut moved, &FIXUPS, there).unwrap();
         assert_eq!(moved, code(there));
     }
@@ -150,7 +150,7 @@ mod tests {
     fn code_is_not_moved_to_where_addresses_have_another_form() {
         let here = Position { code: 0x1230, page: 0xffff_ffff_8100_0000 };
         let mut lifted = code(here);
-        lift(&mut lifted, &FIXUPS, here).unwrap();
+        lift(&mut lifted, FIXUPS, here).unwrap();
         for page in [0x1000, 0x1_0000_0000, 0xffff_ffff_8000_0000] {
             assert_eq!(set_down(&mut lifted.clone(), &FIXUPS, Position { page, ..here }), None, "{page:#x}");
         }
@@ -161,7 +161,7 @@ mod tests {
         let here = Position { code: 0, page: 0x40_0000 };
         for kind in [FixupKind::Thunk, FixupKind::Address32, FixupKind::Address64] {
             let fixups = [Fixup { place: 6, kind }];
-            assert_eq!(lift(&mut [0; 9], &fixups, here), None);
+            assert_eq!(lift(&mut [0; 9], fixups, here), None);
             assert_eq!(set_down(&mut [0; 9], &fixups, here), None);
         }
     }

@@ -137,7 +137,7 @@ mod tests {
     use iced_x86::DecoderOptions;
 
     use super::*;
-    use crate::cache::block::{Link, Mark};
+    use crate::cache::block::Link;
     use crate::emit::fixups::{Position, lift, set_down};
     use crate::lower::block::Source;
     use crate::lower::samples;
@@ -166,7 +166,7 @@ mod tests {
     }
 
     /// Starts and jumps, and where addresses are.
-    fn places(lowering: &Lowering) -> (Vec<Mark>, Vec<Link>, Vec<u16>) {
+    fn places(lowering: &Lowering) -> (Vec<u8>, Vec<Link>, Vec<u16>) {
         let (marks, links) = lowering.places();
         (marks.to_vec(), links.to_vec(), lowering.absolutes().to_vec())
     }
@@ -216,7 +216,7 @@ mod tests {
             let Some(elsewhere) = moved(&bytes, &here.2, by as u32).filter(|_| !here.2.is_empty()) else {
                 continue;
             };
-            lift(&mut code, &fixups, Position { code: 0, page: HERE }).unwrap();
+            lift(&mut code, fixups.iter().copied(), Position { code: 0, page: HERE }).unwrap();
             if set_down(&mut code, &fixups, Position { code: 0, page: HERE + by }).is_none() {
                 continue;
             }

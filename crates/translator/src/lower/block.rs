@@ -13,6 +13,7 @@ use super::system::System;
 use crate::cache::blocks::{
     ANY_PAGE, Block, CodeMode, Entries, FlagPlace, Key, Link, Mark, Pointers, Sources,
 };
+use crate::cache::marks::Packed;
 use crate::cpu::Cpu;
 use crate::emit::asm::{Asm, Mem, Offset, Reg, T0, T1, cond};
 use crate::mmu::table::Ring;
@@ -88,7 +89,7 @@ pub struct Lowering {
     pub(super) body: Offset,
     vectors_checked: bool,
     pub(super) links: Vec<Link>,
-    marks: Vec<Mark>,
+    marks: Packed,
     peeked: Vec<Decoded>,
     /// End of the furthest byte that was looked at, from the start of the source.
     looked_at: usize,
@@ -131,7 +132,7 @@ impl Lowering {
             body: 0,
             vectors_checked: false,
             links: Vec::new(),
-            marks: Vec::new(),
+            marks: Packed::default(),
             peeked: Vec::new(),
             looked_at: 0,
         }
@@ -147,9 +148,9 @@ impl Lowering {
     pub fn host_code(&self) -> &[u8] {
         self.asm.code()
     }
-    /// The instruction starts and the direct jumps of the last block.
-    pub fn places(&self) -> (&[Mark], &[Link]) {
-        (&self.marks, &self.links)
+    /// The marks ([`Packed::bytes`]) and the direct jumps of the last block.
+    pub fn places(&self) -> (&[u8], &[Link]) {
+        (self.marks.bytes(), &self.links)
     }
 
     /// The table that this block's accesses look up.
@@ -216,7 +217,7 @@ impl Lowering {
         self.asm.restart(origin);
         self.cold.clear();
         self.links.clear();
-        self.marks.clear();
+        self.marks.begin((source.address & PAGE_OFFSET) as i16);
         self.flags = FlagPlace::Eflags;
         self.vectors_checked = false;
         self.clobber_both();

@@ -1,7 +1,7 @@
 //! One stored block, as bytes: what it was made from, its host code, lifted from its place, and what belongs to it.
 use super::chunk::{ALIGNMENT, CHUNK_BYTES, CHUNK_HEADER};
 use super::identity::Identity;
-use crate::cache::block::{Entries, FlagPlace, Link, Mark, Pointers};
+use crate::cache::block::{Entries, Link};
 use crate::emit::fixups::{Fixup, FixupKind, Position, lift};
 use crate::lower::absolute;
 use crate::lower::sites::Sites;
@@ -22,8 +22,8 @@ pub struct Translated<'a> {
     pub entries: Entries,
     /// Guest instructions.
     pub instructions: u32,
-    /// Instruction starts.
-    pub marks: &'a [Mark],
+    /// Its marks ([`crate::cache::marks::Packed`]).
+    pub marks: &'a [u8],
     /// Direct jumps out of it.
     pub links: &'a [Link],
     /// What depends on where it lies.
@@ -40,7 +40,6 @@ pub struct Translated<'a> {
 const FIXED: usize = 58;
 /// In place of the page of a block that fits anywhere.
 const ANYWHERE: u64 = u64::MAX;
-const MARK_BYTES: usize = 5;
 const LINK_BYTES: usize = 9;
 const FIXUP_BYTES: usize = 2;
 const SITE_BYTES: usize = 2;
@@ -54,7 +53,7 @@ impl Translated<'_> {
     /// Writes it to an empty buffer. `None` if it cannot be stored.
     pub fn write(&self, out: &mut Vec<u8>) -> Option<()> {
         let moves = |fixup: &&Fixup| !self.is_fixed || fixup.kind == FixupKind::Thunk;
-        let fixups: Vec<_> = self.fixups.iter().filter(moves).copied().collect();
+        let fixups = || self.fixups.iter().filter(moves).copied();
         let lengths = [
             self.source.len(),
             self.code.len(),
@@ -64,7 +63,7 @@ impl Translated<'_> {
             self.instructions as usize,
             self.marks.len(),
             self.links.len(),
-            fixups.len(),
+            fixups().count(),
             self.sites.len(),
             self.absolutes.len(),
         ];
@@ -81,12 +80,12 @@ impl Translated<'_> {
         lift_source(&mut out[FIXED..], self.absolutes, self.position.page)?;
         let code = out.len();
         out.extend_from_slice(self.code);
-        lift(&mut out[code..], &fixups, self.position)?;
-        self.marks.iter().for_each(|mark| out.extend_from_slice(&pack_mark(mark)));
+        lift(&mut out[code..], fixups(), self.position)?;
+        out.extend_from_slice(self.marks);
         for link in self.links {
             out.extend_from_slice(&pack_link(link, self.checked)?);
         }
-        fixups.iter().for_each(|fixup| out.extend_from_slice(&pack_fixup(*fixup)));
+        fixups().for_each(|fixup| out.extend_from_slice(&pack_fixup(fixup)));
         self.sites.iter().for_each(|site| out.extend_from_slice(&site.to_le_bytes()));
         self.absolutes.iter().for_each(|place| out.extend_from_slice(&place.to_le_bytes()));
         let size = out.len().next_multiple_of(ALIGNMENT);
@@ -125,7 +124,8 @@ pub struct Entry<'a> {
     pub entries: Entries,
     /// Guest instructions.
     pub instructions: u32,
-    marks: &'a [[u8; MARK_BYTES]],
+    /// Its marks.
+    pub marks: &'a [u8],
     links: &'a [[u8; LINK_BYTES]],
     fixups: &'a [[u8; FIXUP_BYTES]],
     sites: &'a [[u8; SITE_BYTES]],
@@ -145,7 +145,7 @@ impl<'a> Entry<'a> {
         let identity = Identity(std::array::from_fn(|_| words.next().unwrap_or(0)));
         let (source, rest) = rest.split_at_checked(length(0))?;
         let (code, rest) = rest.split_at_checked(length(1))?;
-        let (marks, rest) = rest.split_at_checked(length(6) * MARK_BYTES)?;
+        let (marks, rest) = rest.split_at_checked(length(6))?;
         let (links, rest) = rest.split_at_checked(length(7) * LINK_BYTES)?;
         let (fixups, rest) = rest.split_at_checked(length(8) * FIXUP_BYTES)?;
         let (sites, rest) = rest.split_at_checked(length(9) * SITE_BYTES)?;
@@ -160,7 +160,7 @@ impl<'a> Entry<'a> {
             code,
             entries,
             instructions: u32::from(number(5)),
-            marks: marks.as_chunks().0,
+            marks,
             links: links.as_chunks().0,
             fixups: fixups.as_chunks().0,
             sites: sites.as_chunks().0,
@@ -211,10 +211,6 @@ impl<'a> Entry<'a> {
         }
         rest.1.starts_with(rest.0)
     }
-    /// Instruction starts.
-    pub fn marks(&self) -> impl Iterator<Item = Mark> {
-        self.marks.iter().map(unpack_mark)
-    }
     /// Direct jumps out of it if its first byte is at `checked`.
     pub fn links(&self, checked: u64) -> impl Iterator<Item = Link> {
         self.links.iter().map(move |bytes| unpack_link(bytes, checked))
@@ -232,28 +228,6 @@ fn lift_source(source: &mut [u8], absolutes: &[u16], page: u64) -> Option<()> {
         *address = u32::from_le_bytes(*address).wrapping_sub(page as u32).to_le_bytes();
     }
     Some(())
-}
-
-fn pack_mark(mark: &Mark) -> [u8; MARK_BYTES] {
-    let flags = u8::from(mark.flags == FlagPlace::Spilled);
-    let pointers = match mark.pointers {
-        Pointers::Guest => 0,
-        Pointers::HostTarget => 1,
-        Pointers::HostBoth => 2,
-    };
-    let ([a, b], [c, d]) = (mark.host.to_le_bytes(), mark.guest.to_le_bytes());
-    [a, b, c, d, flags | pointers << 1]
-}
-
-fn unpack_mark(bytes: &[u8; MARK_BYTES]) -> Mark {
-    let [a, b, c, d, state] = *bytes;
-    let flags = if state & 1 != 0 { FlagPlace::Spilled } else { FlagPlace::Eflags };
-    let pointers = match state >> 1 {
-        0 => Pointers::Guest,
-        1 => Pointers::HostTarget,
-        _ => Pointers::HostBoth,
-    };
-    Mark { host: u16::from_le_bytes([a, b]), guest: i16::from_le_bytes([c, d]), flags, pointers }
 }
 
 fn pack_link(link: &Link, checked: u64) -> Option<[u8; LINK_BYTES]> {
@@ -300,10 +274,7 @@ pub(super) mod tests {
     use crate::cache::block::CodeMode;
 
     pub const CHECKED: u64 = 0x7000_0000;
-    const MARKS: [Mark; 2] = [
-        Mark { host: 0, guest: 0x123, flags: FlagPlace::Eflags, pointers: Pointers::Guest },
-        Mark { host: 9, guest: -4, flags: FlagPlace::Spilled, pointers: Pointers::HostBoth },
-    ];
+    const MARKS: [u8; 4] = [0, 0, 9, 3];
     const LINKS: [Link; 1] =
         [Link { place: CHECKED + 3, stub: CHECKED + 20, target: -0x1_0000, backward: true }];
     const FIXUPS: [Fixup; 1] = [Fixup { place: 21, kind: FixupKind::Thunk }];
@@ -402,7 +373,7 @@ pub(super) mod tests {
         assert!(entry.is(&wanted(&[0x90, 0xc3, 0x55])));
         assert!(!entry.is(&wanted(&[0x90])) && !entry.is(&wanted(&[0x90, 0xc2])));
         assert_eq!((entry.instructions, entry.entries.body, entry.entries.end), (2, 3, 40));
-        assert!(entry.marks().eq(MARKS));
+        assert_eq!(entry.marks, MARKS);
         let links: Vec<_> = entry.links(CHECKED).collect();
         assert_eq!(format!("{links:?}"), format!("{LINKS:?}"));
         assert!(entry.fixups().eq(FIXUPS));
@@ -424,9 +395,7 @@ pub(super) mod tests {
             damaged[at] = 0xff;
             // Whatever comes of it, nothing is read that is not there.
             if let Some(entry) = Entry::parse(&damaged) {
-                assert!(
-                    entry.marks().count() + entry.links(0).count() + entry.fixups().count() < bytes.len()
-                );
+                assert!(entry.marks.len() + entry.links(0).count() + entry.fixups().count() < bytes.len());
             }
         }
     }

@@ -8,7 +8,7 @@ pub struct Index {
 }
 
 /// Slots of a new table.
-const SLOTS_LEAST: usize = 1 << 12;
+const SLOTS_LEAST: usize = 1 << 17;
 /// Slots that a kept table may have.
 pub const SLOTS_MOST: usize = 1 << 24;
 /// Blocks that may have one tag.
@@ -110,10 +110,10 @@ mod tests {
     fn all_that_was_added_is_found_again() {
         let mut index = Index::default();
         let tag = |number: u32| number.wrapping_mul(0x9e37_79b9) | 1;
-        (0..10_000).for_each(|number| index.insert(tag(number), place(number)));
+        (0..200_000).for_each(|number| index.insert(tag(number), place(number)));
         let again = Index::from_slots(index.slots().to_vec()).unwrap();
-        assert_eq!((index.blocks(), again.blocks()), (10_000, 10_000));
-        for number in 0..10_000 {
+        assert_eq!((index.blocks(), again.blocks()), (200_000, 200_000));
+        for number in 0..200_000 {
             assert!(again.find(tag(number)).any(|found| found == place(number)), "{number}");
         }
         assert_eq!(again.find(2).count(), 0);

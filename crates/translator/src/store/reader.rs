@@ -5,7 +5,7 @@ use super::Store;
 use super::chunk::{self, CHUNK_BYTES, Chunk, Place};
 use super::entry::{Entry, Translated, Wanted};
 use super::identity::tag;
-use crate::cache::block::{Entries, Link, Mark};
+use crate::cache::block::{Entries, Link};
 use crate::emit::fixups::{Fixup, Position, set_down};
 
 /// Chunks that a CPU remembers: half a MiB.
@@ -50,7 +50,7 @@ pub struct Found {
     pub instructions: u32,
     /// Bytes of the guest's code that it was made from.
     pub looked_at: usize,
-    marks: Vec<Mark>,
+    marks: Vec<u8>,
     links: Vec<Link>,
 }
 
@@ -88,8 +88,8 @@ impl Reader {
         true
     }
 
-    /// The instruction starts and the direct jumps of the block that was found last.
-    pub fn places(&self) -> (&[Mark], &[Link]) {
+    /// The marks and the direct jumps of the block that was found last.
+    pub fn places(&self) -> (&[u8], &[Link]) {
         (&self.found.marks, &self.found.links)
     }
 
@@ -155,7 +155,7 @@ impl Found {
         (self.entries, self.instructions, self.looked_at) =
             (entry.entries, entry.instructions, entry.source.len());
         self.marks.clear();
-        self.marks.extend(entry.marks());
+        self.marks.extend_from_slice(entry.marks);
         self.links.clear();
         self.links.extend(entry.links(checked));
         self.is_sound(checked).then_some(())

@@ -5,6 +5,7 @@ use x86::address::{PAGE_OFFSET, PAGE_SHIFT, PAGE_SIZE};
 
 use super::BtVcpu;
 use crate::cache::blocks::BlockId;
+use crate::mmu::walk::Translation;
 use crate::mmu::{Access, MappingChange, Privilege, view};
 use crate::runtime::thunks::Exit;
 
@@ -97,7 +98,7 @@ impl BtVcpu {
         }
         let space = self.pinned.id(view);
         for (page, frame) in pages.iter().copied() {
-            if self.still_leads_to(page, frame, Privilege::User) {
+            if self.still_leads_to(page, frame, Privilege::User).is_some() {
                 continue;
             }
             self.pinned.forget(view, page);
@@ -105,10 +106,11 @@ impl BtVcpu {
         }
     }
 
-    fn still_leads_to(&mut self, page: u64, frame: u64, privilege: Privilege) -> bool {
+    /// How a page leads to a frame now, if it does.
+    fn still_leads_to(&mut self, page: u64, frame: u64, privilege: Privilege) -> Option<Translation> {
         let cpu = crate::runtime::cpu_apart(&self.mmu);
         let now = self.mmu.walk(cpu, Gva(page), Access::Execute, privilege);
-        now.is_ok_and(|translation| translation.gpa.0 & !PAGE_OFFSET == frame)
+        now.ok().filter(|translation| translation.gpa.0 & !PAGE_OFFSET == frame)
     }
 
     /// Kills the pinned blocks that lie in a page, or reach into it from the one before.
@@ -156,11 +158,15 @@ impl BtVcpu {
         }
     }
 
-    /// Supervisor code is linked across pages on the strength of its mappings: if one changed, its blocks go.
+    /// Supervisor code is linked across pages on the strength of its mappings: if one changed, its blocks go. What was not
+    /// mapped globally when it ran first may be now.
     fn check_supervisor_page(&mut self, page: u64, frame: u64) {
-        if !self.still_leads_to(page, frame, Privilege::Supervisor) {
-            self.jumps.forget_supervisor_page(page);
-            self.kill_page(page, frame, 0);
+        match self.still_leads_to(page, frame, Privilege::Supervisor) {
+            Some(now) => self.jumps.note_supervisor_page(page, frame, now.global),
+            None => {
+                self.jumps.forget_supervisor_page(page);
+                self.kill_page(page, frame, 0);
+            }
         }
     }
 

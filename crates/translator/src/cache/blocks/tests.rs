@@ -1,3 +1,4 @@
+use super::super::marks::Packed;
 use super::*;
 
 const MODE: CodeMode = CodeMode {
@@ -22,7 +23,10 @@ fn add(blocks: &mut Blocks, gpa: u64, host: u64) -> (BlockId, Vec<u64>) {
     let entries = Entries { attention: 4, linked: 8, body: 8, end: 40 };
     let block = Block::new(key, host, entries, Sources::new(gpa, 16), 2);
     let link = Link { place: host + LINK, stub: host + 30, target: 0, backward: false };
-    blocks.add(block, &[mark(8, 0), mark(12, 3)], &[link])
+    let mut marks = Packed::default();
+    marks.begin((gpa & PAGE_OFFSET) as i16);
+    [mark(8, 0), mark(12, 3)].into_iter().for_each(|mark| marks.push(mark));
+    blocks.add(block, marks.bytes(), &[link])
 }
 
 fn link(blocks: &mut Blocks, from: BlockId, to: BlockId) -> Option<Patch> {
