@@ -14,11 +14,13 @@ use crate::cache::blocks::{
     ANY_PAGE, Block, CodeMode, Entries, FlagPlace, Key, Link, Mark, Pointers, Sources,
 };
 use crate::cache::marks::Packed;
+use crate::cache::code::JUMP_BYTES;
 use crate::cpu::Cpu;
 use crate::emit::asm::{Asm, Mem, Offset, Reg, T0, T1, cond};
 use crate::mmu::table::Ring;
 use crate::runtime::thunks::{Exit, Thunks};
 use x86::address::{PAGE_OFFSET, PAGE_SIZE};
+use x86::reg::RCX;
 
 /// What to translate.
 pub struct Source<'a> {
@@ -230,7 +232,7 @@ impl Lowering {
     }
 
     /// The entry for jumps through the table (flags put aside), the entry that looks for attention (flags in EFLAGS), and
-    /// the body.
+    /// the body. The look leaves flags that are live alone: JRCXZ needs none.
     fn emit_entries(&mut self, source: &Source<'_>, live_in: u32) {
         let spilled = offset_of!(Cpu, spilled_flags);
         let pinned = self.is_pinned();
@@ -239,23 +241,23 @@ impl Lowering {
             asm.lea(T0, Mem::base(T0, -((source.address & PAGE_OFFSET) as i32)));
             asm.store(Mem::gs(offset_of!(Cpu, code_page)), T0);
         }
-        let mut flags = FlagPlace::Eflags;
-        let mut attention = asm.here();
-        if live_in != 0 {
-            let over = asm.jmp();
-            attention = asm.here();
-            asm.spill_flags(spilled, T1);
-            asm.bind(over);
-            flags = FlagPlace::Spilled;
-        }
-        asm.cmp_zero32(Mem::gs(offset_of!(Cpu, attention)));
-        let from = asm.jcc(cond::NE);
-        if live_in != 0 {
+        let flag = Mem::gs(offset_of!(Cpu, attention));
+        let from = if live_in != 0 {
             asm.restore_flags(spilled, T1);
-        }
-        self.cold.push(Cold::Attention { from, flags });
+            self.attention = asm.here();
+            asm.mov(T1, RCX as Reg);
+            asm.load32(RCX as Reg, flag);
+            asm.raw(&[0xe3, JUMP_BYTES as u8]); // jrcxz over the jump
+            let from = asm.jmp();
+            asm.mov(RCX as Reg, T1);
+            from
+        } else {
+            self.attention = asm.here();
+            asm.cmp_zero32(flag);
+            asm.jcc(cond::NE)
+        };
+        self.cold.push(Cold::Attention { from, by_count_register: live_in != 0 });
         self.body = self.asm.here();
-        self.attention = attention;
         // The entries belong to the first instruction.
         let guest = (source.address & PAGE_OFFSET) as i16;
         self.marks.push(Mark { host: 0, guest, flags: FlagPlace::Eflags, pointers: Pointers::Guest });

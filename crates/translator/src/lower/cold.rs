@@ -7,6 +7,7 @@ use crate::cpu::Cpu;
 use crate::emit::asm::{Mem, Offset, Reg, T0, T1, cond};
 use crate::mmu::table::{Jump, Ring};
 use crate::runtime::thunks::Exit;
+use x86::reg::RCX;
 
 /// One thing that happens off the straight path.
 pub enum Cold {
@@ -60,8 +61,8 @@ pub enum Cold {
     Attention {
         /// The jump that leads here.
         from: Offset,
-        /// Where the flags are.
-        flags: FlagPlace,
+        /// The guest's RCX is in T1.
+        by_count_register: bool,
     },
     /// An unusual case of an instruction that is the interpreter's after all.
     Unusual {
@@ -138,10 +139,10 @@ impl Lowering {
                         asm.jmp_thunk(self.thunks.exit(Exit::Jump));
                     }
                 }
-                Cold::Attention { from, flags } => {
+                Cold::Attention { from, by_count_register } => {
                     asm.bind(from);
-                    if flags == FlagPlace::Spilled {
-                        asm.restore_flags(spilled, T1);
+                    if by_count_register {
+                        asm.mov(RCX as Reg, T1);
                     }
                     asm.lea_here(T1, self.body);
                     asm.jmp_thunk(self.thunks.exit(Exit::Attention));
