@@ -6,3 +6,4 @@ pub mod code;
 mod links;
 pub mod marks;
 mod record;
+mod touch;

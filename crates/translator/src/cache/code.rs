@@ -1,6 +1,10 @@
 //! The memory of translated code: shared memory mapped twice, once to write and once to execute, so that no page is ever
 //! both. Allocation only moves forward, segment by segment; when the last one is full, the first one's code goes.
 #![expect(unsafe_code, reason = "maps executable memory and writes code into it")]
+use super::touch::Toucher;
+
+/// Bytes that the host is asked for at once, and how far ahead of what is written.
+const AHEAD: usize = 256 << 10;
 /// Bytes of a jump with a 32-bit displacement.
 pub const JUMP_BYTES: u64 = 5;
 
@@ -18,6 +22,9 @@ pub struct CodeBuffer {
     kept: usize,
     /// All segments were in use once since it was cleared.
     is_full: bool,
+    /// Who asks the host for memory, and for how much so far.
+    toucher: Option<Toucher>,
+    touched: usize,
 }
 
 // SAFETY: both mappings belong to this value alone.
@@ -25,6 +32,7 @@ unsafe impl Send for CodeBuffer {}
 
 impl Drop for CodeBuffer {
     fn drop(&mut self) {
+        self.toucher = None;
         // SAFETY: both mappings were made in `new` with exactly this size.
         unsafe {
             libc::munmap(self.writable.cast(), self.capacity);
@@ -58,7 +66,18 @@ impl CodeBuffer {
             return Err(error);
         }
         let (writable, executable) = (writable.cast(), executable.cast());
-        Ok(Self { writable, executable, capacity, segments, segment: 0, used: 0, kept: 0, is_full: false })
+        Ok(Self {
+            writable,
+            executable,
+            capacity,
+            segments,
+            segment: 0,
+            used: 0,
+            kept: 0,
+            is_full: false,
+            toucher: Toucher::new(writable as usize).ok(),
+            touched: 0,
+        })
     }
 
     /// The address at which the next code will run.
@@ -107,6 +126,19 @@ impl CodeBuffer {
         // SAFETY: the room was just checked; the writable mapping covers the capacity.
         unsafe { std::ptr::copy_nonoverlapping(code.as_ptr(), self.writable.add(self.used), code.len()) };
         self.used = (self.used + code.len()).next_multiple_of(16).min(self.end_of(self.segment));
+        self.touch_ahead();
+    }
+
+    /// Asks the host for the memory that will be written next for the first time.
+    fn touch_ahead(&mut self) {
+        if self.used + AHEAD <= self.touched || self.touched == self.capacity {
+            return;
+        }
+        let end = (self.touched + AHEAD).min(self.capacity);
+        if let Some(toucher) = &self.toucher {
+            toucher.touch(self.touched..end);
+        }
+        self.touched = end;
     }
 
     /// Overwrites the 32-bit displacement at `place` (an executable address) so that the jump it belongs to leads to

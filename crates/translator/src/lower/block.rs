@@ -13,8 +13,8 @@ use super::system::System;
 use crate::cache::blocks::{
     ANY_PAGE, Block, CodeMode, Entries, FlagPlace, Key, Link, Mark, Pointers, Sources,
 };
-use crate::cache::marks::Packed;
 use crate::cache::code::JUMP_BYTES;
+use crate::cache::marks::Packed;
 use crate::cpu::Cpu;
 use crate::emit::asm::{Asm, Mem, Offset, Reg, T0, T1, cond};
 use crate::mmu::table::Ring;
