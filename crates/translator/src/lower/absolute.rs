@@ -1,17 +1,21 @@
-//! Addresses in a kernel's own bytes that move with its code: Linux lies at another place in each boot (KASLR), and its code
-//! is the same there but for the 32-bit operands that are addresses in its image. Where they are in the guest's bytes, and
-//! where in the host code, is noted, so that a stored block fits wherever the image lies.
+//! Operands in a kernel's own bytes that change when its code is moved: Linux lies at another place in each boot (KASLR), and
+//! its code is the same there but for 32-bit addresses in its image, and for RIP-relative operands that lie elsewhere (its
+//! per-CPU variables). Where they are in the guest's bytes, and where in the host code, is noted, so that a stored block
+//! fits wherever the image lies.
 use std::ops::Range;
 
-use iced_x86::{Decoder, Instruction, OpKind};
+use iced_x86::{Decoder, Instruction, OpKind, Register};
 
 use super::block::Lowering;
 use crate::cache::block::CodeMode;
 use crate::emit::asm::Offset;
 use crate::emit::fixups::FixupKind;
 
-/// Where a Linux kernel's image is mapped (Documentation/arch/x86/x86_64/mm.rst).
-const IMAGES: Range<u64> = 0xffff_ffff_8000_0000..0xffff_ffff_c000_0000;
+/// Where a Linux kernel's image is mapped (Documentation/arch/x86/x86_64/mm.rst); nothing is in the first 16 MiB, whose
+/// address the kernel's code knows by itself.
+const IMAGES: Range<u64> = 0xffff_ffff_8100_0000..0xffff_ffff_c000_0000;
+/// What else is within reach of RIP-relative operands in an image, and stays where it is.
+const ELSEWHERE: Range<u64> = 0..0x8000_0000;
 /// What an image is moved by is a multiple of this (`CONFIG_PHYSICAL_ALIGN` is no less for x86-64).
 pub const STEP: u64 = 2 << 20;
 /// An instruction's first bytes that hold nothing of an address but its lower 16 bits, which are the same everywhere.
@@ -22,36 +26,81 @@ pub fn may_move(address: u64, mode: CodeMode) -> bool {
     IMAGES.contains(&address) && mode.windows && !mode.user && mode.legacy.is_none()
 }
 
+/// A place in a block's source whose 32 bits change when the code is moved.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Moving(u16);
+
+/// They are the distance to something that stays.
+const IS_DISTANCE: u16 = 1 << 15;
+
+impl Moving {
+    /// From two bytes.
+    pub fn unpack(bytes: [u8; 2]) -> Self {
+        Self(u16::from_le_bytes(bytes))
+    }
+    /// As two bytes.
+    pub fn pack(self) -> [u8; 2] {
+        self.0.to_le_bytes()
+    }
+    /// Offset in the source.
+    pub fn place(self) -> usize {
+        usize::from(self.0 & !IS_DISTANCE)
+    }
+    fn is_distance(self) -> bool {
+        self.0 & IS_DISTANCE != 0
+    }
+    /// What of an operand of code in a page is the same wherever the code lies.
+    pub fn lift(self, operand: u32, page: u64) -> u32 {
+        if self.is_distance() { operand.wrapping_add(page as u32) } else { operand.wrapping_sub(page as u32) }
+    }
+    /// The operand that code in a page has. `None` if it would not be of its kind there.
+    pub fn set_down(self, lifted: u32, page: u64) -> Option<u32> {
+        if self.is_distance() {
+            // From the last 2 GiB to the first ones.
+            Some(lifted.wrapping_sub(page as u32)).filter(|distance| *distance as i32 >= 0)
+        } else {
+            Some(lifted.wrapping_add(page as u32)).filter(|address| is_address(*address))
+        }
+    }
+}
+
 /// Whether a 32-bit operand is an address in an image.
 pub fn is_address(operand: u32) -> bool {
     IMAGES.contains(&(i64::from(operand as i32) as u64))
 }
 
-/// Where in an instruction the operands are that may be such addresses; 0 for none.
+/// Where in an instruction such operands are; 0 for none.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Absolute {
     displacement: u8,
     immediate: u8,
+    /// A displacement that is the distance to something that stays.
+    distance: u8,
 }
 
 impl Absolute {
     /// Those of the instruction that was decoded last.
     pub fn of(decoder: &Decoder<'_>, instruction: &Instruction) -> Self {
-        let has_displacement =
-            !instruction.is_ip_rel_memory_operand() && IMAGES.contains(&instruction.memory_displacement64());
+        let is_relative = instruction.is_ip_rel_memory_operand();
+        let address = instruction.memory_displacement64();
+        let has_displacement = !is_relative && IMAGES.contains(&address);
+        let has_distance = instruction.memory_base() == Register::RIP && ELSEWHERE.contains(&address);
         let is_immediate = |index| {
             instruction.op_kind(index) == OpKind::Immediate32to64
                 && IMAGES.contains(&instruction.immediate(index))
         };
         let has_immediate = (0..instruction.op_count()).any(is_immediate);
-        if !has_displacement && !has_immediate {
+        if !has_displacement && !has_immediate && !has_distance {
             return Self::default();
         }
         let places = decoder.get_constant_offsets(instruction);
         let place = |is_there, size, offset| if is_there && size == 4 { offset as u8 } else { 0 };
+        let displacement =
+            |is_there| place(is_there, places.displacement_size(), places.displacement_offset());
         Self {
-            displacement: place(has_displacement, places.displacement_size(), places.displacement_offset()),
+            displacement: displacement(has_displacement),
             immediate: place(has_immediate, places.immediate_size(), places.immediate_offset()),
+            distance: displacement(has_distance),
         }
     }
 
@@ -64,11 +113,13 @@ impl Absolute {
 #[derive(Default)]
 pub struct Absolutes {
     /// Where they are in the block's source.
-    source: Vec<u16>,
+    source: Vec<Moving>,
     /// Where they are in its host code.
     host: Vec<Offset>,
     /// Those of the running instruction that were not emitted yet.
     due: Absolute,
+    /// The running instruction has a RIP-relative operand that stays where it is.
+    has_distance: bool,
     /// Some were emitted otherwise than as they are.
     is_unclear: bool,
 }
@@ -78,7 +129,7 @@ impl Absolutes {
     pub(super) fn clear(&mut self) {
         self.source.clear();
         self.host.clear();
-        self.due = Absolute::default();
+        self.end();
         self.is_unclear = false;
     }
     /// An instruction at an offset of the source begins.
@@ -86,14 +137,21 @@ impl Absolutes {
         if absolute.is_none() {
             return;
         }
-        let places = [absolute.displacement, absolute.immediate].into_iter().filter(|place| *place != 0);
-        self.source.extend(places.map(|place| offset as u16 + u16::from(place)));
-        self.due = absolute;
+        let kinds = [(absolute.displacement, 0), (absolute.distance, IS_DISTANCE), (absolute.immediate, 0)];
+        let there = kinds.into_iter().filter(|(place, _)| *place != 0);
+        self.source.extend(there.map(|(place, kind)| Moving(offset as u16 + u16::from(place) | kind)));
+        self.has_distance = absolute.distance != 0;
+        self.due = Absolute { distance: 0, ..absolute };
     }
     /// It is over.
     pub(super) fn end(&mut self) {
         self.is_unclear |= !self.due.is_none();
         self.due = Absolute::default();
+        self.has_distance = false;
+    }
+    /// Whether the address of the running instruction's RIP-relative operand is the same wherever the code lies.
+    pub(super) fn has_distance(&self) -> bool {
+        self.has_distance
     }
     /// Host code does not depend on the running instruction's.
     pub(super) fn need_none(&mut self) {
@@ -104,7 +162,7 @@ impl Absolutes {
 impl Lowering {
     /// Where in the last block's source addresses are that may be others elsewhere: what the host code has of them is
     /// among [`Lowering::fixups`].
-    pub fn absolutes(&self) -> &[u16] {
+    pub fn absolutes(&self) -> &[Moving] {
         if self.absolutes.is_unclear || self.is_fixed() { &[] } else { &self.absolutes.source }
     }
 
@@ -165,34 +223,36 @@ mod tests {
         lowering.host_code().to_vec()
     }
 
-    /// Starts and jumps, and where addresses are.
-    fn places(lowering: &Lowering) -> (Vec<u8>, Vec<Link>, Vec<u16>) {
+    /// Starts and jumps of the last block.
+    fn places(lowering: &Lowering) -> (Vec<u8>, Vec<Link>) {
         let (marks, links) = lowering.places();
-        (marks.to_vec(), links.to_vec(), lowering.absolutes().to_vec())
+        (marks.to_vec(), links.to_vec())
     }
 
-    /// Puts addresses in the image where an instruction has 32-bit operands.
-    fn plant(bytes: &mut [u8], address: u32) {
-        let mut decoder = Decoder::new(64, bytes, DecoderOptions::NONE);
+    /// Puts an address in the image where an instruction at an address has 32-bit operands, or the distance to what is not.
+    fn plant(bytes: &mut [u8], at: u64, address: u32) {
+        let mut decoder = Decoder::with_ip(64, bytes, at, DecoderOptions::NONE);
         let instruction = decoder.decode();
         let places = decoder.get_constant_offsets(&instruction);
+        let distance = (address & 0xf_ffff).wrapping_sub(instruction.next_ip() as u32);
+        let displacement = if instruction.is_ip_rel_memory_operand() { distance } else { address };
         let fields = [
-            (places.displacement_size(), places.displacement_offset()),
-            (places.immediate_size(), places.immediate_offset()),
+            (places.displacement_size(), places.displacement_offset(), displacement),
+            (places.immediate_size(), places.immediate_offset(), address),
         ];
-        for (_, offset) in fields.into_iter().filter(|(size, _)| *size == 4) {
-            bytes[offset..offset + 4].copy_from_slice(&address.to_le_bytes());
+        for (_, offset, operand) in fields.into_iter().filter(|(size, ..)| *size == 4) {
+            bytes[offset..offset + 4].copy_from_slice(&operand.to_le_bytes());
         }
     }
 
-    /// The same with other addresses. `None` if they would be beyond the image.
-    fn moved(bytes: &[u8], absolutes: &[u16], by: u32) -> Option<Vec<u8>> {
+    /// The same bytes in a page elsewhere. `None` if an operand would not be of its kind there.
+    fn moved(bytes: &[u8], absolutes: &[Moving], page: u64) -> Option<Vec<u8>> {
         let mut moved = bytes.to_vec();
-        for place in absolutes {
-            let place = usize::from(*place);
-            let address = u32::from_le_bytes(*moved[place..].first_chunk()?).wrapping_add(by);
-            moved[place..place + 4].copy_from_slice(&address.to_le_bytes());
-            is_address(address).then_some(())?;
+        for moving in absolutes {
+            let place = moving.place();
+            let operand = u32::from_le_bytes(*moved[place..].first_chunk()?);
+            let operand = moving.set_down(moving.lift(operand, HERE), page)?;
+            moved[place..place + 4].copy_from_slice(&operand.to_le_bytes());
         }
         Some(moved)
     }
@@ -202,35 +262,37 @@ mod tests {
         let mut lowering = lowering();
         // Forms that kernels have addresses in, and random ones.
         let first = [0x48, 0x81, 0xc7, 0x8b, 0xff, 0x68, 0x65, 0x69];
-        let mut with_addresses = 0;
-        for (round, (mut bytes, _, instruction)) in samples::instructions(7, 300_000, first).enumerate() {
+        let (mut with_addresses, mut with_distances) = (0, 0);
+        for (round, (mut bytes, _, instruction)) in samples::instructions(7, 1_000_000, first).enumerate() {
             if instruction.is_invalid() {
                 continue;
             }
             let address = 0x8100_0000 + (round as u32).wrapping_mul(0x9e37_79b1) % 0x0200_0000;
-            plant(&mut bytes, address);
+            plant(&mut bytes, HERE + 0x100, address);
             let bytes = [&bytes[..], &[0xc3]].concat();
             let mut code = lower(&mut lowering, &bytes, HERE);
             let (here, fixups) = (places(&lowering), lowering.fixups().to_vec());
-            let by = (1 + round as u64 % 400) * STEP;
-            let Some(elsewhere) = moved(&bytes, &here.2, by as u32).filter(|_| !here.2.is_empty()) else {
+            let absolutes = lowering.absolutes().to_vec();
+            let page = HERE + (1 + round as u64 % 400) * STEP;
+            let Some(elsewhere) = moved(&bytes, &absolutes, page).filter(|_| !absolutes.is_empty()) else {
                 continue;
             };
             lift(&mut code, fixups.iter().copied(), Position { code: 0, page: HERE }).unwrap();
-            if set_down(&mut code, &fixups, Position { code: 0, page: HERE + by }).is_none() {
+            if set_down(&mut code, &fixups, Position { code: 0, page }).is_none() {
                 continue;
             }
             with_addresses += 1;
-            let there = lower(&mut lowering, &elsewhere, HERE + by);
+            with_distances += u32::from(absolutes.iter().any(|moving| moving.is_distance()));
+            let there = lower(&mut lowering, &elsewhere, page);
             assert!(there == code, "{bytes:x?} {there:x?} {code:x?}");
             assert_eq!(places(&lowering), here, "{bytes:x?}");
         }
-        assert!(with_addresses > 10_000, "{with_addresses}");
+        assert!(with_addresses > 10_000 && with_distances > 500, "{with_addresses} {with_distances}");
     }
 
     #[test]
     fn addresses_of_common_forms_are_followed() {
-        let forms: [(&[u8], &[u16]); 9] = [
+        let forms: [(&[u8], &[u16]); 10] = [
             (&[0x48, 0xc7, 0xc7, 1, 2, 3, 0x81], &[3]),       // mov rdi, address
             (&[0x48, 0x81, 0xfb, 1, 2, 3, 0x81], &[3]),       // cmp rbx, address
             (&[0x48, 0x8b, 0x04, 0xc5, 1, 2, 3, 0x82], &[4]), // mov rax, [rax*8+address]
@@ -240,22 +302,26 @@ mod tests {
             (&[0x68, 1, 2, 3, 0x81], &[1]),                   // push address
             (&[0xff, 0x24, 0xc5, 1, 2, 3, 0x81], &[3]),       // jmp [rax*8+address]
             (&[0x48, 0x8d, 0x90, 1, 2, 3, 0x81], &[3]),       // lea rdx, [rax+address]
+            (&[0x65, 0x8b, 0x05, 1, 2, 0xdd, 0x7e], &[3 | IS_DISTANCE]), // mov eax, gs:[rip+distance]
         ];
         for (bytes, absolutes) in forms {
             let bytes = [bytes, &[0xc3]].concat();
             let mut lowering = lowering();
             lower(&mut lowering, &bytes, HERE);
+            let absolutes: Vec<_> = absolutes.iter().map(|place| Moving(*place)).collect();
             assert_eq!(lowering.absolutes(), absolutes, "{bytes:x?}");
         }
     }
 
     #[test]
     fn what_is_no_address_stays() {
-        // mov edi, …; mov rdi, …: beyond the image; and rdi, 0x40000000
+        // mov edi, …; mov rdi, …: beyond the image, and where Linux begins; and rdi, 0x40000000; mov eax, [rip+…]
         for bytes in [
             &[0xbf, 1, 2, 3, 0x81][..],
             &[0x48, 0xc7, 0xc7, 1, 2, 3, 0xc1],
+            &[0x48, 0xc7, 0xc7, 0, 0, 0, 0x80],
             &[0x48, 0x81, 0xe7, 0, 0, 0, 0x40],
+            &[0x8b, 0x05, 1, 2, 3, 0],
         ] {
             let bytes = [bytes, &[0xc3]].concat();
             let mut lowering = lowering();

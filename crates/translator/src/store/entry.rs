@@ -3,7 +3,7 @@ use super::chunk::{ALIGNMENT, CHUNK_BYTES, CHUNK_HEADER};
 use super::identity::Identity;
 use crate::cache::block::{Entries, Link};
 use crate::emit::fixups::{Fixup, FixupKind, Position, lift};
-use crate::lower::absolute;
+use crate::lower::absolute::Moving;
 use crate::lower::sites::Sites;
 
 /// A block that was just translated.
@@ -33,7 +33,7 @@ pub struct Translated<'a> {
     /// Where in the source the instructions begin that reach memory by look-up nevertheless.
     pub sites: &'a [u16],
     /// Where in the source addresses are that move with the guest's code.
-    pub absolutes: &'a [u16],
+    pub absolutes: &'a [Moving],
 }
 
 /// Bytes of the fixed part: lengths, entries, identity, page.
@@ -44,6 +44,8 @@ const LINK_BYTES: usize = 9;
 const FIXUP_BYTES: usize = 2;
 const SITE_BYTES: usize = 2;
 const ABSOLUTE_BYTES: usize = 2;
+/// Bytes of the guest's code with operands that move.
+const SOURCE_MOST: usize = 1024;
 /// Places of fixups have 14 bits beside their kind.
 const CODE_MOST: usize = 1 << 14;
 /// Blocks that take more are not stored.
@@ -77,7 +79,10 @@ impl Translated<'_> {
         self.identity.0.iter().for_each(|word| out.extend_from_slice(&word.to_le_bytes()));
         debug_assert_eq!(out.len(), FIXED);
         out.extend_from_slice(self.source);
-        lift_source(&mut out[FIXED..], self.absolutes, self.position.page)?;
+        for moving in self.absolutes {
+            let lift = |operand| Some(moving.lift(operand, self.position.page));
+            move_operand(&mut out[FIXED..], *moving, lift)?;
+        }
         let code = out.len();
         out.extend_from_slice(self.code);
         lift(&mut out[code..], fixups(), self.position)?;
@@ -87,7 +92,7 @@ impl Translated<'_> {
         }
         fixups().for_each(|fixup| out.extend_from_slice(&pack_fixup(fixup)));
         self.sites.iter().for_each(|site| out.extend_from_slice(&site.to_le_bytes()));
-        self.absolutes.iter().for_each(|place| out.extend_from_slice(&place.to_le_bytes()));
+        self.absolutes.iter().for_each(|moving| out.extend_from_slice(&moving.pack()));
         let size = out.len().next_multiple_of(ALIGNMENT);
         out.resize(size, 0);
         out[..4].copy_from_slice(&(size as u32).to_le_bytes());
@@ -182,34 +187,13 @@ impl<'a> Entry<'a> {
         if self.absolutes.is_empty() {
             return wanted.bytes.starts_with(self.source);
         }
-        let mut rest = (self.source, wanted.bytes);
-        let mut at = 0;
-        let same_address = |own: &[u8; 4], wanted_one: &[u8; 4]| {
-            let address = u32::from_le_bytes(*wanted_one);
-            let lifted = address.wrapping_sub(wanted.page as u32);
-            absolute::is_address(address) && lifted == u32::from_le_bytes(*own)
-        };
-        for place in self.absolutes {
-            let place = usize::from(u16::from_le_bytes(*place));
-            let Some(before) = place.checked_sub(at) else { return false };
-            let (own, others) = rest;
-            let (Some((own, own_rest)), Some((others, others_rest))) =
-                (own.split_at_checked(before), others.split_at_checked(before))
-            else {
-                return false;
-            };
-            let (Some((own_address, own_rest)), Some((address, others_rest))) =
-                (own_rest.split_first_chunk(), others_rest.split_first_chunk())
-            else {
-                return false;
-            };
-            if own != others || !same_address(own_address, address) {
-                return false;
-            }
-            rest = (own_rest, others_rest);
-            at = place + 4;
-        }
-        rest.1.starts_with(rest.0)
+        let mut here = [0; SOURCE_MOST];
+        let Some(here) = here.get_mut(..self.source.len()) else { return false };
+        here.copy_from_slice(self.source);
+        let mut places = self.absolutes.iter().map(|bytes| Moving::unpack(*bytes));
+        places
+            .all(|moving| move_operand(here, moving, |lifted| moving.set_down(lifted, wanted.page)).is_some())
+            && wanted.bytes.starts_with(here)
     }
     /// Direct jumps out of it if its first byte is at `checked`.
     pub fn links(&self, checked: u64) -> impl Iterator<Item = Link> {
@@ -221,12 +205,10 @@ impl<'a> Entry<'a> {
     }
 }
 
-/// Makes addresses in a block's source independent of where that lies. `None` if one is not inside the source.
-fn lift_source(source: &mut [u8], absolutes: &[u16], page: u64) -> Option<()> {
-    for place in absolutes {
-        let address: &mut [u8; 4] = source.get_mut(usize::from(*place)..)?.first_chunk_mut()?;
-        *address = u32::from_le_bytes(*address).wrapping_sub(page as u32).to_le_bytes();
-    }
+/// Changes the operand at a place in a block's source. `None` if it is not inside the source, or cannot be changed.
+fn move_operand(source: &mut [u8], moving: Moving, change: impl FnOnce(u32) -> Option<u32>) -> Option<()> {
+    let operand: &mut [u8; 4] = source.get_mut(moving.place()..)?.first_chunk_mut()?;
+    *operand = change(u32::from_le_bytes(*operand))?.to_le_bytes();
     Some(())
 }
 
@@ -328,7 +310,8 @@ pub(super) mod tests {
         // add qword [rax+address], address
         let source = [0x48, 0x81, 0x80, 1, 2, 3, 0x81, 4, 5, 6, 0x82, 0xc3];
         let here = Position { code: 0x5000, page: 0xffff_ffff_8123_4000 };
-        let block = Translated { absolutes: &[3, 7], position: here, ..translated(&source, &[0x90; 40]) };
+        let operands = [3, 7].map(|place| Moving::unpack([place, 0]));
+        let block = Translated { absolutes: &operands, position: here, ..translated(&source, &[0x90; 40]) };
         let mut bytes = Vec::new();
         block.write(&mut bytes).unwrap();
         let entry = Entry::parse(&bytes).unwrap();
@@ -345,7 +328,8 @@ pub(super) mod tests {
         }
         // Beyond the images nothing is an address.
         assert!(!at(here.page + 0x4000_0000, &source));
-        let outside = Translated { absolutes: &[9], position: here, ..translated(&source, &[0x90; 40]) };
+        let operands = [Moving::unpack([9, 0])];
+        let outside = Translated { absolutes: &operands, position: here, ..translated(&source, &[0x90; 40]) };
         assert!(outside.write(&mut Vec::new()).is_none());
     }
 
