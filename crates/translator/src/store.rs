@@ -16,6 +16,7 @@ mod index;
 mod kept;
 mod reader;
 
+use std::cmp::Ordering;
 use std::fs::File;
 use std::io;
 use std::os::unix::fs::FileExt;
@@ -34,9 +35,9 @@ pub use reader::{Found, Reader};
 const ADDED_MOST: u32 = 32768;
 /// Chunks that a kept file may have: 192 MiB. A Debian that boots to its login prompt has 110 MiB of blocks.
 const KEPT_MOST: u32 = 12288;
-/// A kept file is replaced if a run has added one block for so many that it holds. Each boot of a kernel that chooses its
-/// addresses at random adds some twelve thousand blocks that no other will want.
-const WORTH_KEEPING: usize = 8;
+/// A kept file is replaced if a run has added one block for so many that it holds. A run always adds some that no other will
+/// want: of modules and programs that chance has put elsewhere.
+const WORTH_KEEPING: usize = 16;
 
 /// The stored blocks of one machine.
 pub struct Store {
@@ -103,13 +104,33 @@ impl Store {
         let added = self.added.lock();
         if let Some(place) = own.checked_sub(added.written) {
             let place = place as usize;
-            let length = if place < added.full { CHUNK_BYTES } else { added.used };
+            let length = match place.cmp(&added.full) {
+                Ordering::Less => CHUNK_BYTES,
+                Ordering::Equal => added.used,
+                Ordering::Greater => return None,
+            };
             into[..length].copy_from_slice(&added.batch.get(place)?[..length]);
             return Some(length);
         }
         drop(added);
         // Nobody else can write this file.
         self.file.read_exact_at(into, u64::from(own) * CHUNK_BYTES as u64).ok().map(|()| CHUNK_BYTES)
+    }
+
+    /// Reads what begins at a place and ends in the same chunk, and says how much that is. `None` if only the whole chunk
+    /// can be read.
+    fn read_piece(&self, place: Place, into: &mut [u8]) -> Option<usize> {
+        let length = into.len().min(CHUNK_BYTES - place.offset);
+        let piece = &mut into[..length];
+        match place.chunk.checked_sub(self.kept_chunks()) {
+            None => self.kept.as_ref()?.read_piece(place.chunk, place.offset, piece)?,
+            Some(own) if own < self.added.lock().written => {
+                let offset = u64::from(own) * CHUNK_BYTES as u64 + place.offset as u64;
+                self.file.read_exact_at(piece, offset).ok()?;
+            }
+            Some(_) => return None,
+        }
+        Some(length)
     }
 
     /// Adds a block that was made into an entry.

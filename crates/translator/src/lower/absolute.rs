@@ -139,7 +139,7 @@ impl Absolutes {
         }
         let kinds = [(absolute.displacement, 0), (absolute.distance, IS_DISTANCE), (absolute.immediate, 0)];
         let there = kinds.into_iter().filter(|(place, _)| *place != 0);
-        self.source.extend(there.map(|(place, kind)| Moving(offset as u16 + u16::from(place) | kind)));
+        self.source.extend(there.map(|(place, kind)| Moving((offset as u16 + u16::from(place)) | kind)));
         self.has_distance = absolute.distance != 0;
         self.due = Absolute { distance: 0, ..absolute };
     }

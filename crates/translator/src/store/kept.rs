@@ -18,7 +18,7 @@ pub struct Kept {
     file: File,
     /// Where its chunks begin.
     start: u64,
-    /// For each chunk, whether this run has used it.
+    /// For each chunk, whether this run has read it and found it undamaged.
     used: Vec<AtomicBool>,
 }
 
@@ -53,10 +53,22 @@ impl Kept {
     /// Reads a chunk; `false` if it is not there or damaged.
     pub fn read(&self, number: u32, chunk: &mut Chunk) -> bool {
         let Some(used) = self.used.get(number as usize) else { return false };
-        used.store(true, Ordering::Relaxed);
-        chunk::read(&self.file, self.start + u64::from(number) * CHUNK_BYTES as u64, chunk)
+        if used.load(Ordering::Relaxed) {
+            return self.file.read_exact_at(chunk, self.place(number)).is_ok();
+        }
+        let is_whole = chunk::read(&self.file, self.place(number), chunk);
+        used.store(is_whole, Ordering::Relaxed);
+        is_whole
     }
-    /// Whether this run has read a chunk.
+    /// Reads what begins at an offset of a chunk; `None` unless this run has found that chunk undamaged.
+    pub fn read_piece(&self, number: u32, offset: usize, piece: &mut [u8]) -> Option<()> {
+        let place = self.place(number) + offset as u64;
+        self.is_used(number).then(|| self.file.read_exact_at(piece, place).ok())?
+    }
+    fn place(&self, number: u32) -> u64 {
+        self.start + u64::from(number) * CHUNK_BYTES as u64
+    }
+    /// Whether this run has read a chunk and found it undamaged.
     pub fn is_used(&self, number: u32) -> bool {
         self.used.get(number as usize).is_some_and(|used| used.load(Ordering::Relaxed))
     }

@@ -11,12 +11,25 @@ use crate::emit::fixups::{Fixup, Position, set_down};
 /// Chunks that a CPU remembers: half a MiB.
 const REMEMBERED: usize = 32;
 
+/// Bytes that are read of a chunk that was there before, for one block of it.
+const PIECE: usize = 1 << 10;
+
 /// The chunks that a CPU has looked at lately.
-#[derive(Default)]
 struct Memory {
     chunks: Vec<Remembered>,
     /// Counts what was asked for.
     now: u64,
+    piece: [u8; PIECE],
+    /// The chunk that the last piece was of.
+    piece_of: Option<u32>,
+    /// How many were read.
+    pieces: u64,
+}
+
+impl Default for Memory {
+    fn default() -> Self {
+        Self { chunks: Vec::new(), now: 0, piece: [0; PIECE], piece_of: None, pieces: 0 }
+    }
 }
 
 /// A CPU's own.
@@ -114,11 +127,25 @@ impl Memory {
                 self.chunks[at].length = store.read(place.chunk, &mut self.chunks[at].chunk)?;
                 at
             }
-            None => self.read(store, place.chunk)?,
+            None => match self.read_piece(store, place) {
+                Some(length) => return Entry::parse(&self.piece[..length]),
+                None => self.read(store, place.chunk)?,
+            },
         };
         let Remembered { asked, length, chunk, .. } = &mut self.chunks[at];
         *asked = self.now;
         Entry::parse(chunk.get(place.offset..*length)?)
+    }
+
+    /// Reads one block of a chunk that was there before: code that was evicted is wanted again in another order. Two
+    /// blocks one after the other are worth the chunk, and so are large ones.
+    fn read_piece(&mut self, store: &Store, place: Place) -> Option<usize> {
+        if self.piece_of.replace(place.chunk) == Some(place.chunk) {
+            return None;
+        }
+        let length = store.read_piece(place, &mut self.piece)?;
+        self.pieces += 1;
+        Entry::parse(&self.piece[..length]).map(|_| length)
     }
 
     /// Reads a chunk in the place of the one that nobody has asked for for the longest time, and says where it is.
@@ -190,23 +217,35 @@ mod tests {
         reader.find(&wanted(source), position, CHECKED).map(|found| found.code.clone())
     }
 
-    #[test]
-    fn blocks_are_found_in_whatever_order_and_while_their_chunk_grows() {
+    /// Adds so many blocks of `code_bytes` each and finds them again in several orders.
+    fn find_all(blocks: u32, code_bytes: usize) -> Memory {
         let store = Arc::new(Store::open(None).unwrap());
         let (mut writer, mut reader) = (Reader::new(Arc::clone(&store)), Reader::new(store));
-        let block = |number: u32| (number.to_le_bytes(), vec![number as u8; 5000]);
-        for number in 0..BLOCKS {
+        let block = |number: u32| (number.to_le_bytes(), vec![number as u8; code_bytes]);
+        for number in 0..blocks {
             let (source, code) = block(number);
             assert!(find(&mut reader, &source).is_none(), "{number}");
             writer.add(&translated(&source, &code), &source);
             assert!(find(&mut reader, &source).is_some(), "{number}");
         }
-        let apart = (0..BLOCKS).map(|number| number * 37 % BLOCKS);
-        for number in (0..BLOCKS).rev().chain(apart) {
+        let apart = (0..blocks).map(|number| (u64::from(number) * 1009 % u64::from(blocks)) as u32);
+        for number in (0..blocks).rev().chain(apart) {
             let (source, code) = block(number);
             let found = find(&mut reader, &source).unwrap();
             assert_eq!(found[40..], code[40..], "{number}");
         }
-        assert!(reader.memory.chunks.len() == REMEMBERED);
+        reader.memory
+    }
+
+    #[test]
+    fn blocks_are_found_in_whatever_order_and_while_their_chunk_grows() {
+        let memory = find_all(BLOCKS, 5000);
+        assert!(memory.chunks.len() == REMEMBERED);
+    }
+
+    #[test]
+    fn small_blocks_of_chunks_that_are_not_remembered_are_read_alone() {
+        let memory = find_all(6000, 100);
+        assert!(memory.chunks.len() == REMEMBERED && memory.pieces > 1000, "{}", memory.pieces);
     }
 }
