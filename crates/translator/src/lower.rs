@@ -3,7 +3,6 @@
 //! Registers live in themselves; most instructions are copied with their memory operand redirected. Where the status
 //! flags are live across a look-up they are put aside once and taken back when somebody needs them.
 
-pub mod absolute;
 pub mod block;
 pub mod cold;
 pub mod copy;
@@ -14,6 +13,7 @@ pub mod interrupt_return;
 pub mod legacy;
 pub mod liveness;
 pub mod memory;
+pub mod moving;
 pub mod narrow;
 pub mod portable;
 #[cfg(test)]

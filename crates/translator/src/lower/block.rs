@@ -1,10 +1,10 @@
 //! One block: its entries, its body, its exits.
 use std::mem::offset_of;
 
-use super::absolute::Absolutes;
 use super::cold::Cold;
 use super::decode::{Decoded, MAX_INSTRUCTIONS, STATUS, Way, decode};
 use super::liveness::{self, Flags};
+use super::moving::Noted;
 use super::narrow::Narrow;
 use super::portable::Portable;
 use super::scratch::Scratch;
@@ -76,7 +76,7 @@ pub struct Lowering {
     pub(super) held: Scratch,
     pub(super) narrow: Narrow,
     pub(super) portable: Portable,
-    pub(super) absolutes: Absolutes,
+    pub(super) noted: Noted,
     /// The running instruction reaches its memory operand by window.
     pub(super) by_window: bool,
     /// The running instruction has two memory operands.
@@ -124,7 +124,7 @@ impl Lowering {
             held: Scratch::default(),
             narrow: Narrow::default(),
             portable: Portable::default(),
-            absolutes: Absolutes::default(),
+            noted: Noted::default(),
             by_window: false,
             looks_up_twice: false,
             anchored: false,
@@ -209,7 +209,7 @@ impl Lowering {
         let crosses = end > to_page_end && !self.is_pinned();
         let linked = if crosses { Some(self.emit_way_through_table(source)) } else { None };
         self.emit_cold();
-        self.fix_up_absolutes();
+        self.fix_up_moving();
         self.code = code;
         // Places in a block are kept in 16 bits. No block comes near it.
         (self.asm.here() <= usize::from(u16::MAX)).then(|| self.finish(source, linked))
@@ -228,7 +228,7 @@ impl Lowering {
         self.mode = source.mode;
         self.page = source.address & !PAGE_OFFSET;
         self.portable = Portable::at(self.page);
-        self.absolutes.clear();
+        self.noted.clear();
     }
 
     /// The entry for jumps through the table (flags put aside), the entry that looks for attention (flags in EFLAGS), and
@@ -292,14 +292,14 @@ impl Lowering {
         }
         self.by_window = self.mode.windows && !decoded.by_lookup;
         self.looks_up_twice = decoded.looks_up_twice();
-        self.absolutes.begin((decoded.instruction.ip() - self.source_address) as usize, decoded.absolute);
+        self.noted.begin((decoded.instruction.ip() - self.source_address) as usize, decoded.moving);
         let keeps_scratch = decoded.way.keeps_scratch(self.mode);
         if !keeps_scratch {
             self.clobber_both();
         }
         match decoded.way {
             _ if self.mode.legacy.is_some() => self.lower_legacy(decoded),
-            Way::Nothing => self.absolutes.need_none(),
+            Way::Nothing => self.noted.need_none(),
             Way::Copy => self.copy(decoded),
             Way::CopyMemory { size, access } => self.copy_memory(decoded, size, access),
             Way::BitString => self.bit_string(decoded),
@@ -321,7 +321,7 @@ impl Lowering {
             self.follow_stack_pointer(decoded);
         }
         self.narrow.follow(decoded);
-        self.absolutes.end();
+        self.noted.end();
         if keeps_scratch {
             self.forget_deltas(decoded);
         } else {
@@ -397,7 +397,7 @@ impl Lowering {
     pub(super) fn interpret(&mut self) {
         self.restore_flags();
         // It reads the guest's own bytes.
-        self.absolutes.need_none();
+        self.noted.need_none();
         if self.wants_attention {
             // STI shields this instruction. An interrupt between STI and HLT would be slept over: its handler has asked
             // for work by the time that HLT stops the CPU.

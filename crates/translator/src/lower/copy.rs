@@ -3,10 +3,10 @@ use std::mem::offset_of;
 
 use iced_x86::{Instruction, Mnemonic};
 
-use super::absolute;
 use super::block::Lowering;
 use super::decode::Decoded;
 use super::memory::number;
+use super::moving;
 use crate::cpu::Cpu;
 use crate::emit::asm::{Mem, Reg, T0, T1, cond};
 use crate::emit::fixups::FixupKind;
@@ -137,7 +137,7 @@ impl Lowering {
             Some(encoded) => {
                 self.mark();
                 encoded.append_to(&mut self.asm);
-                if absolute::is_address(operand.disp as u32) {
+                if moving::is_address(operand.disp as u32) {
                     self.note_displacement_at(self.asm.here() - encoded.after() - 4);
                 }
                 self.note_last_immediate();

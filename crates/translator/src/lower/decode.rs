@@ -3,9 +3,9 @@ use iced_x86::{
     Code, CpuidFeature, Decoder, DecoderOptions, EncodingKind, Instruction, Mnemonic, OpAccess, OpKind,
 };
 
-use super::absolute::{self, Absolute};
 use super::forms::{Form, Kind};
 use super::liveness::Flags;
+use super::moving::{self, Operands};
 use super::string::StringOperation;
 use super::system::System;
 use super::usage::{Memory, Usage};
@@ -126,7 +126,7 @@ pub struct Decoded {
     /// It touches x87, MMX, XMM or YMM registers.
     pub vectors: bool,
     /// Which of its operands may be addresses in the kernel's image that it is part of.
-    pub absolute: Absolute,
+    pub moving: Operands,
     /// Status flags (iced's bits) that somebody may read before they are written, just before this instruction.
     pub live_before: u32,
     /// The same just after it.
@@ -162,7 +162,7 @@ pub fn decode(bytes: &[u8], address: u64, mode: CodeMode, out: &mut Vec<Decoded>
     let bits = mode.legacy.map_or(64, Legacy::bits);
     let mut decoder = Decoder::with_ip(bits, bytes, address, DecoderOptions::NONE);
     let mut factory = None;
-    let may_move = absolute::may_move(address, mode);
+    let may_move = moving::may_move(address, mode);
     let mut instruction = Instruction::default();
     while out.len() < MAX_INSTRUCTIONS && decoder.can_decode() {
         decoder.decode_out(&mut instruction);
@@ -191,7 +191,7 @@ pub fn decode(bytes: &[u8], address: u64, mode: CodeMode, out: &mut Vec<Decoded>
             flags: form.flags(&instruction),
             by_lookup: false,
             vectors,
-            absolute: if may_move { Absolute::of(&decoder, &instruction) } else { Absolute::default() },
+            moving: if may_move { Operands::of(&decoder, &instruction) } else { Operands::default() },
             live_before: 0,
             live_after: 0,
         });

@@ -35,7 +35,7 @@ impl Lowering {
         let is_near = i32::try_from(address.wrapping_sub(self.page) as i64).is_ok();
         if is_near && self.portable.neighbourhood.holds(address) {
             self.asm.fix_up(place, kind);
-        } else if !self.absolutes.has_distance() {
+        } else if !self.noted.has_distance() {
             self.portable.is_fixed = true;
         }
     }

@@ -3,7 +3,7 @@ use super::chunk::{ALIGNMENT, CHUNK_BYTES, CHUNK_HEADER};
 use super::identity::Identity;
 use crate::cache::block::{Entries, Link};
 use crate::emit::fixups::{Fixup, FixupKind, Position, lift};
-use crate::lower::absolute::Moving;
+use crate::lower::moving::Moving;
 use crate::lower::sites::Sites;
 
 /// A block that was just translated.
@@ -33,7 +33,7 @@ pub struct Translated<'a> {
     /// Where in the source the instructions begin that reach memory by look-up nevertheless.
     pub sites: &'a [u16],
     /// Where in the source addresses are that move with the guest's code.
-    pub absolutes: &'a [Moving],
+    pub moving: &'a [Moving],
 }
 
 /// Bytes of the fixed part: lengths, entries, identity, page.
@@ -43,7 +43,7 @@ const ANYWHERE: u64 = u64::MAX;
 const LINK_BYTES: usize = 9;
 const FIXUP_BYTES: usize = 2;
 const SITE_BYTES: usize = 2;
-const ABSOLUTE_BYTES: usize = 2;
+const MOVING_BYTES: usize = 2;
 /// Bytes of the guest's code with operands that move.
 const SOURCE_MOST: usize = 1024;
 /// Places of fixups have 14 bits beside their kind.
@@ -67,7 +67,7 @@ impl Translated<'_> {
             self.links.len(),
             fixups().count(),
             self.sites.len(),
-            self.absolutes.len(),
+            self.moving.len(),
         ];
         if self.code.len() >= CODE_MOST || lengths.iter().any(|length| *length > usize::from(u16::MAX)) {
             return None;
@@ -79,7 +79,7 @@ impl Translated<'_> {
         self.identity.0.iter().for_each(|word| out.extend_from_slice(&word.to_le_bytes()));
         debug_assert_eq!(out.len(), FIXED);
         out.extend_from_slice(self.source);
-        for moving in self.absolutes {
+        for moving in self.moving {
             let lift = |operand| Some(moving.lift(operand, self.position.page));
             move_operand(&mut out[FIXED..], *moving, lift)?;
         }
@@ -92,7 +92,7 @@ impl Translated<'_> {
         }
         fixups().for_each(|fixup| out.extend_from_slice(&pack_fixup(fixup)));
         self.sites.iter().for_each(|site| out.extend_from_slice(&site.to_le_bytes()));
-        self.absolutes.iter().for_each(|moving| out.extend_from_slice(&moving.pack()));
+        self.moving.iter().for_each(|moving| out.extend_from_slice(&moving.pack()));
         let size = out.len().next_multiple_of(ALIGNMENT);
         out.resize(size, 0);
         out[..4].copy_from_slice(&(size as u32).to_le_bytes());
@@ -134,7 +134,7 @@ pub struct Entry<'a> {
     links: &'a [[u8; LINK_BYTES]],
     fixups: &'a [[u8; FIXUP_BYTES]],
     sites: &'a [[u8; SITE_BYTES]],
-    absolutes: &'a [[u8; ABSOLUTE_BYTES]],
+    moving: &'a [[u8; MOVING_BYTES]],
 }
 
 impl<'a> Entry<'a> {
@@ -154,7 +154,7 @@ impl<'a> Entry<'a> {
         let (links, rest) = rest.split_at_checked(length(7) * LINK_BYTES)?;
         let (fixups, rest) = rest.split_at_checked(length(8) * FIXUP_BYTES)?;
         let (sites, rest) = rest.split_at_checked(length(9) * SITE_BYTES)?;
-        let (absolutes, _) = rest.split_at_checked(length(10) * ABSOLUTE_BYTES)?;
+        let (moving, _) = rest.split_at_checked(length(10) * MOVING_BYTES)?;
         let [attention, linked, body] = [2, 3, 4].map(|index| u32::from(number(index)));
         let entries = Entries { attention, linked, body, end: code.len() as u32 };
         Some(Self {
@@ -169,7 +169,7 @@ impl<'a> Entry<'a> {
             links: links.as_chunks().0,
             fixups: fixups.as_chunks().0,
             sites: sites.as_chunks().0,
-            absolutes: absolutes.as_chunks().0,
+            moving: moving.as_chunks().0,
         })
     }
 
@@ -184,13 +184,13 @@ impl<'a> Entry<'a> {
     /// Whether it was made from the bytes that somebody wants, or from those that were there when the guest's code lay
     /// elsewhere.
     fn has_source(&self, wanted: &Wanted<'_>) -> bool {
-        if self.absolutes.is_empty() {
+        if self.moving.is_empty() {
             return wanted.bytes.starts_with(self.source);
         }
         let mut here = [0; SOURCE_MOST];
         let Some(here) = here.get_mut(..self.source.len()) else { return false };
         here.copy_from_slice(self.source);
-        let mut places = self.absolutes.iter().map(|bytes| Moving::unpack(*bytes));
+        let mut places = self.moving.iter().map(|bytes| Moving::unpack(*bytes));
         places
             .all(|moving| move_operand(here, moving, |lifted| moving.set_down(lifted, wanted.page)).is_some())
             && wanted.bytes.starts_with(here)
@@ -276,7 +276,7 @@ pub(super) mod tests {
             fixups: &FIXUPS,
             is_fixed: false,
             sites: &[],
-            absolutes: &[],
+            moving: &[],
         }
     }
 
@@ -311,7 +311,7 @@ pub(super) mod tests {
         let source = [0x48, 0x81, 0x80, 1, 2, 3, 0x81, 4, 5, 6, 0x82, 0xc3];
         let here = Position { code: 0x5000, page: 0xffff_ffff_8123_4000 };
         let operands = [3, 7].map(|place| Moving::unpack([place, 0]));
-        let block = Translated { absolutes: &operands, position: here, ..translated(&source, &[0x90; 40]) };
+        let block = Translated { moving: &operands, position: here, ..translated(&source, &[0x90; 40]) };
         let mut bytes = Vec::new();
         block.write(&mut bytes).unwrap();
         let entry = Entry::parse(&bytes).unwrap();
@@ -329,7 +329,7 @@ pub(super) mod tests {
         // Beyond the images nothing is an address.
         assert!(!at(here.page + 0x4000_0000, &source));
         let operands = [Moving::unpack([9, 0])];
-        let outside = Translated { absolutes: &operands, position: here, ..translated(&source, &[0x90; 40]) };
+        let outside = Translated { moving: &operands, position: here, ..translated(&source, &[0x90; 40]) };
         assert!(outside.write(&mut Vec::new()).is_none());
     }
 

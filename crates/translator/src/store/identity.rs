@@ -1,7 +1,7 @@
 //! What a stored block is found by: everything but the guest's bytes that its host code was made from.
 use crate::cache::block::CodeMode;
 use crate::emit::fixups::Neighbourhood;
-use crate::lower::absolute::{self, STEADY_BYTES};
+use crate::lower::moving::{self, STEADY_BYTES};
 use x86::address::PAGE_OFFSET;
 
 /// Mode and place of a block, as far as its host code depends on them.
@@ -15,8 +15,8 @@ impl Identity {
             // Offsets in a segment wrap around where linear addresses do not.
             Some(_) if mode.is_pinned() => address,
             // A kernel's image is moved by large steps.
-            _ if absolute::may_move(address, mode) => {
-                MOVES | address & (absolute::STEP - 1) | Neighbourhood::of(address).bits() << 32
+            _ if moving::may_move(address, mode) => {
+                MOVES | address & (moving::STEP - 1) | Neighbourhood::of(address).bits() << 32
             }
             _ if mode.is_pinned() => address & PAGE_OFFSET | Neighbourhood::of(address).bits() << 32,
             _ => address & PAGE_OFFSET,

@@ -120,7 +120,7 @@ fn lower(
             fixups: lowering.fixups(),
             is_fixed: lowering.is_fixed(),
             sites: &sites,
-            absolutes: lowering.absolutes(),
+            moving: lowering.moving(),
         };
         store.add(&translated, source.bytes);
     }

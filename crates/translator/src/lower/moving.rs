@@ -71,14 +71,14 @@ pub fn is_address(operand: u32) -> bool {
 
 /// Where in an instruction such operands are; 0 for none.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Absolute {
+pub struct Operands {
     displacement: u8,
     immediate: u8,
     /// A displacement that is the distance to something that stays.
     distance: u8,
 }
 
-impl Absolute {
+impl Operands {
     /// Those of the instruction that was decoded last.
     pub fn of(decoder: &Decoder<'_>, instruction: &Instruction) -> Self {
         let is_relative = instruction.is_ip_rel_memory_operand();
@@ -111,20 +111,20 @@ impl Absolute {
 
 /// What is known of the block so far.
 #[derive(Default)]
-pub struct Absolutes {
+pub struct Noted {
     /// Where they are in the block's source.
     source: Vec<Moving>,
     /// Where they are in its host code.
     host: Vec<Offset>,
     /// Those of the running instruction that were not emitted yet.
-    due: Absolute,
+    due: Operands,
     /// The running instruction has a RIP-relative operand that stays where it is.
     has_distance: bool,
     /// Some were emitted otherwise than as they are.
     is_unclear: bool,
 }
 
-impl Absolutes {
+impl Noted {
     /// Nothing was emitted yet.
     pub(super) fn clear(&mut self) {
         self.source.clear();
@@ -133,20 +133,20 @@ impl Absolutes {
         self.is_unclear = false;
     }
     /// An instruction at an offset of the source begins.
-    pub(super) fn begin(&mut self, offset: usize, absolute: Absolute) {
-        if absolute.is_none() {
+    pub(super) fn begin(&mut self, offset: usize, operands: Operands) {
+        if operands.is_none() {
             return;
         }
-        let kinds = [(absolute.displacement, 0), (absolute.distance, IS_DISTANCE), (absolute.immediate, 0)];
+        let kinds = [(operands.displacement, 0), (operands.distance, IS_DISTANCE), (operands.immediate, 0)];
         let there = kinds.into_iter().filter(|(place, _)| *place != 0);
         self.source.extend(there.map(|(place, kind)| Moving((offset as u16 + u16::from(place)) | kind)));
-        self.has_distance = absolute.distance != 0;
-        self.due = Absolute { distance: 0, ..absolute };
+        self.has_distance = operands.distance != 0;
+        self.due = Operands { distance: 0, ..operands };
     }
     /// It is over.
     pub(super) fn end(&mut self) {
         self.is_unclear |= !self.due.is_none();
-        self.due = Absolute::default();
+        self.due = Operands::default();
         self.has_distance = false;
     }
     /// Whether the address of the running instruction's RIP-relative operand is the same wherever the code lies.
@@ -155,35 +155,35 @@ impl Absolutes {
     }
     /// Host code does not depend on the running instruction's.
     pub(super) fn need_none(&mut self) {
-        self.due = Absolute::default();
+        self.due = Operands::default();
     }
 }
 
 impl Lowering {
     /// Where in the last block's source addresses are that may be others elsewhere: what the host code has of them is
     /// among [`Lowering::fixups`].
-    pub fn absolutes(&self) -> &[Moving] {
-        if self.absolutes.is_unclear || self.is_fixed() { &[] } else { &self.absolutes.source }
+    pub fn moving(&self) -> &[Moving] {
+        if self.noted.is_unclear || self.is_fixed() { &[] } else { &self.noted.source }
     }
 
     /// The running instruction's displacement, if it is an address, is at a place.
     pub(super) fn note_displacement_at(&mut self, place: Offset) {
-        if std::mem::take(&mut self.absolutes.due.displacement) != 0 {
-            self.absolutes.host.push(place);
+        if std::mem::take(&mut self.noted.due.displacement) != 0 {
+            self.noted.host.push(place);
         }
     }
 
     /// The running instruction's immediate, if it is an address, is what was emitted last.
     pub(super) fn note_last_immediate(&mut self) {
-        if std::mem::take(&mut self.absolutes.due.immediate) != 0 {
-            self.absolutes.host.push(self.asm.here() - 4);
+        if std::mem::take(&mut self.noted.due.immediate) != 0 {
+            self.noted.host.push(self.asm.here() - 4);
         }
     }
 
     /// The block is complete.
-    pub(super) fn fix_up_absolutes(&mut self) {
-        if !self.absolutes().is_empty() {
-            for place in &self.absolutes.host {
+    pub(super) fn fix_up_moving(&mut self) {
+        if !self.moving().is_empty() {
+            for place in &self.noted.host {
                 self.asm.fix_up(*place, FixupKind::Address32);
             }
         }
@@ -246,9 +246,9 @@ mod tests {
     }
 
     /// The same bytes in a page elsewhere. `None` if an operand would not be of its kind there.
-    fn moved(bytes: &[u8], absolutes: &[Moving], page: u64) -> Option<Vec<u8>> {
+    fn moved(bytes: &[u8], noted: &[Moving], page: u64) -> Option<Vec<u8>> {
         let mut moved = bytes.to_vec();
-        for moving in absolutes {
+        for moving in noted {
             let place = moving.place();
             let operand = u32::from_le_bytes(*moved[place..].first_chunk()?);
             let operand = moving.set_down(moving.lift(operand, HERE), page)?;
@@ -273,9 +273,9 @@ mod tests {
             let bytes = [&bytes[..], &[0xc3]].concat();
             let mut code = lower(&mut lowering, &bytes, HERE);
             let (here, fixups) = (places(&lowering), lowering.fixups().to_vec());
-            let absolutes = lowering.absolutes().to_vec();
+            let noted = lowering.moving().to_vec();
             let page = HERE + (1 + round as u64 % 400) * STEP;
-            let Some(elsewhere) = moved(&bytes, &absolutes, page).filter(|_| !absolutes.is_empty()) else {
+            let Some(elsewhere) = moved(&bytes, &noted, page).filter(|_| !noted.is_empty()) else {
                 continue;
             };
             lift(&mut code, fixups.iter().copied(), Position { code: 0, page: HERE }).unwrap();
@@ -283,7 +283,7 @@ mod tests {
                 continue;
             }
             with_addresses += 1;
-            with_distances += u32::from(absolutes.iter().any(|moving| moving.is_distance()));
+            with_distances += u32::from(noted.iter().any(|moving| moving.is_distance()));
             let there = lower(&mut lowering, &elsewhere, page);
             assert!(there == code, "{bytes:x?} {there:x?} {code:x?}");
             assert_eq!(places(&lowering), here, "{bytes:x?}");
@@ -305,12 +305,12 @@ mod tests {
             (&[0x48, 0x8d, 0x90, 1, 2, 3, 0x81], &[3]),       // lea rdx, [rax+address]
             (&[0x65, 0x8b, 0x05, 1, 2, 0xdd, 0x7e], &[3 | IS_DISTANCE]), // mov eax, gs:[rip+distance]
         ];
-        for (bytes, absolutes) in forms {
+        for (bytes, noted) in forms {
             let bytes = [bytes, &[0xc3]].concat();
             let mut lowering = lowering();
             lower(&mut lowering, &bytes, HERE);
-            let absolutes: Vec<_> = absolutes.iter().map(|place| Moving(*place)).collect();
-            assert_eq!(lowering.absolutes(), absolutes, "{bytes:x?}");
+            let noted: Vec<_> = noted.iter().map(|place| Moving(*place)).collect();
+            assert_eq!(lowering.moving(), noted, "{bytes:x?}");
         }
     }
 
@@ -327,7 +327,7 @@ mod tests {
             let bytes = [bytes, &[0xc3]].concat();
             let mut lowering = lowering();
             lower(&mut lowering, &bytes, HERE);
-            assert!(lowering.absolutes().is_empty(), "{bytes:x?}");
+            assert!(lowering.moving().is_empty(), "{bytes:x?}");
         }
     }
 }
