@@ -38,7 +38,7 @@ impl Marks {
     /// behind it, or the first one.
     pub fn find(&self, range: std::ops::Range<u32>, start: i16, offset: u64) -> Mark {
         let mut bytes = self.bytes[range.start as usize..range.end as usize].iter().copied();
-        let first = Mark { host: 0, guest: start, flags: FlagPlace::Eflags, pointers: Pointers::Guest };
+        let first = first(start);
         let mut found = next(&mut bytes, first).unwrap_or(first);
         while let Some(mark) = next(&mut bytes, found).filter(|mark| u64::from(mark.host) <= offset) {
             found = mark;
@@ -48,48 +48,77 @@ impl Marks {
 }
 
 /// The marks of one block, while it is made.
-#[derive(Default)]
 pub struct Packed {
     bytes: Vec<u8>,
-    last: Option<Mark>,
-    /// Offset of the block's first byte from its guest page.
-    start: i16,
+    /// The last one; before the first, where its distances are from.
+    last: Mark,
+}
+
+impl Default for Packed {
+    fn default() -> Self {
+        Self { bytes: Vec::new(), last: first(0) }
+    }
+}
+
+/// Where the distances of a block's first mark are from.
+fn first(start: i16) -> Mark {
+    Mark { host: 0, guest: start, flags: FlagPlace::Eflags, pointers: Pointers::Guest }
 }
 
 impl Packed {
     /// None yet, of a block whose first byte lies so far from its guest page.
     pub fn begin(&mut self, start: i16) {
         self.bytes.clear();
-        (self.last, self.start) = (None, start);
-    }
-    /// The last one.
-    pub fn last(&self) -> Option<&Mark> {
-        self.last.as_ref()
+        self.last = first(start);
     }
     /// All of them.
     pub fn bytes(&self) -> &[u8] {
         &self.bytes
     }
 
-    /// Adds one.
-    pub fn push(&mut self, mark: Mark) {
-        let (host, guest) = self.last.map_or((0, self.start), |last| (last.host, last.guest));
-        let [far_low, far_high] = mark.host.to_le_bytes();
-        match u8::try_from(mark.host.wrapping_sub(host)) {
-            Ok(distance) if distance != FAR => self.bytes.push(distance),
-            _ => self.bytes.extend([FAR, far_low, far_high]),
+    /// Adds one, unless what it says is so already.
+    #[inline]
+    pub fn note(&mut self, mark: Mark) {
+        let Mark { host, guest, flags, pointers } = self.last;
+        if self.bytes.is_empty() || (mark.guest, mark.flags, mark.pointers) != (guest, flags, pointers) {
+            let (host, guest) = (mark.host.wrapping_sub(host), mark.guest.wrapping_sub(guest) as u16);
+            self.last = mark;
+            if host < u16::from(FAR)
+                && guest < u16::from(ELSEWHERE)
+                && self.bytes.spare_capacity_mut().len() >= 2
+            {
+                self.bytes.extend_from_slice(&[host as u8, state_of(&mark) | guest as u8]);
+            } else {
+                self.push(mark, host, guest);
+            }
         }
-        let flags = if mark.flags == FlagPlace::Spilled { SPILLED } else { 0 };
-        let state = flags | (mark.pointers as u8) << POINTERS_SHIFT;
-        match u8::try_from(mark.guest.wrapping_sub(guest)) {
+    }
+
+    /// Adds one that lies so far behind the last one.
+    #[cold]
+    fn push(&mut self, mark: Mark, host: u16, guest: u16) {
+        let state = state_of(&mark);
+        match u8::try_from(host) {
+            Ok(distance) if distance != FAR => self.bytes.push(distance),
+            _ => {
+                let [low, high] = mark.host.to_le_bytes();
+                self.bytes.extend_from_slice(&[FAR, low, high]);
+            }
+        }
+        match u8::try_from(guest) {
             Ok(distance) if distance < ELSEWHERE => self.bytes.push(state | distance),
             _ => {
                 let [low, high] = mark.guest.to_le_bytes();
-                self.bytes.extend([state | ELSEWHERE, low, high]);
+                self.bytes.extend_from_slice(&[state | ELSEWHERE, low, high]);
             }
         }
-        self.last = Some(mark);
     }
+}
+
+/// The places of flags and pointers.
+fn state_of(mark: &Mark) -> u8 {
+    let flags = if mark.flags == FlagPlace::Spilled { SPILLED } else { 0 };
+    flags | (mark.pointers as u8) << POINTERS_SHIFT
 }
 
 /// The mark behind another.
@@ -129,11 +158,11 @@ mod tests {
         ];
         let (mut marks, mut packed) = (Marks::default(), Packed::default());
         packed.begin(0);
-        packed.push(mark(0, 5));
+        packed.note(mark(0, 5));
         marks.add(packed.bytes());
         let start = marks.end();
         packed.begin(0xff0);
-        all.iter().for_each(|mark| packed.push(*mark));
+        all.iter().for_each(|mark| packed.note(*mark));
         marks.add(packed.bytes());
         for (mark, next) in all.iter().zip(&all[1..]).filter(|(mark, next)| mark.host != next.host) {
             for offset in [mark.host, next.host - 1] {

@@ -95,15 +95,13 @@ fn rex(wide: bool, r: u8, x: u8, b: u8) -> u8 {
 /// A place in emitted code: an offset from its beginning.
 pub type Offset = usize;
 
-/// Bytes of code that there is room for at first; no block comes near it.
-const ROOM: usize = 64 << 10;
-/// Bytes that are written at once, of which not all need count.
-const WIDEST: usize = 16;
+/// Bytes of code that there is room for; no block comes near it. What does not fit is lost, and then all room counts as used.
+pub const ROOM: usize = 128 << 10;
 
 /// The assembler.
 pub struct Asm {
     /// Code up to `here`; what follows it is overwritten.
-    bytes: Vec<u8>,
+    bytes: Box<[u8; ROOM]>,
     here: Offset,
     origin: u64,
     fixups: Vec<Fixup>,
@@ -112,7 +110,7 @@ pub struct Asm {
 impl Asm {
     /// An empty piece of code that will run at `origin`.
     pub fn new() -> Self {
-        Self { bytes: vec![0; ROOM], here: 0, origin: 0, fixups: Vec::new() }
+        Self { bytes: Box::new([0; ROOM]), here: 0, origin: 0, fixups: Vec::new() }
     }
     /// Starts over at another address; keeps the buffer.
     pub fn restart(&mut self, origin: u64) {
@@ -149,21 +147,19 @@ impl Asm {
     #[inline]
     pub fn first_of<const N: usize>(&mut self, bytes: &[u8; N], length: usize) {
         debug_assert!(length <= N);
-        if self.bytes.len() < self.here + N {
-            self.grow();
+        match self.bytes.get_mut(self.here..).and_then(<[u8]>::first_chunk_mut) {
+            Some(room) => {
+                *room = *bytes;
+                self.here += length;
+            }
+            None => self.here = ROOM,
         }
-        self.bytes[self.here..self.here + N].copy_from_slice(bytes);
-        self.here += length;
     }
     /// Bytes of any number.
     pub fn copy(&mut self, bytes: &[u8]) {
         for byte in bytes {
             self.byte(*byte);
         }
-    }
-    #[cold]
-    fn grow(&mut self) {
-        self.bytes.resize(2 * self.bytes.len() + WIDEST, 0);
     }
     #[inline]
     fn put(&mut self, piece: Piece) {
@@ -194,6 +190,27 @@ impl Asm {
         self.put(mem.encode((reg & 7) << 3));
     }
 
+    /// An instruction with an opcode of one byte and a ModRM memory operand; mostly that is a field of the running view.
+    #[inline]
+    fn plain(&mut self, wide: bool, opcode: u8, reg: Reg, mem: Mem) {
+        match mem {
+            Mem { base: None, index: None, disp, gs: true } => self.field(wide, opcode, reg, disp),
+            _ => self.op_mem_of(0, wide, Piece::of(&[opcode]), reg, mem),
+        }
+    }
+
+    #[inline]
+    fn field(&mut self, wide: bool, opcode: u8, reg: Reg, disp: i32) {
+        let [first, second, third, fourth] = disp.to_le_bytes();
+        let modrm = 0x04 | (reg & 7) << 3;
+        let rex = rex(wide, reg >> 3, 0, 0);
+        if rex == 0 {
+            self.raw(&[0x65, opcode, modrm, 0x25, first, second, third, fourth]);
+        } else {
+            self.raw(&[0x65, rex, opcode, modrm, 0x25, first, second, third, fourth]);
+        }
+    }
+
     /// Any instruction with two registers: `rm` is the one in ModRM.rm.
     #[inline]
     pub fn op_reg(&mut self, wide: bool, opcode: &[u8], reg: Reg, rm: Reg) {
@@ -207,19 +224,19 @@ impl Asm {
 
     /// `mov reg, [mem]`, 64 bits.
     pub fn load(&mut self, reg: Reg, mem: Mem) {
-        self.op_mem(0, true, &[0x8b], reg, mem);
+        self.plain(true, 0x8b, reg, mem);
     }
     /// `mov reg, [mem]`, 32 bits.
     pub fn load32(&mut self, reg: Reg, mem: Mem) {
-        self.op_mem(0, false, &[0x8b], reg, mem);
+        self.plain(false, 0x8b, reg, mem);
     }
     /// `mov [mem], reg`, 64 bits.
     pub fn store(&mut self, mem: Mem, reg: Reg) {
-        self.op_mem(0, true, &[0x89], reg, mem);
+        self.plain(true, 0x89, reg, mem);
     }
     /// `mov [mem], reg`, 32 bits.
     pub fn store32(&mut self, mem: Mem, reg: Reg) {
-        self.op_mem(0, false, &[0x89], reg, mem);
+        self.plain(false, 0x89, reg, mem);
     }
     /// `mov [mem], reg` of 2 or 4 bytes.
     pub fn store_sized(&mut self, size: u32, mem: Mem, reg: Reg) {
@@ -273,12 +290,12 @@ impl Asm {
     }
     /// `mov dword [mem], imm`.
     pub fn store_imm32(&mut self, mem: Mem, value: u32) {
-        self.op_mem(0, false, &[0xc7], 0, mem);
+        self.plain(false, 0xc7, 0, mem);
         self.dword(value as i32);
     }
     /// `mov qword [mem], imm`, sign-extended.
     pub fn store_imm(&mut self, mem: Mem, value: i32) {
-        self.op_mem(0, true, &[0xc7], 0, mem);
+        self.plain(true, 0xc7, 0, mem);
         self.dword(value);
     }
     /// `mov to, from`, 64 bits.
@@ -307,17 +324,26 @@ impl Asm {
     }
     /// `lea reg, [mem]`, 64 bits.
     pub fn lea(&mut self, reg: Reg, mem: Mem) {
-        self.op_mem(0, true, &[0x8d], reg, mem);
+        self.plain(true, 0x8d, reg, mem);
     }
     /// `lea reg, [mem]` with the result cut to 32 bits.
     pub fn lea32(&mut self, reg: Reg, mem: Mem) {
-        self.op_mem(0, false, &[0x8d], reg, mem);
+        self.plain(false, 0x8d, reg, mem);
     }
     /// `lea reg, [rip + …]` of a place in this code.
     pub fn lea_here(&mut self, reg: Reg, target: Offset) {
         self.raw(&[0x48 | (reg >> 3) << 2, 0x8d, 0x05 | (reg & 7) << 3]);
         let next = self.here() + 4;
         self.dword(target as i32 - next as i32);
+    }
+    /// `lea reg, [rip + …]` of a place in this code; `jmp` to a thunk.
+    pub fn leave_by(&mut self, reg: Reg, target: Offset, thunk: u64) {
+        let (after_lea, after_jmp) = (self.here() + 7, self.here() + 12);
+        let distance = (target as i32).wrapping_sub(after_lea as i32).to_le_bytes();
+        let to_thunk = (thunk.wrapping_sub(self.address(after_jmp)) as u32).to_le_bytes();
+        let ([a, b, c, d], [e, f, g, h]) = (distance, to_thunk);
+        self.raw(&[0x48 | (reg >> 3) << 2, 0x8d, 0x05 | (reg & 7) << 3, a, b, c, d, 0xe9, e, f, g, h]);
+        self.fix_up(after_jmp - 4, FixupKind::Thunk);
     }
     /// `rorx to, from, count` (BMI2): a rotation that leaves the flags alone.
     pub fn rorx(&mut self, to: Reg, from: Reg, count: u8) {
@@ -337,28 +363,28 @@ impl Asm {
     }
     /// `xor reg, [mem]`, 64 bits.
     pub fn xor_mem(&mut self, reg: Reg, mem: Mem) {
-        self.op_mem(0, true, &[0x33], reg, mem);
+        self.plain(true, 0x33, reg, mem);
     }
     /// `add reg, [mem]`, 64 bits.
     pub fn add_mem(&mut self, reg: Reg, mem: Mem) {
-        self.op_mem(0, true, &[0x03], reg, mem);
+        self.plain(true, 0x03, reg, mem);
     }
     /// `sub reg, [mem]`, 64 bits.
     pub fn sub_mem(&mut self, reg: Reg, mem: Mem) {
-        self.op_mem(0, true, &[0x2b], reg, mem);
+        self.plain(true, 0x2b, reg, mem);
     }
     /// `cmp reg, [mem]`, 64 bits.
     pub fn cmp_mem(&mut self, reg: Reg, mem: Mem) {
-        self.op_mem(0, true, &[0x3b], reg, mem);
+        self.plain(true, 0x3b, reg, mem);
     }
     /// `cmp dword [mem], 0`.
     pub fn cmp_zero32(&mut self, mem: Mem) {
-        self.op_mem(0, false, &[0x83], 7, mem);
+        self.plain(false, 0x83, 7, mem);
         self.byte(0);
     }
     /// `jmp [mem]`.
     pub fn jmp_mem(&mut self, mem: Mem) {
-        self.op_mem(0, false, &[0xff], 4, mem);
+        self.plain(false, 0xff, 4, mem);
     }
     /// `jmp` to a thunk.
     pub fn jmp_thunk(&mut self, thunk: u64) {

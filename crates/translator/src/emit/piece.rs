@@ -15,6 +15,12 @@ impl Piece {
         piece.extend(bytes);
         piece
     }
+    /// The first `length` bytes of a word, at most four.
+    #[inline]
+    pub fn first_of(word: u64, length: usize) -> Self {
+        debug_assert!(length <= 4);
+        Self { word: word & !(u64::MAX << (8 * length as u32)), length }
+    }
     /// One more byte.
     #[inline]
     pub fn push(&mut self, byte: u8) {
@@ -54,6 +60,11 @@ impl Piece {
     #[inline]
     pub fn bytes(self) -> [u8; 8] {
         self.word.to_le_bytes()
+    }
+    /// The same as a number.
+    #[inline]
+    pub fn word(self) -> u64 {
+        self.word
     }
     /// How many.
     #[inline]

@@ -1,6 +1,8 @@
 //! One block: its entries, its body, its exits.
 use std::mem::offset_of;
 
+use iced_x86::Register;
+
 use super::cold::Cold;
 use super::decode::{Decoded, MAX_INSTRUCTIONS, STATUS, Way, decode};
 use super::liveness::{self, Flags};
@@ -20,7 +22,7 @@ use crate::emit::asm::{Asm, Mem, Offset, Reg, T0, T1, cond};
 use crate::mmu::table::Ring;
 use crate::runtime::thunks::{Exit, Thunks};
 use x86::address::{PAGE_OFFSET, PAGE_SIZE};
-use x86::reg::RCX;
+use x86::reg::{RCX, RSP};
 
 /// What to translate.
 pub struct Source<'a> {
@@ -188,17 +190,23 @@ impl Lowering {
         liveness::analyse(&mut code, at_end);
         let live_in = code[0].live_before;
         self.emit_entries(source, live_in);
+        let has = Needs::of(&code);
         let mut rest = &code[..];
-        self.anchored = super::window::is_anchored(rest);
+        self.anchored = has.steps && super::window::is_anchored(rest);
         while let Some(first) = rest.first() {
             let alone = self.mode.windows || self.mode.legacy.is_some();
             let together = if alone { 1 } else { super::stack::run_length(rest) };
             match together {
-                1 => self.lower_instruction(first),
+                1 => {
+                    self.lower_instruction(first);
+                    if has.elements {
+                        self.narrow.follow(first);
+                    }
+                }
                 length => self.stack_run(&rest[..length]),
             }
             rest = &rest[together..];
-            if first.way == Way::JumpIf {
+            if has.steps && first.way == Way::JumpIf {
                 self.anchored = super::window::is_anchored(rest);
             }
         }
@@ -233,7 +241,7 @@ impl Lowering {
 
     /// The entry for jumps through the table (flags put aside), the entry that looks for attention (flags in EFLAGS), and
     /// the body. The look leaves flags that are live alone: JRCXZ needs none.
-    fn emit_entries(&mut self, source: &Source<'_>, live_in: u32) {
+    fn emit_entries(&mut self, source: &Source<'_>, live_in: u8) {
         let spilled = offset_of!(Cpu, spilled_flags);
         let pinned = self.is_pinned();
         let asm = &mut self.asm;
@@ -260,7 +268,7 @@ impl Lowering {
         self.body = self.asm.here();
         // The entries belong to the first instruction.
         let guest = (source.address & PAGE_OFFSET) as i16;
-        self.marks.push(Mark { host: 0, guest, flags: FlagPlace::Eflags, pointers: Pointers::Guest });
+        self.marks.note(Mark { host: 0, guest, flags: FlagPlace::Eflags, pointers: Pointers::Guest });
         self.guest_start = i64::from(guest);
     }
 
@@ -272,10 +280,7 @@ impl Lowering {
     /// The same while RDI and RSI hold something else.
     pub(super) fn mark_pointers(&mut self, pointers: Pointers) {
         let (host, guest) = (self.asm.here() as u16, self.guest_start as i16);
-        let mark = Mark { host, guest, flags: self.flags, pointers };
-        if self.marks.last().is_none_or(|last| mark != Mark { host, ..*last }) {
-            self.marks.push(mark);
-        }
+        self.marks.note(Mark { host, guest, flags: self.flags, pointers });
     }
 
     /// From here on host code belongs to another guest instruction.
@@ -290,8 +295,11 @@ impl Lowering {
         if decoded.vectors && decoded.way != Way::Interpret {
             self.check_vectors(decoded);
         }
+        if decoded.way == Way::Copy && self.copy_as_it_is(decoded) {
+            return;
+        }
         self.by_window = self.mode.windows && !decoded.by_lookup;
-        self.looks_up_twice = decoded.looks_up_twice();
+        self.looks_up_twice = !self.by_window && decoded.looks_up_twice();
         self.noted.begin((decoded.instruction.ip() - self.source_address) as usize, decoded.moving);
         let keeps_scratch = decoded.way.keeps_scratch(self.mode);
         if !keeps_scratch {
@@ -320,7 +328,6 @@ impl Lowering {
         if self.mode.legacy.is_none() && !decoded.way.follows_stack_pointer() {
             self.follow_stack_pointer(decoded);
         }
-        self.narrow.follow(decoded);
         self.noted.end();
         if keeps_scratch {
             self.forget_deltas(decoded);
@@ -364,7 +371,7 @@ impl Lowering {
             return;
         }
         let Flags { reads, writes, kills } = decoded.flags;
-        let keeps = decoded.live_after & !u32::from(kills);
+        let keeps = decoded.live_after & !kills;
         if reads != 0 || (writes != 0 && keeps != 0) {
             self.asm.restore_flags(offset_of!(Cpu, spilled_flags), via);
             self.clobber(via);
@@ -404,8 +411,7 @@ impl Lowering {
             let shadow = Mem::gs(offset_of!(Cpu, interrupt_shadow));
             self.asm.store_imm32(shadow, crate::interp::SHADOW_INTERRUPTS);
         }
-        self.asm.lea_here(T1, self.start);
-        self.asm.jmp_thunk(self.thunks.exit(Exit::Interpret));
+        self.asm.leave_by(T1, self.start, self.thunks.exit(Exit::Interpret));
     }
 
     fn fall_through(&mut self, last: &Decoded) {
@@ -425,7 +431,7 @@ impl Lowering {
     }
 
     /// The flags that are live after the last instruction, as far as the code that follows can be seen.
-    fn live_at_end(&mut self, last: &Decoded, source: &Source<'_>) -> u32 {
+    fn live_at_end(&mut self, last: &Decoded, source: &Source<'_>) -> u8 {
         if source.mode.windows {
             // Hardly anything destroys them: not worth a look.
             return STATUS;
@@ -481,10 +487,30 @@ impl Lowering {
     }
 }
 
+/// What has to be followed through a block because some instruction in it needs it.
+struct Needs {
+    /// Some memory operand has an index ([`Narrow`]).
+    elements: bool,
+    /// The stack pointer is moved otherwise than by pushes and pops ([`Lowering::anchored`]).
+    steps: bool,
+}
+
+impl Needs {
+    fn of(code: &[Decoded]) -> Self {
+        let elements = code.iter().any(|decoded| decoded.instruction.memory_index() != Register::None);
+        let moves = |decoded: &Decoded| matches!(decoded.way, Way::Copy | Way::Lea | Way::CopyMemory { .. });
+        let steps = code.iter().any(|decoded| decoded.writes & 1 << RSP != 0 && moves(decoded));
+        Self { elements, steps }
+    }
+}
+
 /// Drops what lies beyond the page: only an instruction that begins in it belongs to the block, and one across its end
 /// stands alone, so that whoever enters it has looked up both pages. Whether such a one was dropped.
 fn clip(code: &mut Vec<Decoded>, address: u64, to_page_end: usize) -> bool {
     let limit = address + to_page_end as u64;
+    if code.last().is_none_or(|last| last.instruction.next_ip() <= limit) {
+        return false;
+    }
     let inside = code.iter().position(|decoded| decoded.instruction.ip() >= limit).unwrap_or(code.len());
     code.truncate(inside);
     let crossing = code.iter().position(|decoded| decoded.instruction.next_ip() > limit);

@@ -85,6 +85,9 @@ pub enum Cold {
 impl Lowering {
     /// Conditional jumps out of the page; they go through the table, which has cold ends of its own.
     fn emit_far(&mut self) {
+        if self.is_pinned() {
+            return;
+        }
         for index in 0..self.cold.len() {
             if let Cold::Far { from, target } = self.cold[index] {
                 self.asm.bind(from);
@@ -118,8 +121,7 @@ impl Lowering {
                 Cold::Link { from, target, backward } => {
                     asm.bind(from);
                     let stub = asm.address(asm.here());
-                    asm.lea_here(T1, from);
-                    asm.jmp_thunk(self.thunks.exit(Exit::Link));
+                    asm.leave_by(T1, from, self.thunks.exit(Exit::Link));
                     let place = asm.address(from);
                     self.links.push(Link { place, stub, target, backward });
                 }
@@ -133,8 +135,7 @@ impl Lowering {
                     asm.jcc_address(cond::E, back);
                     if let Some(start) = retry {
                         asm.restore_flags(spilled, T1);
-                        asm.lea_here(T1, start);
-                        asm.jmp_thunk(self.thunks.exit(Exit::Target));
+                        asm.leave_by(T1, start, self.thunks.exit(Exit::Target));
                     } else {
                         asm.jmp_thunk(self.thunks.exit(Exit::Jump));
                     }
@@ -144,21 +145,18 @@ impl Lowering {
                     if by_count_register {
                         asm.mov(RCX as Reg, T1);
                     }
-                    asm.lea_here(T1, self.body);
-                    asm.jmp_thunk(self.thunks.exit(Exit::Attention));
+                    asm.leave_by(T1, self.body, self.thunks.exit(Exit::Attention));
                 }
                 Cold::Unusual { from, start, flags } => {
                     asm.bind(from);
                     if flags == FlagPlace::Spilled {
                         asm.restore_flags(spilled, T1);
                     }
-                    asm.lea_here(T1, start);
-                    asm.jmp_thunk(self.thunks.exit(Exit::Interpret));
+                    asm.leave_by(T1, start, self.thunks.exit(Exit::Interpret));
                 }
                 Cold::Vectors { from, resume } => {
                     asm.bind(from);
-                    asm.lea_here(T1, resume);
-                    asm.jmp_thunk(self.thunks.load_vectors);
+                    asm.leave_by(T1, resume, self.thunks.load_vectors);
                 }
             }
         }

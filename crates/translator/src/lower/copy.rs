@@ -7,6 +7,7 @@ use super::block::Lowering;
 use super::decode::Decoded;
 use super::memory::number;
 use super::moving;
+use crate::cache::blocks::FlagPlace;
 use crate::cpu::Cpu;
 use crate::emit::asm::{Mem, Reg, T0, T1, cond};
 use crate::emit::fixups::FixupKind;
@@ -14,7 +15,7 @@ use crate::emit::rewrite::{self, Encoded, Operand};
 use crate::interp::MXCSR_DEFINED;
 use crate::mmu::Access;
 use crate::runtime::thunks::gpr;
-use x86::reg::{RBX, RCX, RDI, RSI};
+use x86::reg::{RBX, RCX, RDI, RSI, RSP};
 
 /// What is checked of a memory operand because the host may not, or not in the right order.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -69,6 +70,23 @@ impl Lowering {
             }
         }
         self.follow_stack_pointer(decoded);
+    }
+
+    /// The same for the plainest of them, 64-bit code that names neither R10 nor R11, moves no stack pointer and has no
+    /// address in it; flags are where they belong. Whether it was one.
+    #[inline]
+    pub(super) fn copy_as_it_is(&mut self, decoded: &Decoded) -> bool {
+        const SPECIAL: u16 = 1 << T0 | 1 << T1 | 1 << RSP;
+        let is_plain = (decoded.reads | decoded.writes) & SPECIAL == 0
+            && self.flags == FlagPlace::Eflags
+            && decoded.moving.is_none()
+            && self.mode.legacy.is_none();
+        if is_plain {
+            let bytes = self.bytes_of(&decoded.instruction);
+            self.asm.first_of(&bytes, decoded.instruction.len());
+            self.forget_deltas(decoded);
+        }
+        is_plain
     }
 
     pub(super) fn copy_memory(&mut self, decoded: &Decoded, size: u32, access: Access) {
@@ -129,11 +147,10 @@ impl Lowering {
     fn rewrite(&mut self, instruction: &Instruction, operand: Operand) {
         let bytes = self.bytes_of(instruction);
         let near = self.take_expected_displacement();
-        let bytes = &bytes[..instruction.len()];
-        let is_right = |encoded: &Encoded| {
-            rewrite::is_simple(bytes) || rewrite::is_same(instruction, operand, encoded.bytes())
-        };
-        match rewrite::with_memory(bytes, operand).filter(is_right) {
+        let length = instruction.len();
+        let is_right = |encoded: &Encoded| rewrite::is_same(instruction, operand, encoded.bytes());
+        let unusual = || rewrite::with_memory(&bytes[..length], operand).filter(is_right);
+        match rewrite::simple(&bytes, length, operand).or_else(unusual) {
             Some(encoded) => {
                 self.mark();
                 encoded.append_to(&mut self.asm);

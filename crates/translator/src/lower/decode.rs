@@ -3,7 +3,7 @@ use iced_x86::{
     Code, CpuidFeature, Decoder, DecoderOptions, EncodingKind, Instruction, Mnemonic, OpAccess, OpKind,
 };
 
-use super::forms::{Form, Kind};
+use super::forms::{Form, Forms, Kind};
 use super::liveness::Flags;
 use super::moving::{self, Operands};
 use super::string::StringOperation;
@@ -18,7 +18,7 @@ use crate::mmu::Access;
 pub const MAX_INSTRUCTIONS: usize = 64;
 
 /// How an instruction is lowered.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Way {
     /// No effect at all.
     Nothing,
@@ -60,6 +60,7 @@ pub enum Way {
     /// A string instruction with a translation of its own.
     String(StringOperation),
     /// Left to the interpreter.
+    #[default]
     Interpret,
 }
 
@@ -103,12 +104,10 @@ impl Way {
 }
 
 /// One instruction of a block.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, Default)]
 pub struct Decoded {
     /// What iced made of it; its IP is the linear address.
     pub instruction: Instruction,
-    /// Offset from the block's page.
-    pub offset: u32,
     /// How it is lowered.
     pub way: Way,
     /// General-purpose registers whose value matters to it, as bits.
@@ -128,9 +127,9 @@ pub struct Decoded {
     /// Which of its operands may be addresses in the kernel's image that it is part of.
     pub moving: Operands,
     /// Status flags (iced's bits) that somebody may read before they are written, just before this instruction.
-    pub live_before: u32,
+    pub live_before: u8,
     /// The same just after it.
-    pub live_after: u32,
+    pub live_after: u8,
 }
 
 impl Decoded {
@@ -152,7 +151,7 @@ impl Decoded {
 const SCRATCH: u16 = 1 << T0 | 1 << T1;
 
 /// iced's bits of the six status flags.
-pub const STATUS: u32 = 0x3f;
+pub const STATUS: u8 = 0x3f;
 
 /// Decodes up to the end of the block or of `bytes`, which begin at linear address `address`. The last instruction is one
 /// that ends a block, or `None` of them does: then the block ends for its length, or because what follows does not lie
@@ -161,86 +160,81 @@ pub fn decode(bytes: &[u8], address: u64, mode: CodeMode, out: &mut Vec<Decoded>
     out.clear();
     let bits = mode.legacy.map_or(64, Legacy::bits);
     let mut decoder = Decoder::with_ip(bits, bytes, address, DecoderOptions::NONE);
-    let mut factory = None;
+    let (mut factory, forms) = (None, Forms::all());
     let may_move = moving::may_move(address, mode);
-    let mut instruction = Instruction::default();
+    let mut is_shielded = false;
     while out.len() < MAX_INSTRUCTIONS && decoder.can_decode() {
-        decoder.decode_out(&mut instruction);
+        let decoded = out.push_mut(Decoded::default());
+        decoder.decode_out(&mut decoded.instruction);
+        let instruction = &decoded.instruction;
         if instruction.is_invalid() && decoder.last_error() == iced_x86::DecoderError::NoMoreBytes {
+            out.pop();
             return;
         }
-        let form = Form::of(&instruction);
-        let Form { kind, vectors, .. } = *form;
-        let used = Usage::of(&instruction, form.rule, &mut factory);
-        let system = if form.system { System::of(&instruction, mode) } else { None };
-        let way = match (mode.legacy, system) {
-            (Some(legacy), _) => super::legacy::choose(&instruction, mode, legacy, vectors, used.memory),
-            (None, Some(system)) => Way::System(system),
-            (None, None) if vectors && !mode.vectors => Way::Interpret,
-            (None, None) => way_of(&instruction, kind, &used),
+        let form = forms.of(instruction);
+        let used = match form.kind {
+            Kind::Nothing => Usage::NONE,
+            _ => Usage::of(instruction, form.rule.as_ref(), &mut factory),
         };
-        let offset = (instruction.ip() & 0xfff) as u32;
-        out.push(Decoded {
-            instruction,
-            offset,
-            way,
-            reads: used.reads,
-            writes: used.writes,
-            names: used.names,
-            names_high_byte: used.names_high_byte,
-            flags: form.flags(&instruction),
-            by_lookup: false,
-            vectors,
-            moving: if may_move { Operands::of(&decoder, &instruction) } else { Operands::default() },
-            live_before: 0,
-            live_after: 0,
-        });
-        let shielded = out.len() > 1 && out[out.len() - 2].way == Way::System(System::SetInterruptFlag);
-        if way.ends_block() || shielded {
+        let system = if form.system { System::of(instruction, mode) } else { None };
+        decoded.way = match (mode.legacy, system) {
+            (Some(legacy), _) => super::legacy::choose(instruction, mode, legacy, form.vectors, used.memory),
+            (None, Some(system)) => Way::System(system),
+            (None, None) if form.vectors && !mode.vectors => Way::Interpret,
+            (None, None) => way_of(instruction, form, &used),
+        };
+        (decoded.reads, decoded.writes) = (used.reads, used.writes);
+        (decoded.names, decoded.names_high_byte) = (used.names, used.names_high_byte);
+        decoded.flags = form.flags(instruction);
+        decoded.vectors = form.vectors;
+        if may_move {
+            decoded.moving = Operands::of(&decoder, instruction);
+        }
+        let ends = std::mem::replace(&mut is_shielded, decoded.way == Way::System(System::SetInterruptFlag));
+        if ends || decoded.way.ends_block() {
             return;
         }
     }
 }
 
-fn way_of(instruction: &Instruction, kind: Kind, used: &Usage) -> Way {
-    match kind {
-        Kind::Privileged | Kind::Uncopied => Way::Interpret,
-        Kind::String => StringOperation::of(instruction).map_or(Way::Interpret, Way::String),
+fn way_of(instruction: &Instruction, form: &Form, used: &Usage) -> Way {
+    match form.kind {
+        Kind::Copied => match used.memory {
+            Memory::Unused => Way::Copy,
+            Memory::Once(access) => memory(instruction, form, access, used.names),
+            Memory::Often => Way::Interpret,
+        },
         Kind::Flow => flow(instruction),
-        Kind::Nothing => Way::Nothing,
         Kind::Stack => stack(instruction),
+        Kind::Nothing => Way::Nothing,
         Kind::Lea if instruction.op0_register().size() >= 4 => Way::Lea,
-        Kind::Lea => Way::Interpret,
-        Kind::Copied => memory(instruction, used),
+        Kind::String => StringOperation::of(instruction).map_or(Way::Interpret, Way::String),
+        Kind::Lea | Kind::Privileged | Kind::Uncopied => Way::Interpret,
     }
 }
 
-fn memory(instruction: &Instruction, used: &Usage) -> Way {
-    let access = match used.memory {
-        Memory::Unused => return Way::Copy,
-        Memory::Once(access) => access,
-        Memory::Often => return Way::Interpret,
-    };
+/// The way of an instruction that uses memory once.
+fn memory(instruction: &Instruction, form: &Form, access: OpAccess, names: u16) -> Way {
     let access = match access {
         OpAccess::None | OpAccess::NoMemAccess => return Way::Nothing,
         OpAccess::Read | OpAccess::CondRead => Access::Read,
         _ => Access::Write,
     };
-    let is_explicit = (0..instruction.op_count()).any(|i| instruction.op_kind(i) == OpKind::Memory);
-    let has_modrm = !is_moffs(instruction.code());
+    let is_operand = |index| instruction.op_kind(index) == OpKind::Memory;
+    let is_explicit = form.rule.is_some() || (0..instruction.op_count()).any(is_operand);
     let size = instruction.memory_size().size() as u32;
-    if !is_explicit || !has_modrm || !(1..=64).contains(&size) {
+    if !is_explicit || !form.has_modrm || !(1..=64).contains(&size) {
         return Way::Interpret;
     }
     if instruction.is_ip_rel_memory_operand() && !is_near(instruction) {
         return Way::Interpret;
     }
-    if is_bit_string(instruction.code()) {
+    if form.is_bit_string {
         // A 32-bit address wraps after the bit offset is added.
         let narrow = instruction.memory_base().size() == 4 || instruction.memory_index().size() == 4;
         return if narrow { Way::Interpret } else { Way::BitString };
     }
-    if used.names & SCRATCH == SCRATCH {
+    if names & SCRATCH == SCRATCH {
         return Way::Interpret;
     }
     Way::CopyMemory { size, access }
@@ -296,7 +290,7 @@ pub(super) fn is_nothing(instruction: &Instruction) -> bool {
     )
 }
 
-fn is_moffs(code: Code) -> bool {
+pub(super) fn is_moffs(code: Code) -> bool {
     use Code::*;
     matches!(
         code,
@@ -331,7 +325,7 @@ pub(super) fn is_bit_string(code: Code) -> bool {
 }
 
 /// Whether the host may execute the instruction itself: no privilege, no leak of the host, offered by the CPU model.
-pub(super) fn may_copy(instruction: &Instruction) -> bool {
+pub fn may_copy(instruction: &Instruction) -> bool {
     use Mnemonic::*;
     if !matches!(instruction.encoding(), EncodingKind::Legacy | EncodingKind::VEX) {
         return false;

@@ -1,7 +1,7 @@
 //! Jumps, calls and returns.
 use std::mem::offset_of;
 
-use iced_x86::{Code, OpKind};
+use iced_x86::{Code, ConditionCode, OpKind};
 
 use super::block::Lowering;
 use super::cold::Cold;
@@ -80,7 +80,7 @@ impl Lowering {
         let from = if instruction.code() == Code::Jrcxz_rel8_64 {
             self.jump_if_rcx_is_zero()
         } else {
-            self.asm.jcc(encode_condition(instruction.condition_code() as u8))
+            self.asm.jcc(encode_condition(instruction.condition_code()))
         };
         let target = self.branch_target(instruction);
         self.branch(from, target);
@@ -173,10 +173,14 @@ impl Lowering {
     }
 }
 
-/// iced numbers conditions from 1 (o) to 16 (g); Jcc encodes them from 0.
-fn encode_condition(condition: u8) -> u8 {
-    use iced_x86::ConditionCode as C;
-    const ORDER: [C; 16] = [
+/// iced numbers conditions from 1, in the order in which Jcc encodes them from 0.
+const fn encode_condition(condition: ConditionCode) -> u8 {
+    (condition as u8).wrapping_sub(1)
+}
+
+const _: () = {
+    use ConditionCode as C;
+    let order = [
         C::o,
         C::no,
         C::b,
@@ -194,5 +198,9 @@ fn encode_condition(condition: u8) -> u8 {
         C::le,
         C::g,
     ];
-    ORDER.iter().position(|known| *known as u8 == condition).unwrap_or(0) as u8
-}
+    let mut code = 0;
+    while code < 16 {
+        assert!(encode_condition(order[code as usize]) == code);
+        code += 1;
+    }
+};

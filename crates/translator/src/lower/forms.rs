@@ -4,7 +4,7 @@ use std::sync::{LazyLock, OnceLock};
 
 use iced_x86::{Code, FlowControl, Instruction, Mnemonic};
 
-use super::decode::{is_nothing, may_copy, uses_vectors};
+use super::decode::{is_bit_string, is_moffs, is_nothing, may_copy, uses_vectors};
 use super::liveness::{self, Flags};
 use super::system::System;
 use super::usage::Rule;
@@ -44,17 +44,31 @@ pub struct Form {
     pub flags: Option<Flags>,
     /// How it uses its operands, if that is simple.
     pub rule: Option<Rule>,
+    /// A memory operand of it would be encoded by ModRM.
+    pub has_modrm: bool,
+    /// A bit test whose register operand reaches beyond its memory operand.
+    pub is_bit_string: bool,
 }
 
-static FORMS: LazyLock<Box<[OnceLock<Form>]>> =
-    LazyLock::new(|| Code::values().map(|_| OnceLock::new()).collect());
+/// What is known of all forms.
+#[derive(Clone, Copy)]
+pub struct Forms(&'static [OnceLock<Form>]);
+
+impl Forms {
+    /// The one table of them.
+    pub fn all() -> Self {
+        static FORMS: LazyLock<Box<[OnceLock<Form>]>> =
+            LazyLock::new(|| Code::values().map(|_| OnceLock::new()).collect());
+        Self(&FORMS)
+    }
+    /// The form of an instruction.
+    #[inline]
+    pub fn of(self, instruction: &Instruction) -> &'static Form {
+        self.0[instruction.code() as usize].get_or_init(|| Form::new(instruction))
+    }
+}
 
 impl Form {
-    /// The form of an instruction.
-    pub fn of(instruction: &Instruction) -> &'static Self {
-        FORMS[instruction.code() as usize].get_or_init(|| Self::new(instruction))
-    }
-
     fn new(instruction: &Instruction) -> Self {
         Self {
             kind: kind(instruction),
@@ -62,6 +76,8 @@ impl Form {
             system: may_be_system(instruction),
             flags: (!liveness::depends_on_operands(instruction)).then(|| Flags::new(instruction)),
             rule: Rule::of(instruction.code()),
+            has_modrm: !is_moffs(instruction.code()),
+            is_bit_string: is_bit_string(instruction.code()),
         }
     }
 
@@ -109,7 +125,7 @@ mod tests {
     fn what_is_kept_of_a_form_is_true_of_all_its_instructions() {
         let first = [0x66, 0xf2, 0xf3, 0x48, 0x0f, 0xc5, 0xc4, 0x4c];
         for (bytes, _, instruction) in samples::instructions(1, 400_000, first) {
-            let (kept, own) = (Form::of(&instruction), Form::new(&instruction));
+            let (kept, own) = (Forms::all().of(&instruction), Form::new(&instruction));
             assert_eq!(kept.kind, own.kind, "{bytes:x?}");
             assert_eq!(kept.vectors, own.vectors, "{bytes:x?}");
             assert!(own.system <= kept.system, "{bytes:x?}");

@@ -4,7 +4,7 @@ use iced_x86::{Instruction, Mnemonic, OpKind};
 use super::decode::{Decoded, STATUS};
 
 /// What an instruction does to the status flags, as iced's bits.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Flags {
     /// Those that it reads.
     pub reads: u8,
@@ -17,14 +17,14 @@ pub struct Flags {
 impl Flags {
     /// Of an instruction.
     pub fn new(instruction: &Instruction) -> Self {
-        let writes = (instruction.rflags_modified() & STATUS) as u8;
+        let writes = instruction.rflags_modified() as u8 & STATUS;
         let kills = if may_leave_flags(instruction) { 0 } else { writes };
-        Self { reads: reads(instruction) as u8, writes, kills }
+        Self { reads: reads(instruction), writes, kills }
     }
 }
 
 /// Fills `live_before` and `live_after`; `at_end` are the flags that are live after the last instruction.
-pub fn analyse(block: &mut [Decoded], at_end: u32) {
+pub fn analyse(block: &mut [Decoded], at_end: u8) {
     let mut live = at_end;
     for decoded in block.iter_mut().rev() {
         if decoded.way.may_leave() {
@@ -32,13 +32,13 @@ pub fn analyse(block: &mut [Decoded], at_end: u32) {
             live = STATUS;
         }
         decoded.live_after = live;
-        live = (live & !u32::from(decoded.flags.kills)) | u32::from(decoded.flags.reads);
+        live = (live & !decoded.flags.kills) | decoded.flags.reads;
         decoded.live_before = live;
     }
 }
 
 /// Status flags that an instruction reads.
-fn reads(instruction: &Instruction) -> u32 {
+fn reads(instruction: &Instruction) -> u8 {
     match instruction.mnemonic() {
         // These save RFLAGS as a whole; the last ones may fault, and then their handler sees them.
         Mnemonic::Pushf | Mnemonic::Pushfd | Mnemonic::Pushfq => STATUS,
@@ -48,7 +48,7 @@ fn reads(instruction: &Instruction) -> u32 {
         // They may write over what follows, which then wants other flags; several elements at once, so that it is worth
         // the few instructions.
         _ if is_bulk_store(instruction) => STATUS,
-        _ => instruction.rflags_read() & STATUS,
+        _ => instruction.rflags_read() as u8 & STATUS,
     }
 }
 
@@ -84,10 +84,10 @@ fn is_shift(instruction: &Instruction) -> bool {
 }
 
 /// The flags that code reads before it writes them, as far as a look at its first instructions tells.
-pub fn needed_by(code: &[Decoded]) -> u32 {
+pub fn needed_by(code: &[Decoded]) -> u8 {
     let (mut needed, mut open) = (0, STATUS);
     for decoded in code {
-        let reads = u32::from(decoded.flags.reads);
+        let reads = decoded.flags.reads;
         if decoded.way.ends_block() && reads == 0 {
             break;
         }
@@ -95,7 +95,7 @@ pub fn needed_by(code: &[Decoded]) -> u32 {
         if decoded.way.may_leave() {
             break;
         }
-        open &= !u32::from(decoded.flags.kills);
+        open &= !decoded.flags.kills;
         if open == 0 {
             return needed;
         }
@@ -136,6 +136,6 @@ mod tests {
     fn inc_keeps_carry_alive() {
         // inc rax; adc rbx, 0; ret
         let code = block(&[0x48, 0xff, 0xc0, 0x48, 0x83, 0xd3, 0x00, 0xc3]);
-        assert_eq!(needed_by(&code), iced_x86::RflagsBits::CF);
+        assert_eq!(u32::from(needed_by(&code)), iced_x86::RflagsBits::CF);
     }
 }

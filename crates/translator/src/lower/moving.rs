@@ -80,7 +80,16 @@ pub struct Operands {
 
 impl Operands {
     /// Those of the instruction that was decoded last.
+    #[inline]
     pub fn of(decoder: &Decoder<'_>, instruction: &Instruction) -> Self {
+        // An opcode and 32 bits. Branches have neither.
+        if instruction.len() < 5 || instruction.op0_kind() == OpKind::NearBranch64 {
+            return Self::default();
+        }
+        Self::of_long(decoder, instruction)
+    }
+
+    fn of_long(decoder: &Decoder<'_>, instruction: &Instruction) -> Self {
         let is_relative = instruction.is_ip_rel_memory_operand();
         let address = instruction.memory_displacement64();
         let has_displacement = !is_relative && IMAGES.contains(&address);
@@ -104,8 +113,9 @@ impl Operands {
         }
     }
 
-    fn is_none(self) -> bool {
-        self == Self::default()
+    /// Whether there are none.
+    pub fn is_none(self) -> bool {
+        self.displacement | self.immediate | self.distance == 0
     }
 }
 

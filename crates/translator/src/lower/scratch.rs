@@ -69,6 +69,9 @@ impl Lowering {
 
     /// Forgets the deltas of registers that an instruction moved; RSP's are looked after where it moves.
     pub(super) fn forget_deltas(&mut self, decoded: &Decoded) {
+        if decoded.writes == 0 {
+            return;
+        }
         for register in [T0, T1] {
             if let Holds::Delta(base) = self.holds(register)
                 && base != RSP as Reg

@@ -5,19 +5,35 @@ use x86::reg::RSP;
 
 /// How instructions of a common form use their operands: all but the first are read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Rule {
-    /// The first is read.
-    Reads,
-    /// The first is written.
-    Writes,
-    /// The first is read and written.
-    Changes,
-    /// The first is read and written; if the second is the same register, only written.
-    ChangesOrClears,
-    /// The first is read, and the stack pointer moves.
-    Pushes,
-    /// The first is written, and the stack pointer moves.
-    Pops,
+pub struct Rule {
+    /// What is done to the first operand.
+    first: OpAccess,
+    /// All bits if the first is read; if it is written.
+    reads: u16,
+    writes: u16,
+    /// If the second is the same register as the first, that is only written.
+    may_clear: bool,
+    /// What is done to the stack, if the stack pointer moves.
+    stack: Option<OpAccess>,
+    /// A memory operand is only an address.
+    is_address: bool,
+}
+
+impl Rule {
+    const READS: Self = Self {
+        first: OpAccess::Read,
+        reads: u16::MAX,
+        writes: 0,
+        may_clear: false,
+        stack: None,
+        is_address: false,
+    };
+    const WRITES: Self = Self { first: OpAccess::Write, reads: 0, writes: u16::MAX, ..Self::READS };
+    const CHANGES: Self = Self { first: OpAccess::ReadWrite, writes: u16::MAX, ..Self::READS };
+    const CHANGES_OR_CLEARS: Self = Self { may_clear: true, ..Self::CHANGES };
+    const PUSHES: Self = Self { stack: Some(OpAccess::Write), ..Self::READS };
+    const POPS: Self = Self { stack: Some(OpAccess::Read), ..Self::WRITES };
+    const ADDRESS: Self = Self { is_address: true, ..Self::WRITES };
 }
 
 /// What an instruction does to memory.
@@ -51,67 +67,63 @@ impl Rule {
     pub fn of(code: Code) -> Option<Self> {
         use Mnemonic::*;
         match code {
-            Code::Push_r64 | Code::Call_rel32_64 => return Some(Self::Pushes),
-            Code::Pop_r64 | Code::Retnq => return Some(Self::Pops),
+            Code::Push_r64 | Code::Call_rel32_64 => return Some(Self::PUSHES),
+            Code::Pop_r64 | Code::Retnq => return Some(Self::POPS),
+            Code::Shl_rm32_imm8 | Code::Shr_rm32_imm8 | Code::Sar_rm32_imm8 => return Some(Self::CHANGES),
+            Code::Shl_rm64_imm8 | Code::Shr_rm64_imm8 | Code::Sar_rm64_imm8 => return Some(Self::CHANGES),
+            Code::Rol_rm32_imm8 | Code::Ror_rm32_imm8 | Code::Rol_rm64_imm8 => return Some(Self::CHANGES),
+            Code::Imul_r32_rm32 | Code::Imul_r64_rm64 => return Some(Self::CHANGES),
             // Of segment, control and debug registers.
             _ if code.mnemonic() == Mov && code.is_privileged() => return None,
             _ => {}
         }
         if code.is_jcc_short_or_near() || code.is_jmp_short_or_near() {
-            return Some(Self::Reads);
+            return Some(Self::READS);
         }
         Some(match code.mnemonic() {
-            Cmp | Test => Self::Reads,
-            Mov | Movzx | Movsx | Movsxd => Self::Writes,
-            Seto | Setno | Setb | Setae | Sete | Setne | Setbe | Seta => Self::Writes,
-            Sets | Setns | Setp | Setnp | Setl | Setge | Setle | Setg => Self::Writes,
-            Add | Adc | Sbb | And | Or | Inc | Dec | Neg | Not => Self::Changes,
-            Xor | Sub => Self::ChangesOrClears,
+            Cmp | Test => Self::READS,
+            Mov | Movzx | Movsx | Movsxd => Self::WRITES,
+            Seto | Setno | Setb | Setae | Sete | Setne | Setbe | Seta => Self::WRITES,
+            Sets | Setns | Setp | Setnp | Setl | Setge | Setle | Setg => Self::WRITES,
+            Add | Adc | Sbb | And | Or | Inc | Dec | Neg | Not => Self::CHANGES,
+            Xor | Sub => Self::CHANGES_OR_CLEARS,
+            Lea => Self::ADDRESS,
             _ => return None,
         })
     }
 
-    fn first(self) -> OpAccess {
-        match self {
-            Self::Reads | Self::Pushes => OpAccess::Read,
-            Self::Writes | Self::Pops => OpAccess::Write,
-            Self::Changes | Self::ChangesOrClears => OpAccess::ReadWrite,
-        }
-    }
-
-    fn usage(self, instruction: &Instruction) -> Usage {
-        let mut usage = Usage::with(Memory::Unused);
-        let mut access = match self {
-            Self::ChangesOrClears if names_one_twice(instruction) => OpAccess::Write,
-            _ => self.first(),
-        };
-        // None has more than two.
-        let operands = [
-            (instruction.op0_kind(), instruction.op0_register()),
-            (instruction.op1_kind(), instruction.op1_register()),
-        ];
-        for (kind, register) in operands {
-            match kind {
-                OpKind::Register => {
-                    usage.register(register, access);
-                    usage.name(register);
-                }
-                OpKind::Memory => {
-                    usage.memory = Memory::Once(access);
-                    usage.register(instruction.memory_base(), OpAccess::Read);
-                    usage.register(instruction.memory_index(), OpAccess::Read);
-                }
-                _ => {}
+    #[inline]
+    fn usage(&self, instruction: &Instruction) -> Usage {
+        let mut usage = Usage::NONE;
+        let clears = self.may_clear && names_one_twice(instruction);
+        let reads = if clears { 0 } else { self.reads };
+        match instruction.op0_kind() {
+            OpKind::Register => {
+                let part = Part::of(instruction.op0_register());
+                usage.name(part);
+                usage.reads = part.bit & reads | part.partial & !reads;
+                usage.writes = part.bit & self.writes;
             }
-            access = if access == OpAccess::Write && self == Self::ChangesOrClears {
-                access
-            } else {
-                OpAccess::Read
-            };
+            OpKind::Memory => usage.address(instruction, self.first),
+            _ => {}
         }
-        if matches!(self, Self::Pushes | Self::Pops) {
-            usage.register(Register::RSP, OpAccess::ReadWrite);
-            usage.memory = Memory::Once(if self == Self::Pushes { OpAccess::Write } else { OpAccess::Read });
+        // None has more than two that matter.
+        match instruction.op1_kind() {
+            OpKind::Register if !clears => {
+                let part = Part::of(instruction.op1_register());
+                usage.name(part);
+                usage.reads |= part.bit;
+            }
+            OpKind::Memory => usage.address(instruction, OpAccess::Read),
+            _ => {}
+        }
+        if self.is_address {
+            usage.memory = Memory::Unused;
+        }
+        if let Some(access) = self.stack {
+            usage.reads |= 1 << RSP;
+            usage.writes |= 1 << RSP;
+            usage.memory = Memory::Once(access);
         }
         usage
     }
@@ -125,9 +137,10 @@ fn names_one_twice(instruction: &Instruction) -> bool {
 
 impl Usage {
     /// What an instruction uses, by its form's rule or by iced.
+    #[inline]
     pub fn of(
         instruction: &Instruction,
-        rule: Option<Rule>,
+        rule: Option<&Rule>,
         factory: &mut Option<InstructionInfoFactory>,
     ) -> Self {
         match rule {
@@ -136,7 +149,10 @@ impl Usage {
         }
     }
 
-    fn with(memory: Memory) -> Self {
+    /// Nothing.
+    pub const NONE: Self = Self::with(Memory::Unused);
+
+    const fn with(memory: Memory) -> Self {
         Self { reads: 0, writes: 0, names: 0, names_high_byte: false, memory }
     }
 
@@ -153,14 +169,19 @@ impl Usage {
         }
         for index in 0..instruction.op_count() {
             if instruction.op_kind(index) == OpKind::Register {
-                usage.name(instruction.op_register(index));
+                usage.name(Part::of(instruction.op_register(index)));
             }
         }
         usage
     }
 
-    fn name(&mut self, register: Register) {
-        let part = Part::of(register);
+    /// It has one operand in memory.
+    fn address(&mut self, instruction: &Instruction, access: OpAccess) {
+        self.memory = Memory::Once(access);
+        self.reads |= Part::of(instruction.memory_base()).bit | Part::of(instruction.memory_index()).bit;
+    }
+
+    fn name(&mut self, part: Part) {
         self.names |= part.bit;
         self.names_high_byte |= part.high;
     }

@@ -25,7 +25,7 @@ fn add(blocks: &mut Blocks, gpa: u64, host: u64) -> (BlockId, Vec<u64>) {
     let link = Link { place: host + LINK, stub: host + 30, target: 0, backward: false };
     let mut marks = Packed::default();
     marks.begin((gpa & PAGE_OFFSET) as i16);
-    [mark(8, 0), mark(12, 3)].into_iter().for_each(|mark| marks.push(mark));
+    [mark(8, 0), mark(12, 3)].into_iter().for_each(|mark| marks.note(mark));
     blocks.add(block, marks.bytes(), &[link])
 }
 
