@@ -95,6 +95,7 @@ pub struct Lowering {
     pub(super) links: Vec<Link>,
     marks: Packed,
     peeked: Vec<Decoded>,
+    needs_no_rights: bool,
     /// End of the furthest byte that was looked at, from the start of the source.
     looked_at: usize,
 }
@@ -138,6 +139,7 @@ impl Lowering {
             links: Vec::new(),
             marks: Packed::default(),
             peeked: Vec::new(),
+            needs_no_rights: false,
             looked_at: 0,
         }
     }
@@ -155,6 +157,11 @@ impl Lowering {
     /// The marks ([`Packed::bytes`]) and the direct jumps of the last block.
     pub fn places(&self) -> (&[u8], &[Link]) {
         (self.marks.bytes(), &self.links)
+    }
+
+    /// Whether the last block is the same whatever the mode says of what does not fault.
+    pub fn needs_no_rights(&self) -> bool {
+        self.needs_no_rights
     }
 
     /// The table that this block's accesses look up.
@@ -191,6 +198,8 @@ impl Lowering {
         let live_in = code[0].live_before;
         self.emit_entries(source, live_in);
         let has = Needs::of(&code);
+        // Without windows there was a look at what follows.
+        self.needs_no_rights = !has.rights && source.mode.windows && source.mode.legacy.is_none();
         let mut rest = &code[..];
         self.anchored = has.steps && super::window::is_anchored(rest);
         while let Some(first) = rest.first() {
@@ -493,6 +502,8 @@ struct Needs {
     elements: bool,
     /// The stack pointer is moved otherwise than by pushes and pops ([`Lowering::anchored`]).
     steps: bool,
+    /// Some instruction does not fault for what the mode says.
+    rights: bool,
 }
 
 impl Needs {
@@ -500,7 +511,8 @@ impl Needs {
         let elements = code.iter().any(|decoded| decoded.instruction.memory_index() != Register::None);
         let moves = |decoded: &Decoded| matches!(decoded.way, Way::Copy | Way::Lea | Way::CopyMemory { .. });
         let steps = code.iter().any(|decoded| decoded.writes & 1 << RSP != 0 && moves(decoded));
-        Self { elements, steps }
+        let rights = code.iter().any(|decoded| decoded.by_rights);
+        Self { elements, steps, rights }
     }
 }
 

@@ -124,6 +124,8 @@ pub struct Decoded {
     pub by_lookup: bool,
     /// It touches x87, MMX, XMM or YMM registers.
     pub vectors: bool,
+    /// It may be another's to execute where the mode says otherwise what does not fault.
+    pub by_rights: bool,
     /// Which of its operands may be addresses in the kernel's image that it is part of.
     pub moving: Operands,
     /// Status flags (iced's bits) that somebody may read before they are written, just before this instruction.
@@ -187,6 +189,7 @@ pub fn decode(bytes: &[u8], address: u64, mode: CodeMode, out: &mut Vec<Decoded>
         (decoded.names, decoded.names_high_byte) = (used.names, used.names_high_byte);
         decoded.flags = form.flags(instruction);
         decoded.vectors = form.vectors;
+        decoded.by_rights = form.vectors || form.system;
         if may_move {
             decoded.moving = Operands::of(&decoder, instruction);
         }

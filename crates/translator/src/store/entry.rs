@@ -176,7 +176,7 @@ impl<'a> Entry<'a> {
     /// Whether it is what somebody wants.
     pub fn is(&self, wanted: &Wanted<'_>) -> bool {
         let sites = self.sites.iter().map(|site| u16::from_le_bytes(*site));
-        self.identity == wanted.identity
+        (self.identity == wanted.identity || self.identity == wanted.identity.whatever_the_rights())
             && self.has_source(wanted)
             && (self.page == ANYWHERE || self.page == wanted.page)
             && wanted.sites.within(wanted.gpa, self.source.len()).eq(sites)
@@ -382,6 +382,20 @@ pub(super) mod tests {
                 assert!(entry.marks.len() + entry.links(0).count() + entry.fixups().count() < bytes.len());
             }
         }
+    }
+
+    #[test]
+    fn a_block_that_needs_no_rights_fits_all() {
+        let with = |vectors| Identity::of(0x40_0123, CodeMode { user: true, vectors, ..CodeMode::default() });
+        let fits = |identity, vectors| {
+            let mut bytes = Vec::new();
+            Translated { identity, ..translated(&[0xc3], &[0x90; 40]) }.write(&mut bytes).unwrap();
+            Entry::parse(&bytes).unwrap().is(&Wanted { identity: with(vectors), ..wanted(&[0xc3]) })
+        };
+        assert!(
+            fits(with(true).whatever_the_rights(), true) && fits(with(true).whatever_the_rights(), false)
+        );
+        assert!(fits(with(true), true) && !fits(with(true), false));
     }
 
     #[test]

@@ -23,7 +23,20 @@ impl Identity {
         };
         Self([place, flags(mode), segment(mode)])
     }
+    /// The same for a block that fits whatever the mode says of rights ([`RIGHTS`]).
+    pub fn whatever_the_rights(self) -> Self {
+        let Self([place, flags, segment]) = self;
+        Self([place, flags & !RIGHTS | ANY_RIGHTS, segment])
+    }
 }
+
+/// The flags of a mode that say what does not fault: SYSCALL, RDTSC, RDFSBASE and friends, vectors. Most blocks have none
+/// of these.
+const RIGHTS: u64 = 0b0111_0010 << LEGACY_BITS;
+/// The block fits with any of them.
+const ANY_RIGHTS: u64 = 1 << 63;
+/// Bits of the flags of a mode that only legacy code has.
+const LEGACY_BITS: u32 = 8;
 
 /// The block may have addresses among its bytes that are others elsewhere.
 const MOVES: u64 = 1 << 63;
@@ -40,9 +53,9 @@ fn flags(mode: CodeMode) -> u64 {
         mode.legacy.is_some(),
     ];
     let legacy = mode.legacy.map(|legacy| [legacy.code_32, legacy.stack_32, legacy.protected]);
-    let bits = own.into_iter().chain(legacy.unwrap_or_default());
-    let bits = bits.fold(0, |bits, flag| bits << 1 | u64::from(flag));
-    bits << 8 | mode.legacy.map_or(0, |legacy| u64::from(legacy.flat))
+    let pack = |flags: &[bool]| flags.iter().fold(0, |bits, flag| bits << 1 | u64::from(*flag));
+    let flat = mode.legacy.map_or(0, |legacy| u64::from(legacy.flat));
+    pack(&own) << LEGACY_BITS | pack(&legacy.unwrap_or_default()) << 4 | flat
 }
 
 fn segment(mode: CodeMode) -> u64 {
@@ -59,7 +72,7 @@ pub fn tag(identity: &Identity, bytes: &[u8]) -> u32 {
     let length = bytes.len().min(most);
     first[..length].copy_from_slice(&bytes[..length]);
     let first = u128::from_le_bytes(first);
-    let words = identity.0.into_iter().chain([first as u64, (first >> 64) as u64]);
+    let words = identity.whatever_the_rights().0.into_iter().chain([first as u64, (first >> 64) as u64]);
     (super::checksum::of_words(words) >> 32) as u32 | 1
 }
 
@@ -104,6 +117,17 @@ mod tests {
         let settled = CodeMode { settled: true, ..USER };
         assert_ne!(Identity::of(0x40_1000, settled), Identity::of(0x5555_5555_5000, settled));
         assert_ne!(Identity::of(0x5555_5555_5000, settled), Identity::of(0x7fff_0000_0000, settled));
+    }
+
+    #[test]
+    fn rights_make_no_other_block_where_none_is_needed() {
+        let bare = CodeMode { syscall: false, time_stamp: false, bases: false, vectors: false, ..KERNEL };
+        let whatever = |mode| Identity::of(0x40_1000, mode).whatever_the_rights();
+        assert_eq!(whatever(bare), whatever(KERNEL));
+        assert_ne!(whatever(bare), Identity::of(0x40_1000, bare));
+        for other in [USER, CodeMode { windows: false, ..KERNEL }, CodeMode { settled: true, ..KERNEL }] {
+            assert_ne!(whatever(other), whatever(KERNEL));
+        }
     }
 
     #[test]

@@ -105,10 +105,11 @@ fn lower(
     let Lowered { block, looked_at } = lowering.lower(source, buffer.next_address())?;
     buffer.append(lowering.host_code());
     if let Some(store) = store {
+        let exact = Identity::of(source.address, source.mode);
         let (marks, links) = lowering.places();
         let sites: Vec<_> = source.sites.within(source.gpa, looked_at).collect();
         let translated = Translated {
-            identity: Identity::of(source.address, source.mode),
+            identity: if lowering.needs_no_rights() { exact.whatever_the_rights() } else { exact },
             source: &source.bytes[..looked_at],
             code: lowering.host_code(),
             position,
