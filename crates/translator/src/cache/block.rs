@@ -1,7 +1,8 @@
 //! One translated block: what it is found by, what it was made from, where its entries and its jumps are.
-use std::hash::{Hash, Hasher};
+use std::hash::Hasher;
 
 use crate::legacy::Legacy;
+use x86::address::PAGE_OFFSET;
 
 /// What code may assume about the CPU it runs on; part of a block's identity.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
@@ -52,16 +53,22 @@ pub struct Key {
 /// The page of position-independent blocks.
 pub const ANY_PAGE: u64 = u64::MAX;
 
-impl std::hash::Hash for Key {
-    fn hash<H: Hasher>(&self, state: &mut H) {
+/// log2 of the guest's bytes whose blocks have the same place in a table.
+const PLACE_SHIFT: u32 = 4;
+
+impl Key {
+    /// Where a table has it. Blocks beside one another in a page are beside one another there: code mostly goes on nearby,
+    /// and then the host's caches have their part of the table.
+    pub fn place(&self, hasher: &mut impl Hasher) -> u64 {
         let mode = self.mode;
         let mode = [mode.user, mode.vectors, mode.syscall, mode.time_stamp, mode.bases, mode.windows];
         let mode = mode.iter().chain([&self.mode.settled]).fold(0, |bits, flag| bits << 1 | u64::from(*flag));
         let space = u64::from(self.space).rotate_left(40);
-        state.write_u64(self.gpa ^ self.page.rotate_left(20) ^ mode << 57 ^ space);
+        hasher.write_u64(self.gpa & !PAGE_OFFSET ^ self.page.rotate_left(20) ^ mode << 57 ^ space);
         if let Some(legacy) = self.mode.legacy {
-            state.write_u64(u64::from(legacy.base) << 32 ^ u64::from(legacy.limit));
+            hasher.write_u64(u64::from(legacy.base) << 32 ^ u64::from(legacy.limit));
         }
+        hasher.finish().wrapping_add((self.gpa & PAGE_OFFSET) >> PLACE_SHIFT)
     }
 }
 

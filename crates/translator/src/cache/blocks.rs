@@ -1,6 +1,6 @@
 //! Translated blocks: found by guest-physical address, linked to one another, and unlinked when their bytes change.
 use std::collections::{HashMap, HashSet};
-use std::hash::{BuildHasherDefault, Hash, Hasher};
+use std::hash::{BuildHasherDefault, Hasher};
 
 use x86::address::PAGE_OFFSET;
 
@@ -172,9 +172,7 @@ impl Blocks {
         None
     }
     fn bucket(&self, key: &Key) -> usize {
-        let mut hasher = WordHasher::default();
-        key.hash(&mut hasher);
-        hasher.finish() as usize & (self.index.len() - 1)
+        key.place(&mut WordHasher::default()) as usize & (self.index.len() - 1)
     }
     /// Nobody finds a block any more.
     fn hide(&mut self, id: BlockId) {
