@@ -4,6 +4,7 @@
 //! right; the code cache copies it to its place.
 use super::fixups::{Fixup, FixupKind};
 use super::piece::Piece;
+use crate::mmu::table::{JUMP_PAIR_SHIFT, JUMPS};
 use x86::reg::{RAX, RSP};
 
 /// A host register by its number.
@@ -237,6 +238,12 @@ impl Asm {
     /// `mov [mem], reg`, 32 bits.
     pub fn store32(&mut self, mem: Mem, reg: Reg) {
         self.plain(false, 0x89, reg, mem);
+    }
+    /// `place` = where a jump table has a target ([`crate::mmu::table::jump_index`]), in units of 8 bytes; destroys the flags.
+    pub fn jump_place(&mut self, place: Reg, target: Reg) {
+        const { assert!(JUMPS == 2 << 14 && JUMP_PAIR_SHIFT == 5) };
+        self.op_reg(false, &[0x0f, 0xb7], place, target); // movzx place32, target16
+        self.raw(&[0x66, 0x40 | place >> 3, 0xc1, 0xe0 | place & 7, 2]); // shl place16, 2: two of the bits go
     }
     /// `mov [mem], reg` of 2 or 4 bytes.
     pub fn store_sized(&mut self, size: u32, mem: Mem, reg: Reg) {

@@ -5,7 +5,8 @@ use super::block::Lowering;
 use crate::cache::blocks::{FlagPlace, Link};
 use crate::cpu::Cpu;
 use crate::emit::asm::{Mem, Offset, Reg, T0, T1, cond};
-use crate::mmu::table::{Jump, Ring};
+use crate::mmu::table::{Ring, SECOND_JUMP};
+use crate::mmu::view;
 use crate::runtime::thunks::Exit;
 use x86::reg::RCX;
 
@@ -127,14 +128,12 @@ impl Lowering {
                 }
                 Cold::Far { .. } => {}
                 Cold::Target { from, back, ring, retry } => {
-                    const STEP: i32 = (size_of::<Jump>() / 8) as i32;
                     asm.bind(from);
-                    asm.lea32(T1, Mem::base(T1, STEP));
-                    asm.cmp_mem(T0, Mem::gs_index8(T1, Self::jump_target(ring)));
+                    asm.lea32(T1, Mem::base(T1, SECOND_JUMP));
+                    asm.cmp_mem(T0, Mem::gs_index8(T1, view::jump_target_offset(ring)));
                     let back = asm.address(back);
                     asm.jcc_address(cond::E, back);
                     if let Some(start) = retry {
-                        asm.restore_flags(spilled, T1);
                         asm.leave_by(T1, start, self.thunks.exit(Exit::Target));
                     } else {
                         asm.jmp_thunk(self.thunks.exit(Exit::Jump));

@@ -11,7 +11,7 @@ use crate::cache::blocks::FlagPlace;
 use crate::cpu::Cpu;
 use crate::emit::asm::{Mem, Offset, T0, T1, cond};
 use crate::emit::fixups::FixupKind;
-use crate::mmu::table::{JUMP_PAIR_SHIFT, JUMPS, Jump, Ring};
+use crate::mmu::table::Ring;
 use crate::mmu::{Access, view};
 use x86::address::PAGE_OFFSET;
 
@@ -35,33 +35,25 @@ impl Lowering {
 
     /// Goes to an address relative to the page, through the jump table.
     pub(super) fn table_exit(&mut self, target: i64) {
-        self.spill_for_table();
-        self.asm.load(T0, Mem::gs(offset_of!(Cpu, code_page)));
-        self.asm.lea(T0, Mem::base(T0, target as i32));
-        self.go_to(self.ring());
+        self.asm.mov_imm(T0, i64::from(target as i32) as u64);
+        let is_put_aside = usize::from(self.flags == FlagPlace::Spilled);
+        self.asm.jmp_thunk(self.thunks.far[self.ring() as usize][is_put_aside]);
     }
 
     /// T1 = where the linear address in T0 is in a jump table, in units of 8 bytes. If the table does not know it, or it is
     /// not canonical, the runtime goes on: with `retry`, it starts the instruction over, which has done nothing yet.
     pub(super) fn find_target(&mut self, ring: Ring, retry: Option<Offset>) {
         debug_assert!(self.flags == FlagPlace::Spilled);
-        const { assert!(JUMPS == 2 << 14 && JUMP_PAIR_SHIFT == 5) };
-        self.asm.op_reg(false, &[0x0f, 0xb7], T1, T0); // movzx r11d, r10w
-        self.asm.raw(&[0x66, 0x41, 0xc1, 0xe3, 2]); // shl r11w, 2: two of the bits go
-        self.asm.cmp_mem(T0, Mem::gs_index8(T1, Self::jump_target(ring)));
+        self.asm.jump_place(T1, T0);
+        self.asm.cmp_mem(T0, Mem::gs_index8(T1, view::jump_target_offset(ring)));
         let from = self.asm.jcc(cond::NE);
         let back = self.asm.here();
         self.cold.push(Cold::Target { from, back, ring, retry });
     }
 
-    /// Offset in a view of the first target in a jump table.
-    pub(super) fn jump_target(ring: Ring) -> usize {
-        view::jump_offset(ring) + offset_of!(Jump, target)
-    }
-
     /// Goes to the target in T0 at the place that [`Lowering::find_target`] found.
     pub(super) fn enter_target(&mut self, ring: Ring) {
-        self.asm.jmp_mem(Mem::gs_index8(T1, view::jump_offset(ring) + offset_of!(Jump, code)));
+        self.asm.jmp_mem(Mem::gs_index8(T1, view::jump_code_offset(ring)));
     }
 
     /// Goes to the linear address in T0, with everything else done; flags are put aside.

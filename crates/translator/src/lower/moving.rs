@@ -216,7 +216,13 @@ mod tests {
     const ORIGIN: u64 = 0x10_0000;
 
     fn lowering() -> Lowering {
-        Lowering::new(Thunks { enter: 0, exits: [0; EXITS.len()], misses: [[0; 2]; 2], load_vectors: 0 })
+        Lowering::new(Thunks {
+            enter: 0,
+            exits: [0; EXITS.len()],
+            misses: [[0; 2]; 2],
+            load_vectors: 0,
+            far: [[0; 2]; 2],
+        })
     }
 
     fn mode() -> CodeMode {

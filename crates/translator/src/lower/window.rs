@@ -305,7 +305,13 @@ mod tests {
 
     /// Whether the block of an instruction and `push rbx` selects the window of the stack pointer between them.
     fn selects_window(bytes: &[u8], user: bool) -> bool {
-        let thunks = Thunks { enter: 0, exits: [0; EXITS.len()], misses: [[0; 2]; 2], load_vectors: 0 };
+        let thunks = Thunks {
+            enter: 0,
+            exits: [0; EXITS.len()],
+            misses: [[0; 2]; 2],
+            load_vectors: 0,
+            far: [[0; 2]; 2],
+        };
         let mode = CodeMode {
             user,
             vectors: true,

@@ -124,6 +124,9 @@ pub struct Jump {
     pub code: u64,
 }
 
+/// From the first of two entries of a jump table to the second, in units of 8 bytes.
+pub const SECOND_JUMP: i32 = (size_of::<Jump>() / 8) as i32;
+
 /// The first of the two entries of a jump table that a target selects.
 pub const fn jump_index(target: u64) -> usize {
     (target as usize & (JUMPS / 2 - 1)) * 2

@@ -4,7 +4,7 @@
 //! address space. All up to there is the same memory in every view, mapped again and again, so that switching address
 //! spaces is a change of the GS base and nothing else: no table is cleared and translated code needs no extra pointer.
 #![expect(unsafe_code, reason = "maps the state that emitted code addresses through GS")]
-use std::mem::size_of;
+use std::mem::{offset_of, size_of};
 use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
 
 use super::table::{JUMPS, Jump, Lookup, RINGS, Ring, Table, empty_target, lookups};
@@ -31,6 +31,14 @@ pub const fn lookup_offset(ring: Ring) -> usize {
 /// Offset in a view of the jump table of a ring.
 pub const fn jump_offset(ring: Ring) -> usize {
     lookup_offset(ring) + lookup_bytes(ring)
+}
+/// Offset in a view of the first target in the jump table of a ring.
+pub const fn jump_target_offset(ring: Ring) -> usize {
+    jump_offset(ring) + offset_of!(Jump, target)
+}
+/// Offset in a view of where the code of that is.
+pub const fn jump_code_offset(ring: Ring) -> usize {
+    jump_offset(ring) + offset_of!(Jump, code)
 }
 /// Offset in a view of the table of window deltas of a ring.
 pub const fn window_offset(ring: Ring) -> usize {

@@ -9,7 +9,7 @@ use std::mem::offset_of;
 use crate::cache::code::CodeBuffer;
 use crate::cpu::Cpu;
 use crate::emit::asm::{Asm, Mem, T0, T1, cond};
-use crate::mmu::table::{LOOKUP_SHIFT, Lookup, RINGS, Ring, lookups, second_entry};
+use crate::mmu::table::{LOOKUP_SHIFT, Lookup, RINGS, Ring, SECOND_JUMP, lookups, second_entry};
 use crate::mmu::view;
 use x86::Segment;
 use x86::address::{PAGE_OFFSET, PAGE_SHIFT};
@@ -36,7 +36,7 @@ pub enum Exit {
     /// A copied instruction raised a host exception; its vector is in [`Cpu::exit_argument`].
     Fault = 6,
     /// The instruction at resume goes to a target that the jump table does not know, and has done nothing yet; the target
-    /// is in [`Cpu::exit_argument`].
+    /// arrives in T0 with the status flags put aside, and is in [`Cpu::exit_argument`].
     Target = 7,
 }
 
@@ -66,6 +66,9 @@ pub struct Thunks {
     pub misses: [[u64; 2]; 2],
     /// Loads the guest's vector registers and goes on at T1; leaves flags and registers alone.
     pub load_vectors: u64,
+    /// T0 is a distance from [`Cpu::code_page`]: goes there by the jump table of a ring. By ring, then with the status flags
+    /// in EFLAGS and with them put aside.
+    pub far: [[u64; 2]; 2],
 }
 
 const CALLEE_SAVED: [usize; 6] = [RBX, RBP, 12, 13, 14, 15];
@@ -102,6 +105,9 @@ impl Thunks {
             if matches!(exit, Exit::Read | Exit::Write | Exit::Target) {
                 asm.store(Mem::gs(offset_of!(Cpu, exit_argument)), T0);
             }
+            if matches!(exit, Exit::Target) {
+                asm.restore_flags(offset_of!(Cpu, spilled_flags), T0);
+            }
             asm.store_imm32(Mem::gs(offset_of!(Cpu, exit_reason)), exit as u32);
             asm.jmp_back(common);
             at
@@ -116,7 +122,9 @@ impl Thunks {
                 },
             )
         });
-        let thunks = Self { enter: asm.address(enter), exits, misses, load_vectors };
+        let far = RINGS.map(|ring| emit_far(&mut asm, ring, exits[Exit::Jump as usize]));
+        let far = far.map(|entries| entries.map(|entry| asm.address(entry)));
+        let thunks = Self { enter: asm.address(enter), exits, misses, load_vectors, far };
         buffer.append(asm.code());
         buffer.keep();
         thunks
@@ -246,6 +254,26 @@ fn emit_miss(asm: &mut Asm, ring: Ring, field: usize, exit: u64) -> usize {
     restore(asm);
     asm.jmp_address(exit);
     start
+}
+
+/// See [`Thunks::far`].
+fn emit_far(asm: &mut Asm, ring: Ring, unknown: u64) -> [usize; 2] {
+    let (target, code) = (view::jump_target_offset(ring), view::jump_code_offset(ring));
+    let in_eflags = asm.here();
+    asm.spill_flags(offset_of!(Cpu, spilled_flags), T1);
+    let put_aside = asm.here();
+    asm.load(T1, Mem::gs(offset_of!(Cpu, code_page)));
+    asm.lea(T0, Mem { base: Some(T0), index: Some((T1, 0)), disp: 0, gs: false });
+    asm.jump_place(T1, T0);
+    asm.cmp_mem(T0, Mem::gs_index8(T1, target));
+    let not_first = asm.jcc(cond::NE);
+    asm.jmp_mem(Mem::gs_index8(T1, code));
+    asm.bind(not_first);
+    asm.lea32(T1, Mem::base(T1, SECOND_JUMP));
+    asm.cmp_mem(T0, Mem::gs_index8(T1, target));
+    asm.jcc_address(cond::NE, unknown);
+    asm.jmp_mem(Mem::gs_index8(T1, code));
+    [in_eflags, put_aside]
 }
 
 fn emit_load_vectors(asm: &mut Asm) -> usize {

@@ -25,7 +25,8 @@ fn ways(legacy: Legacy, bytes: &[u8]) -> Vec<Way> {
 
 /// The straight path of a block, from its body on.
 fn listing(mode: CodeMode, bytes: &[u8], instructions: usize) -> Vec<String> {
-    let thunks = Thunks { enter: 0, exits: [0; EXITS.len()], misses: [[0; 2]; 2], load_vectors: 0 };
+    let thunks =
+        Thunks { enter: 0, exits: [0; EXITS.len()], misses: [[0; 2]; 2], load_vectors: 0, far: [[0; 2]; 2] };
     let mut lowering = Lowering::new(thunks);
     let base = mode.legacy.map_or(0, |legacy| u64::from(legacy.base));
     let sites = Sites::default();
