@@ -84,22 +84,7 @@ pub enum Cold {
 }
 
 impl Lowering {
-    /// Conditional jumps out of the page; they go through the table, which has cold ends of its own.
-    fn emit_far(&mut self) {
-        if self.is_pinned() {
-            return;
-        }
-        for index in 0..self.cold.len() {
-            if let Cold::Far { from, target } = self.cold[index] {
-                self.asm.bind(from);
-                self.flags = FlagPlace::Eflags;
-                self.table_exit(target);
-            }
-        }
-    }
-
     pub(super) fn emit_cold(&mut self) {
-        self.emit_far();
         let cold = std::mem::take(&mut self.cold);
         let (spilled, own_ring) = (offset_of!(Cpu, spilled_flags), self.ring());
         for item in &cold {
@@ -126,7 +111,11 @@ impl Lowering {
                     let place = asm.address(from);
                     self.links.push(Link { place, stub, target, backward });
                 }
-                Cold::Far { .. } => {}
+                Cold::Far { from, target } => {
+                    asm.bind(from);
+                    self.flags = FlagPlace::Eflags;
+                    self.table_exit(target);
+                }
                 Cold::Target { from, back, ring, retry } => {
                     asm.bind(from);
                     asm.lea32(T1, Mem::base(T1, SECOND_JUMP));
