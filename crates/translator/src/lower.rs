@@ -15,6 +15,7 @@ pub mod liveness;
 pub mod memory;
 pub mod moving;
 pub mod narrow;
+pub mod needs;
 pub mod portable;
 #[cfg(test)]
 mod samples;

@@ -97,7 +97,7 @@ fn rex(wide: bool, r: u8, x: u8, b: u8) -> u8 {
 pub type Offset = usize;
 
 /// Bytes of code that there is room for; no block comes near it. What does not fit is lost, and then all room counts as used.
-pub const ROOM: usize = 128 << 10;
+const ROOM: usize = 128 << 10;
 
 /// The assembler.
 pub struct Asm {

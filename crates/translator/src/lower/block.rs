@@ -1,13 +1,12 @@
 //! One block: its entries, its body, its exits.
 use std::mem::offset_of;
 
-use iced_x86::Register;
-
 use super::cold::Cold;
 use super::decode::{Decoded, MAX_INSTRUCTIONS, STATUS, Way, decode};
 use super::liveness::{self, Flags};
 use super::moving::Noted;
 use super::narrow::Narrow;
+use super::needs::Needs;
 use super::portable::Portable;
 use super::scratch::Scratch;
 use super::sites::Sites;
@@ -22,7 +21,7 @@ use crate::emit::asm::{Asm, Mem, Offset, Reg, T0, T1, cond};
 use crate::mmu::table::Ring;
 use crate::runtime::thunks::{Exit, Thunks};
 use x86::address::{PAGE_OFFSET, PAGE_SIZE};
-use x86::reg::{RCX, RSP};
+use x86::reg::RCX;
 
 /// What to translate.
 pub struct Source<'a> {
@@ -493,26 +492,6 @@ impl Lowering {
         let origin = source.origin(self.looked_at);
         let block = Block::new(source.key(), asm.address(0), entries, origin, self.code.len() as u32);
         Lowered { block, looked_at: self.looked_at }
-    }
-}
-
-/// What has to be followed through a block because some instruction in it needs it.
-struct Needs {
-    /// Some memory operand has an index ([`Narrow`]).
-    elements: bool,
-    /// The stack pointer is moved otherwise than by pushes and pops ([`Lowering::anchored`]).
-    steps: bool,
-    /// Some instruction does not fault for what the mode says.
-    rights: bool,
-}
-
-impl Needs {
-    fn of(code: &[Decoded]) -> Self {
-        let elements = code.iter().any(|decoded| decoded.instruction.memory_index() != Register::None);
-        let moves = |decoded: &Decoded| matches!(decoded.way, Way::Copy | Way::Lea | Way::CopyMemory { .. });
-        let steps = code.iter().any(|decoded| decoded.writes & 1 << RSP != 0 && moves(decoded));
-        let rights = code.iter().any(|decoded| decoded.by_rights);
-        Self { elements, steps, rights }
     }
 }
 
