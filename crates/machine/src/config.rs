@@ -7,20 +7,18 @@ use crate::disks::DiskConfig;
 use crate::nics::NicConfig;
 use x86::address::PAGE_SIZE;
 
-/// What the process takes beside guest RAM, if the user says nothing about room for translated code; with more than two CPUs
-/// it is more.
+/// What the process takes beside guest RAM, if the user says nothing about room for translated code; with more than four CPUs
+/// it may be more.
 const BESIDE_RAM: u64 = 64 << 20;
 /// What of that is not translated code: the program and what CPUs share, and the tables of one CPU.
-const BESIDE_CODE: u64 = 18 << 20;
-const BESIDE_CODE_PER_CPU: u64 = 9 << 20;
-/// Large guests have at least such a part of their memory for translated code, up to so much for each CPU.
+const BESIDE_CODE: u64 = 28 << 20;
+const BESIDE_CODE_PER_CPU: u64 = 6 << 20;
+/// Large guests have at least such a part of their memory for translated code, up to so much.
 const CODE_CACHES_PART: u64 = 256;
 const CODE_CACHE_LARGE: u64 = 96 << 20;
 /// The least and the most room for translated code.
 const CODE_CACHE_LEAST: u64 = 8 << 20;
 const CODE_CACHE_MOST: u64 = 1 << 30;
-/// The least room for the translated code of one CPU.
-const CODE_CACHE_LEAST_PER_CPU: u64 = 6 << 20;
 /// How many CPUs a machine can have.
 pub const CPUS_MAX: u8 = 16;
 
@@ -43,8 +41,8 @@ pub struct MachineConfig {
     pub debug_exit: Option<u16>,
     /// Whether there is a debug console at port 0xe9.
     pub debug_console: bool,
-    /// Bound on the memory for translated code, 8 MiB to 1 GiB, shared out evenly among CPUs; each gets 6 MiB at least. The
-    /// description of the code takes three quarters of that again. `None` for one that goes by memory and CPUs.
+    /// Bound on the memory for translated code, which all CPUs share, 8 MiB to 1 GiB. The description of the code takes half
+    /// of that again. `None` for one that goes by memory and CPUs.
     pub code_cache_bytes: Option<u64>,
     /// Where translated code is kept for the next machine, if anywhere.
     pub translations: Option<PathBuf>,
@@ -103,19 +101,18 @@ impl MachineConfig {
         }
     }
 
-    /// Room for the translated code of each CPU.
-    pub fn code_cache_per_cpu(&self) -> usize {
+    /// Room for the translated code of all CPUs.
+    pub fn code_cache(&self) -> usize {
         let all = self.code_cache_bytes.unwrap_or_else(|| self.usual_code_cache());
-        let share = all / u64::from(self.cpus.max(1));
-        share.clamp(CODE_CACHE_LEAST_PER_CPU, CODE_CACHE_MOST) as usize
+        all.clamp(CODE_CACHE_LEAST, CODE_CACHE_MOST) as usize
     }
 
     fn usual_code_cache(&self) -> u64 {
         let cpus = u64::from(self.cpus.max(1));
         let room = BESIDE_RAM.saturating_sub(BESIDE_CODE + BESIDE_CODE_PER_CPU * cpus);
-        // Four bytes of code take three more to be described.
-        let large = (self.memory_bytes / CODE_CACHES_PART).min(CODE_CACHE_LARGE * cpus);
-        large.max(room / 7 * 4)
+        // Two bytes of code take one more to be described.
+        let large = (self.memory_bytes / CODE_CACHES_PART).min(CODE_CACHE_LARGE);
+        large.max(room / 3 * 2)
     }
 
     /// Checks what can be checked without the host.
@@ -161,28 +158,29 @@ mod tests {
     }
 
     #[test]
-    fn code_caches_share_their_bound_but_have_a_floor() {
-        for (cpus, mib) in [(1, 24), (2, 12), (4, 6), (16, 6)] {
+    fn room_for_code_is_what_the_user_says() {
+        for cpus in [1, 2, 16] {
             let code_cache_bytes = Some(24 << 20);
             let usual = MachineConfig::new(RAM_MIN_BYTES, BootFiles::default());
             let config = MachineConfig { cpus, code_cache_bytes, ..usual };
-            assert_eq!(config.code_cache_per_cpu(), mib << 20);
+            assert_eq!(config.code_cache(), 24 << 20);
         }
     }
 
     #[test]
     fn room_for_code_goes_by_memory_and_cpus() {
         for (memory_mib, cpus, mib) in [
-            (128, 1, 21),
-            (2048, 1, 21),
-            (2048, 2, 8),
-            (2048, 8, 6),
+            (128, 1, 20),
+            (2048, 1, 20),
+            (2048, 2, 16),
+            (2048, 4, 8),
+            (2048, 8, 8),
             (8192, 1, 32),
-            (8192, 4, 8),
+            (8192, 4, 32),
             (32768, 1, 96),
         ] {
             let config = MachineConfig { cpus, ..MachineConfig::new(memory_mib << 20, BootFiles::default()) };
-            assert_eq!(config.code_cache_per_cpu() >> 20, mib, "{memory_mib} MiB, {cpus} CPUs");
+            assert_eq!(config.code_cache() >> 20, mib, "{memory_mib} MiB, {cpus} CPUs");
         }
     }
 

@@ -1,6 +1,6 @@
 //! Where an engine is picked: the only file that knows which one runs a CPU.
 use std::path::PathBuf;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use platform::{GuestRam, Vcpu};
 
@@ -16,7 +16,7 @@ pub struct EngineSetup {
     pub cpu_count: u32,
     /// The guest's time-stamp counter.
     pub tsc: GuestTsc,
-    /// Bound on the memory for translated code.
+    /// Bound on the memory for translated code of all CPUs.
     pub code_cache_bytes: usize,
     /// Interpret everything: slow, for finding the engine's own bugs.
     pub interpret_only: bool,
@@ -35,29 +35,45 @@ pub struct EngineError(#[source] pub Box<dyn std::error::Error + Send + Sync>);
 pub type EngineFactory = dyn Fn(EngineSetup) -> Result<Box<dyn Vcpu>, EngineError>;
 
 /// What the engines of one machine share: the code that any of them has translated.
-#[derive(Clone)]
-pub struct Translations(Arc<translator::Store>);
+#[derive(Clone, Default)]
+pub struct Translations {
+    /// The code that they run; the first one makes room for it.
+    code: Arc<OnceLock<Arc<translator::CodeCache>>>,
+    /// What outlives it.
+    store: Option<Arc<translator::Store>>,
+}
 
 impl Translations {
-    /// Those that are kept in a directory, or none yet. `None` if the host has no room for them.
-    pub fn open(directory: Option<PathBuf>) -> Option<Self> {
+    /// None yet, but for those that are kept in a directory. If the host has no room to store more, none outlive the room
+    /// for code.
+    pub fn open(directory: Option<PathBuf>) -> Self {
         let store = translator::Store::open(directory);
         let store = store.inspect_err(|error| tracing::warn!(%error, "translations are not stored"));
-        Some(Self(Arc::new(store.ok()?)))
+        Self { store: store.ok().map(Arc::new), ..Self::default() }
     }
     /// Keeps them for the next machine. What cannot be kept is made anew.
     pub fn keep(&self) {
-        if let Err(error) = self.0.keep() {
+        if let Some(Err(error)) = self.store.as_ref().map(|store| store.keep()) {
             tracing::warn!(%error, "translations are not kept");
         }
+    }
+    /// The code that engines over this memory share.
+    fn code(&self, setup: &EngineSetup) -> Result<Arc<translator::CodeCache>, EngineError> {
+        if let Some(code) = self.code.get() {
+            return Ok(Arc::clone(code));
+        }
+        let code = translator::CodeCache::new(&setup.ram, setup.code_cache_bytes);
+        let code = Arc::new(code.map_err(|error| EngineError(Box::new(error)))?);
+        Ok(Arc::clone(self.code.get_or_init(|| code)))
     }
 }
 
 /// The engine that needs nothing but the CPU: binary translation.
 pub fn binary_translator(
     setup: EngineSetup,
-    translations: Option<&Translations>,
+    translations: &Translations,
 ) -> Result<Box<dyn Vcpu>, EngineError> {
+    let code = translations.code(&setup)?;
     let config = translator::Config {
         code_cache_bytes: setup.code_cache_bytes,
         tsc: translator::TscModel { frequency_hz: setup.tsc.frequency_hz, offset: setup.tsc.offset },
@@ -68,9 +84,9 @@ pub fn binary_translator(
         perf_map: setup.perf_map,
         timed: setup.timed,
     };
-    let mut vcpu =
-        translator::BtVcpu::new(setup.ram, config).map_err(|error| EngineError(Box::new(error)))?;
-    if let Some(Translations(store)) = translations {
+    let vcpu = translator::BtVcpu::sharing(setup.ram, config, code);
+    let mut vcpu = vcpu.map_err(|error| EngineError(Box::new(error)))?;
+    if let Some(store) = &translations.store {
         vcpu.share(Arc::clone(store));
     }
     Ok(Box::new(vcpu))

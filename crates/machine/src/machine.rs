@@ -54,12 +54,14 @@ impl Machine {
     /// first serial port.
     pub fn new(config: &MachineConfig, console: Box<dyn ConsoleOutput>) -> Result<Self, MachineError> {
         config.validate()?;
-        let wanted = !config.interpret_only;
-        let translations = wanted.then(|| Translations::open(config.translations.clone())).flatten();
+        let translations = match config.interpret_only {
+            true => Translations::default(),
+            false => Translations::open(config.translations.clone()),
+        };
         let shared = translations.clone();
-        let factory = move |setup| engine::binary_translator(setup, shared.as_ref());
+        let factory = move |setup| engine::binary_translator(setup, &shared);
         let mut machine = Self::with_engine(config, console, &factory)?;
-        machine.translations = translations;
+        machine.translations = Some(translations);
         Ok(machine)
     }
 
@@ -91,7 +93,7 @@ impl Machine {
                 cpu_index: index as u32,
                 cpu_count: config.cpus.into(),
                 tsc,
-                code_cache_bytes: config.code_cache_per_cpu(),
+                code_cache_bytes: config.code_cache(),
                 interpret_only: config.interpret_only,
                 timed: config.timed,
                 perf_map: config.perf_map,

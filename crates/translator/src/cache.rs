@@ -6,4 +6,5 @@ pub mod code;
 mod links;
 pub mod marks;
 mod record;
+pub mod shared;
 mod touch;

@@ -2,6 +2,7 @@
 
 pub mod asm;
 pub mod fixups;
+pub mod jumps;
 pub mod long_form;
 pub mod piece;
 pub mod rewrite;

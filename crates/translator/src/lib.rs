@@ -19,6 +19,7 @@ pub mod save;
 pub mod store;
 pub mod vcpu;
 
+pub use cache::shared::CodeCache;
 pub use config::{Config, SetupError, TscModel, WindowPolicy};
 pub use store::Store;
 pub use vcpu::BtVcpu;

@@ -16,13 +16,15 @@ mod index;
 mod kept;
 mod reader;
 
-use std::cmp::Ordering;
+use std::cmp;
 use std::fs::File;
 use std::io;
 use std::os::unix::fs::FileExt;
 use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 
-use parking_lot::{Mutex, RwLock};
+use parking_lot::Mutex;
 
 use chunk::{ALIGNMENT, CHUNK_BYTES, CHUNK_HEADER, Chunk, Place};
 pub use entry::{Translated, Wanted};
@@ -43,13 +45,23 @@ const WORTH_KEEPING: usize = 16;
 pub struct Store {
     /// What says that blocks were made by this very engine.
     engine: u64,
-    index: RwLock<Index>,
+    /// Locked by who adds; who looks has it for its own until it is replaced ([`Store::renew`]).
+    index: Mutex<Arc<Index>>,
+    /// Grows when the index is replaced.
+    indices: AtomicU64,
     kept: Option<Kept>,
     /// Blocks in the kept file.
     kept_blocks: usize,
     directory: Option<PathBuf>,
     file: File,
     added: Mutex<Added>,
+    /// The same as [`Added::written`].
+    written: AtomicU32,
+}
+
+/// Where a chunk that this run has added is in the file.
+fn offset_of(own: u32) -> u64 {
+    u64::from(own) * CHUNK_BYTES as u64
 }
 
 /// Chunks that are written to the file at once.
@@ -80,10 +92,12 @@ impl Store {
             engine,
             kept,
             kept_blocks: index.blocks(),
-            index: RwLock::new(index),
+            index: Mutex::new(Arc::new(index)),
+            indices: AtomicU64::new(1),
             directory,
             file: tempfile::tempfile()?,
             added: Mutex::new(added),
+            written: AtomicU32::new(0),
         })
     }
 
@@ -91,9 +105,16 @@ impl Store {
         self.kept.as_ref().map_or(0, Kept::chunks)
     }
 
-    /// Where blocks with a tag are.
-    fn places(&self, tag: u32) -> impl Iterator<Item = Place> + use<> {
-        self.index.read().find(tag)
+    /// Where blocks are, and the number of that index.
+    fn index_of(&self) -> (u64, Arc<Index>) {
+        let index = self.index.lock();
+        (self.indices.load(Ordering::Acquire), Arc::clone(&index))
+    }
+    /// Takes the present index instead of one that was replaced meanwhile.
+    fn renew(&self, own: &mut (u64, Arc<Index>)) {
+        if own.0 != self.indices.load(Ordering::Acquire) {
+            *own = self.index_of();
+        }
     }
 
     /// Reads a chunk and says how much of it is there.
@@ -101,20 +122,23 @@ impl Store {
         let Some(own) = number.checked_sub(self.kept_chunks()) else {
             return self.kept.as_ref()?.read(number, into).then_some(CHUNK_BYTES);
         };
+        if own < self.written.load(Ordering::Acquire) {
+            return self.file.read_exact_at(into, offset_of(own)).ok().map(|()| CHUNK_BYTES);
+        }
         let added = self.added.lock();
         if let Some(place) = own.checked_sub(added.written) {
             let place = place as usize;
             let length = match place.cmp(&added.full) {
-                Ordering::Less => CHUNK_BYTES,
-                Ordering::Equal => added.used,
-                Ordering::Greater => return None,
+                cmp::Ordering::Less => CHUNK_BYTES,
+                cmp::Ordering::Equal => added.used,
+                cmp::Ordering::Greater => return None,
             };
             into[..length].copy_from_slice(&added.batch.get(place)?[..length]);
             return Some(length);
         }
         drop(added);
         // Nobody else can write this file.
-        self.file.read_exact_at(into, u64::from(own) * CHUNK_BYTES as u64).ok().map(|()| CHUNK_BYTES)
+        self.file.read_exact_at(into, offset_of(own)).ok().map(|()| CHUNK_BYTES)
     }
 
     /// Reads what begins at a place and ends in the same chunk, and says how much that is. `None` if only the whole chunk
@@ -124,9 +148,8 @@ impl Store {
         let piece = &mut into[..length];
         match place.chunk.checked_sub(self.kept_chunks()) {
             None => self.kept.as_ref()?.read_piece(place.chunk, place.offset, piece)?,
-            Some(own) if own < self.added.lock().written => {
-                let offset = u64::from(own) * CHUNK_BYTES as u64 + place.offset as u64;
-                self.file.read_exact_at(piece, offset).ok()?;
+            Some(own) if own < self.written.load(Ordering::Acquire) => {
+                self.file.read_exact_at(piece, offset_of(own) + place.offset as u64).ok()?;
             }
             Some(_) => return None,
         }
@@ -136,7 +159,8 @@ impl Store {
     /// Adds a block that was made into an entry.
     fn add(&self, tag: u32, entry: &[u8]) {
         debug_assert!(entry.len().is_multiple_of(ALIGNMENT));
-        if self.places(tag).count() == CANDIDATES {
+        let mut index = self.index.lock();
+        if index.find(tag).count() == CANDIDATES {
             return;
         }
         let mut added = self.added.lock();
@@ -151,14 +175,17 @@ impl Store {
         added.used += entry.len();
         let chunk = self.kept_chunks() + added.written + full as u32;
         drop(added);
-        self.index.write().insert(tag, Place { chunk, offset });
+        if let Some(larger) = index.grown() {
+            *index = Arc::new(larger);
+            self.indices.fetch_add(1, Ordering::AcqRel);
+        }
+        index.insert(tag, Place { chunk, offset });
     }
 
     /// The chunk that is being filled is full.
     fn begin_chunk(&self, added: &mut Added) {
         if added.full + 1 == BATCH {
-            let offset = u64::from(added.written) * CHUNK_BYTES as u64;
-            let written = self.file.write_all_at(added.batch.as_flattened(), offset);
+            let written = self.file.write_all_at(added.batch.as_flattened(), offset_of(added.written));
             added.is_over = written.is_err() || added.written + BATCH as u32 >= ADDED_MOST;
             if let Err(error) = written {
                 tracing::warn!(%error, "no more translations are stored");
@@ -167,6 +194,7 @@ impl Store {
                 return;
             }
             added.written += BATCH as u32;
+            self.written.store(added.written, Ordering::Release);
             added.batch.as_flattened_mut().fill(0);
             added.full = 0;
         } else {
@@ -179,7 +207,7 @@ impl Store {
     /// long as there is room.
     pub fn keep(&self) -> io::Result<()> {
         let Some(directory) = self.directory.as_deref() else { return Ok(()) };
-        let index = self.index.read();
+        let index = self.index.lock();
         let fresh = index.blocks() - self.kept_blocks;
         if fresh == 0 || fresh * WORTH_KEEPING < self.kept_blocks {
             return Ok(());

@@ -20,8 +20,8 @@ use x86::flags;
 use x86::reg::{RDI, RSI, RSP};
 use x86::{CpuState, Exception, Gva};
 
-use crate::cache::blocks::{Blocks, CodeMode, FlagPlace, Pointers, SEGMENTS};
-use crate::cache::code::CodeBuffer;
+use crate::cache::blocks::{CodeMode, FlagPlace, Key, Pointers};
+use crate::cache::shared::{CodeCache, Spot};
 use crate::cpu::Cpu;
 use crate::cpuid::CpuidModel;
 use crate::interp::{Env, Interpreter, InterruptKind, Step};
@@ -32,7 +32,7 @@ use crate::mmu::access::Filled;
 use crate::mmu::table::Ring;
 use crate::mmu::{Access, Mmu};
 use crate::runtime::attention::AttentionHandle;
-use crate::runtime::fault::{self, FaultGuard};
+use crate::runtime::fault;
 use crate::runtime::thunks::{EXITS, Exit, Thunks};
 use crate::store::{Reader, Store};
 use crate::{Config, SetupError};
@@ -45,27 +45,28 @@ use statistics::{Phase, Statistics};
 pub struct BtVcpu {
     mmu: Mmu,
     interpreter: Interpreter,
-    buffer: CodeBuffer,
     thunks: Thunks,
     lowering: Lowering,
     /// Blocks that outlive the code cache, if there is a store.
     store: Option<Reader>,
-    blocks: Blocks,
     jumps: JumpTables,
     pinned: PinnedSpaces,
-    /// Instructions that windows do not serve.
-    sites: Sites,
     fetches: FetchCache,
     statistics: Statistics,
     /// What the jump tables assume.
     assumptions: CodeMode,
     attention: Arc<AttentionHandle>,
-    /// Which frames this and other CPUs have translated.
+    /// Which frames this and other CPUs have translated. It goes before the code whose keeper it has joined.
     watcher: Watcher,
+    /// Translated code, perhaps shared with other CPUs.
+    code: Arc<CodeCache>,
+    /// Some of it went away since the last block was entered.
+    code_is_gone: bool,
+    /// What is asked for where there are none.
+    no_sites: Sites,
     config: Config,
     /// Told to interpret everything: the oracle of the translator.
     interpret_only: bool,
-    _faults: FaultGuard,
 }
 
 /// Bytes of the longest memory operand: that of a run of pushes or pops.
@@ -80,6 +81,8 @@ enum Next {
     Look,
     /// Enter translated code here, its vector registers loaded first if they were when it was left.
     Enter { code: u64, vectors: bool },
+    /// Enter translated code here again, where it was left; RIP is not known.
+    Resume { code: u64 },
     /// Interpret one instruction.
     Interpret,
     /// Leave.
@@ -87,8 +90,14 @@ enum Next {
 }
 
 impl BtVcpu {
-    /// A CPU in its power-up state over `ram`.
+    /// A CPU in its power-up state over `ram`, with room of its own for its code.
     pub fn new(ram: GuestRam, config: Config) -> Result<Self, SetupError> {
+        let code = CodeCache::new(&ram, config.code_cache_bytes)?;
+        Self::sharing(ram, config, Arc::new(code))
+    }
+
+    /// A CPU in its power-up state over `ram`, which shares translated code with others over the same.
+    pub fn sharing(ram: GuestRam, config: Config, code: Arc<CodeCache>) -> Result<Self, SetupError> {
         if let Some(lack) = crate::runtime::host::missing() {
             return Err(SetupError::HostCpu(lack));
         }
@@ -98,32 +107,27 @@ impl BtVcpu {
         if config.perf_map {
             perf_map::start().map_err(SetupError::PerfMap)?;
         }
-        let mut buffer = CodeBuffer::new(config.code_cache_bytes, SEGMENTS).map_err(SetupError::CodeCache)?;
-        let thunks = Thunks::build(&mut buffer);
-        let faults =
-            FaultGuard::new(buffer.range(), thunks.exit(Exit::Fault)).map_err(SetupError::Signals)?;
         let attention = Arc::new(AttentionHandle::new());
         let handle: Arc<dyn platform::Attention> = Arc::<AttentionHandle>::clone(&attention);
-        let watcher = mmu.ram().watch().join(handle).ok_or(SetupError::TooManyCpus)?;
+        let watcher = code.join(handle).ok_or(SetupError::TooManyCpus)?;
         let mut vcpu = Self {
             jumps: JumpTables::new(),
-            pinned: PinnedSpaces::new(),
-            sites: Sites::default(),
-            lowering: Lowering::new(thunks),
+            pinned: PinnedSpaces::new(&code),
+            lowering: Lowering::new(code.thunks()),
             store: None,
             mmu,
             interpreter,
-            buffer,
-            thunks,
-            blocks: Blocks::with_room_for(config.code_cache_bytes),
+            thunks: code.thunks(),
             fetches: FetchCache::default(),
             assumptions: CodeMode::default(),
             statistics: Statistics::new(config.timed),
             attention,
             watcher,
+            code,
+            code_is_gone: false,
+            no_sites: Sites::default(),
             interpret_only: config.interpret_only,
             config,
-            _faults: faults,
         };
         vcpu.jumps.reset(&mut vcpu.mmu);
         let (attention, address) = (Arc::clone(&vcpu.attention), vcpu.mmu.views().cpu());
@@ -221,15 +225,21 @@ impl BtVcpu {
         fault::prepare_thread();
         let mut next = Next::Look;
         loop {
-            if self.cpu().attention.load(Ordering::Relaxed) != 0 {
+            // Looked at once: what comes later makes the CPU leave the next block at its head.
+            let (attention, news) = (self.cpu().attention.load(Ordering::Relaxed) != 0, self.has_news());
+            if let Next::Resume { code } = next {
+                next = self.resume(code, attention || news);
+            }
+            if attention {
                 if let Some(stop) = self.attend(io) {
                     return stop;
                 }
                 // The CPU may be somewhere else by now; under an interrupt shadow, one instruction comes first.
                 next = if self.cpu().interrupt_shadow == 0 { Next::Look } else { Next::Interpret };
             }
-            if self.has_news() {
-                self.follow_changes(io);
+            if news || attention && self.has_news() || self.code_is_gone {
+                self.follow_changes();
+                self.code_is_gone = false;
                 // What was about to be entered may be gone.
                 next = match next {
                     Next::Enter { .. } => Next::Look,
@@ -239,6 +249,7 @@ impl BtVcpu {
             next = match next {
                 Next::Look => self.look(io),
                 Next::Enter { code, vectors } => self.enter(code, vectors, io),
+                Next::Resume { code } => self.resume(code, false),
                 Next::Interpret => self.interpret(io),
                 leave @ Next::Leave(_) => leave,
             };
@@ -247,6 +258,16 @@ impl BtVcpu {
                 return stop;
             }
         }
+    }
+
+    /// Goes on where translated code was left, or, if something else comes first, finds out which instruction that is.
+    fn resume(&mut self, code: u64, is_disturbed: bool) -> Next {
+        if !is_disturbed {
+            return Next::Enter { code, vectors: false };
+        }
+        self.cpu().resume = code;
+        self.locate();
+        Next::Look
     }
 
     /// Serves whoever raised attention: stop requests, NMIs, interrupts.
@@ -332,11 +353,8 @@ impl BtVcpu {
 
     fn look(&mut self, io: &dyn CpuIo) -> Next {
         let Some(mode) = self.code_mode() else { return Next::Interpret };
-        match self.find(mode, io) {
-            Ok(Some(id)) => {
-                let body = self.blocks.body(id);
-                Next::Enter { code: body, vectors: false }
-            }
+        match self.find(mode) {
+            Ok(Some(place)) => Next::Enter { code: place.body, vectors: false },
             Ok(None) => Next::Interpret,
             Err(exception) => self.raise(io, exception),
         }
@@ -370,7 +388,7 @@ impl BtVcpu {
             Exit::Read => self.miss(Access::Read, vectors),
             Exit::Write => self.miss(Access::Write, vectors),
             Exit::Fault => self.host_fault(io),
-            Exit::Target => self.follow_target(io),
+            Exit::Target => self.follow_target(),
         }
     }
 
@@ -381,17 +399,15 @@ impl BtVcpu {
     /// Sets RIP from the place in translated code that was reported.
     fn locate(&mut self) {
         let resume = self.cpu().resume;
-        let Some(id) = self.blocks.at(resume) else { return };
-        let page = self.page_of(id);
-        let mark = self.blocks.mark_at(id, resume);
-        legacy::set_linear_rip(self.cpu(), page.wrapping_add(i64::from(mark.guest) as u64));
+        let Some(spot) = self.code.spot(resume) else { return };
+        let page = self.page_of(&spot.key);
+        legacy::set_linear_rip(self.cpu(), page.wrapping_add(i64::from(spot.mark.guest) as u64));
     }
 
     /// Flags and registers of an instruction that was interrupted by a host exception, wherever they are.
     fn take_interrupted_state(&mut self) {
         let resume = self.cpu().resume;
-        let Some(id) = self.blocks.at(resume) else { return };
-        let mark = self.blocks.mark_at(id, resume);
+        let Some(Spot { mark, .. }) = self.code.spot(resume) else { return };
         let cpu = self.cpu();
         if mark.flags == FlagPlace::Spilled {
             cpu.status_flags = Cpu::unpack_flags(cpu.spilled_flags);
@@ -405,8 +421,7 @@ impl BtVcpu {
         }
     }
 
-    fn page_of(&mut self, id: crate::cache::blocks::BlockId) -> u64 {
-        let key = self.blocks.key(id);
+    fn page_of(&mut self, key: &Key) -> u64 {
         if key.mode.is_pinned() { key.page } else { self.cpu().code_page }
     }
 
@@ -469,7 +484,7 @@ impl Vcpu for BtVcpu {
         let stop = self.run_loop(io);
         if self.has_news() {
             // Others hear of what the last instruction wrote even if the next one is long in coming.
-            self.follow_changes(io);
+            self.follow_changes();
         }
         drop(inside);
         self.statistics.stop();
@@ -490,7 +505,7 @@ impl Vcpu for BtVcpu {
         cpu.pauses_left = crossing::PAUSES;
         cpu.attention.store(1, Ordering::Relaxed);
         self.mmu.flush_all();
-        self.forget_all();
+        self.begin_anew();
         Ok(())
     }
     fn set_tsc_offset(&mut self, offset: u64) {
@@ -501,15 +516,12 @@ impl Vcpu for BtVcpu {
         cpu.tsc_offset = cpu.tsc_offset.wrapping_add(moved);
     }
     fn statistics(&self) -> Vec<(&'static str, u64)> {
-        self.statistics.rows(&self.mmu, &self.blocks, self.buffer.used())
+        self.statistics.rows(&self.mmu, &self.code)
     }
 }
 
 impl Drop for BtVcpu {
     fn drop(&mut self) {
         self.attention.detach();
-        for frame in self.blocks.clear() {
-            self.watcher.unmark(frame);
-        }
     }
 }

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use gasang_machine::boot::entry;
 use platform::{Attention, GuestRam, Stop, Vcpu};
-use translator::{BtVcpu, Config, TscModel, WindowPolicy};
+use translator::{BtVcpu, CodeCache, Config, TscModel, WindowPolicy};
 use x86::{Gpa, reg};
 
 pub use super::nothing::Nothing;
@@ -29,14 +29,20 @@ const PATIENCE: Duration = Duration::from_secs(100);
 /// Who executes the programs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Engine {
-    /// The binary translator.
+    /// The binary translator, each CPU with room of its own for code.
     Translator,
+    /// The same with one room for all.
+    Sharing,
     /// Its interpreter alone.
     Interpreter,
 }
 
-/// Both, with the rounds that each gets done soon.
-pub const ENGINES: [(Engine, u32); 2] = [(Engine::Translator, 3000), (Engine::Interpreter, 500)];
+/// Room for translated code.
+pub const CODE_BYTES: usize = 1 << 20;
+
+/// All, with the rounds that each gets done soon.
+pub const ENGINES: [(Engine, u32); 3] =
+    [(Engine::Translator, 3000), (Engine::Sharing, 3000), (Engine::Interpreter, 500)];
 
 /// Machine code in the making.
 #[derive(Default)]
@@ -94,8 +100,9 @@ pub fn run(engine: Engine, programs: &[Vec<u8>], prepare: impl FnOnce(&GuestRam)
     prepare(&ram);
     let io = Arc::new(Nothing::default());
     let mut threads = Vec::new();
+    let code = Arc::new(CodeCache::new(&ram, CODE_BYTES).unwrap());
     for (index, program) in programs.iter().enumerate() {
-        threads.push((cpu(engine, &ram, index, programs.len(), program), Arc::clone(&io)));
+        threads.push((cpu(engine, &ram, &code, index, programs.len(), program), Arc::clone(&io)));
     }
     let attentions: Vec<_> = threads.iter().map(|(cpu, _)| cpu.attention()).collect();
     let running: Vec<_> = threads
@@ -111,11 +118,18 @@ pub fn run(engine: Engine, programs: &[Vec<u8>], prepare: impl FnOnce(&GuestRam)
 }
 
 /// A CPU before its program, which is put into memory.
-pub fn cpu(engine: Engine, ram: &GuestRam, index: usize, cpus: usize, program: &[u8]) -> BtVcpu {
+pub fn cpu(
+    engine: Engine,
+    ram: &GuestRam,
+    code: &Arc<CodeCache>,
+    index: usize,
+    cpus: usize,
+    program: &[u8],
+) -> BtVcpu {
     let at = PROGRAMS + index as u64 * 0x1_0000;
     ram.write(Gpa(at), program).unwrap();
     let config = Config {
-        code_cache_bytes: 1 << 20,
+        code_cache_bytes: CODE_BYTES,
         tsc: TscModel { frequency_hz: 1_000_000_000, offset: 0 },
         cpu_index: index as u32,
         cpu_count: cpus as u32,
@@ -124,7 +138,10 @@ pub fn cpu(engine: Engine, ram: &GuestRam, index: usize, cpus: usize, program: &
         interpret_only: engine == Engine::Interpreter,
         timed: false,
     };
-    let mut cpu = BtVcpu::new(ram.clone(), config).unwrap();
+    let mut cpu = match engine {
+        Engine::Sharing => BtVcpu::sharing(ram.clone(), config, Arc::clone(code)).unwrap(),
+        _ => BtVcpu::new(ram.clone(), config).unwrap(),
+    };
     let mut state = entry::long_mode(ram, at).unwrap();
     state.gpr[reg::RSP] = STACKS + (index as u64 + 1) * 0x1000;
     cpu.restore(&state).unwrap();

@@ -1,13 +1,17 @@
 //! STI shields the instruction behind it: an interrupt between STI and HLT would be slept over.
-use platform::{GuestRam, Stop, Vcpu};
+use std::sync::Arc;
 
-use crate::guest::{Engine, Nothing, PROGRAMS, cpu};
+use platform::{GuestRam, Stop, Vcpu};
+use translator::CodeCache;
+
+use crate::guest::{CODE_BYTES, Engine, Nothing, PROGRAMS, cpu};
 
 /// Runs code, which ends with STI and HLT, while an interrupt waits that nobody could deliver.
 fn halts_before_the_interrupt(engine: Engine, before: &[u8]) {
     let ram = GuestRam::new(16 << 20).unwrap();
     let program = [before, &[0xfb, 0xf4]].concat();
-    let mut cpu = cpu(engine, &ram, 0, 1, &program);
+    let code = Arc::new(CodeCache::new(&ram, CODE_BYTES).unwrap());
+    let mut cpu = cpu(engine, &ram, &code, 0, 1, &program);
     let io = Nothing { interrupts: true, ..Nothing::default() };
     assert_eq!(cpu.run(&io), Stop::Halted { interrupts_enabled: true }, "{engine:?}");
     assert_eq!(cpu.save().rip, PROGRAMS + program.len() as u64);

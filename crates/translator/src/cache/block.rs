@@ -1,6 +1,7 @@
 //! One translated block: what it is found by, what it was made from, where its entries and its jumps are.
 use std::hash::Hasher;
 
+use crate::emit::fixups::Fixup;
 use crate::legacy::Legacy;
 use x86::address::PAGE_OFFSET;
 
@@ -44,7 +45,8 @@ pub struct Key {
     /// Linear address of the page, for code that has it built in (of supervisors, and of settled address spaces);
     /// [`ANY_PAGE`] for position-independent code.
     pub page: u64,
-    /// The address space that settled user code belongs to, else 0.
+    /// For code that has its page built in, what tells the mappings that it is linked on the strength of from those of all
+    /// other address spaces and CPUs, else 0.
     pub space: u32,
     /// The mode.
     pub mode: CodeMode,
@@ -75,10 +77,10 @@ impl Key {
 /// A direct jump out of a block.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Link {
-    /// Address of the jump's displacement.
-    pub place: u64,
-    /// Where the jump leads while it is not linked.
-    pub stub: u64,
+    /// Where the jump's displacement is in the block's host code.
+    pub place: u16,
+    /// Where in it the jump leads while it is not linked.
+    pub stub: u16,
     /// The target: an offset from the page of the block.
     pub target: i64,
     /// The jump goes back: it has to look for attention.
@@ -150,14 +152,15 @@ impl Sources {
     pub(super) fn overlap(self, gpa: u64, length: u64) -> bool {
         self.ranges().any(|(start, size)| gpa < start + size && start < gpa + length)
     }
-    pub(super) fn frames(self) -> impl Iterator<Item = u64> {
+    /// The frames that they lie in.
+    pub fn frames(self) -> impl Iterator<Item = u64> {
         let mut last = None;
         let frames = self.ranges().flat_map(|(start, size)| start >> 12..=(start + size.max(1) - 1) >> 12);
         frames.filter(move |frame| last.replace(*frame) != Some(*frame))
     }
 }
 
-/// Where a block's host code begins, by way of entry: offsets from [`Block::checked`].
+/// Where a block's host code begins, by way of entry: offsets from its first byte, the entry for jumps through the table.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Entries {
     /// Where linked jumps go that have to look for attention.
@@ -171,13 +174,11 @@ pub struct Entries {
     pub end: u32,
 }
 
-/// One translated block.
-#[derive(Debug)]
+/// One translated block, wherever it lies.
+#[derive(Clone, Copy, Debug)]
 pub struct Block {
     /// What it is found by.
     pub key: Key,
-    /// First address of its host code: the entry for jumps through the table.
-    pub checked: u64,
     /// The other entries.
     pub entries: Entries,
     /// What it was made from.
@@ -186,17 +187,17 @@ pub struct Block {
     pub instructions: u32,
 }
 
-impl Block {
-    /// A block that nobody keeps yet.
-    pub fn new(key: Key, checked: u64, entries: Entries, sources: Sources, instructions: u32) -> Self {
-        Self { key, checked, entries, sources, instructions }
-    }
-    /// Address of the entry without any question.
-    pub fn body(&self) -> u64 {
-        self.checked + u64::from(self.entries.body)
-    }
-    /// One past its last host byte.
-    pub fn end(&self) -> u64 {
-        self.checked + u64::from(self.entries.end)
-    }
+/// A block that is made and lies nowhere yet.
+#[derive(Clone, Copy, Debug)]
+pub struct Made<'a> {
+    /// The block.
+    pub block: Block,
+    /// Its host code, as for the beginning of a code buffer.
+    pub code: &'a [u8],
+    /// What depends on where it lies.
+    pub fixups: &'a [Fixup],
+    /// Its marks ([`super::marks::Packed`]).
+    pub marks: &'a [u8],
+    /// Its direct jumps.
+    pub links: &'a [Link],
 }

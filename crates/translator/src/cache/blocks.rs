@@ -4,7 +4,9 @@ use std::hash::{BuildHasherDefault, Hasher};
 
 use x86::address::PAGE_OFFSET;
 
-pub use super::block::{ANY_PAGE, Block, CodeMode, Entries, FlagPlace, Key, Link, Mark, Pointers, Sources};
+pub use super::block::{
+    ANY_PAGE, Block, CodeMode, Entries, FlagPlace, Key, Link, Made, Mark, Pointers, Sources,
+};
 use super::links::{Linked, Links};
 use super::marks::Marks;
 use super::record::{Modes, Record};
@@ -97,6 +99,9 @@ const GRANULE_SHIFT: u32 = 8;
 
 /// Frames that are known to hold code, or to have held some, before the latter are forgotten.
 const FRAMES_MANY: usize = 1 << 14;
+
+/// Blocks that are made to go while others wait.
+const RETIRED_TOGETHER: usize = 64;
 
 /// Modes that blocks may be of before all go.
 const MODES_MOST: usize = 4096;
@@ -213,6 +218,11 @@ impl Blocks {
     pub fn checked(&self, id: BlockId) -> u64 {
         self.base(id) + u64::from(self.get(id).code)
     }
+    /// Whether a block can still be found.
+    #[cfg(test)]
+    fn is_alive(&self, id: BlockId) -> bool {
+        self.get(id).alive
+    }
     /// Address of a block's entry without any question.
     pub fn body(&self, id: BlockId) -> u64 {
         self.checked(id) + u64::from(self.get(id).entries().body)
@@ -222,23 +232,15 @@ impl Blocks {
         (self.get(id).gpa() & PAGE_OFFSET) as i16
     }
     /// Number of blocks, dead ones included.
-    pub fn len(&self) -> usize {
+    pub fn count(&self) -> usize {
         self.segments.iter().map(|segment| segment.all.len()).sum()
     }
-    /// Whether there are none.
-    pub fn is_empty(&self) -> bool {
-        self.len() == 0
-    }
 
-    /// Adds a block with its marks ([`super::marks::Packed`]); returns its number and the frames that begin to hold code with it.
-    pub fn add(&mut self, block: Block, marks: &[u8], links: &[Link]) -> (BlockId, Vec<u64>) {
-        let id = number(self.filling, self.segments[self.filling].all.len());
-        let mut fresh = Vec::new();
+    /// Adds a block that lies at an address, which is behind that of the last one of the segment that is being filled.
+    pub fn add(&mut self, made: &Made<'_>, checked: u64) -> BlockId {
+        let (id, block) = (number(self.filling, self.segments[self.filling].all.len()), &made.block);
         for frame in block.sources.frames() {
-            let entry = self.frames.entry(frame).or_insert_with(|| {
-                fresh.push(frame);
-                Frame::default()
-            });
+            let entry = self.frames.entry(frame).or_default();
             entry.blocks.push(id);
             entry.missed_writes = 0;
         }
@@ -246,18 +248,18 @@ impl Blocks {
         let bucket = self.bucket(&block.key);
         let segment = &mut self.segments[self.filling];
         if segment.all.is_empty() {
-            segment.base = block.checked;
+            segment.base = checked;
         }
-        let base = segment.base;
-        let code = (block.checked - base) as u32;
-        let mut record = Record::new(&block, mode, code, segment.marks.end(), segment.links.len() as u32);
+        let code = (checked - segment.base) as u32;
+        let mut record = Record::new(block, mode, code, segment.marks.end(), segment.links.len() as u32);
         record.beside = std::mem::replace(&mut self.index[bucket], id);
-        segment.marks.add(marks);
-        segment.links.add(links, base);
+        segment.marks.add(made.marks);
+        segment.links.add(made.links, code);
         segment.all.push(record);
-        let granules = segment.granule(block.end() - 1).map_or(0, |last| last + 1);
+        let last = checked + u64::from(block.entries.end) - 1;
+        let granules = segment.granule(last).map_or(0, |last| last + 1);
         segment.granules.resize(granules, index_of(id) as u32);
-        (id, fresh)
+        id
     }
 
     /// The live or dead block whose host code holds an address.
@@ -335,10 +337,15 @@ impl Blocks {
         if !self.unhook(id, patches) {
             return;
         }
+        self.leave_frames(id, true, bare);
+    }
+
+    /// A block's frames do not know it any more. Those that hold no code any more go, if they shall, and are added to `bare`.
+    fn leave_frames(&mut self, id: BlockId, shall_go: bool, bare: &mut Vec<u64>) {
         for frame in self.sources(id).frames() {
             let Some(entry) = self.frames.get_mut(&frame) else { continue };
             entry.blocks.retain(|other| *other != id);
-            if entry.blocks.is_empty() {
+            if shall_go && entry.blocks.is_empty() {
                 self.frames.remove(&frame);
                 bare.push(frame);
             }
@@ -364,31 +371,35 @@ impl Blocks {
         true
     }
 
-    /// Goes on to the next segment, the oldest one: its blocks go. Adds to `patches` and `bare` as [`Blocks::kill`] does, but
-    /// frames that hold no code any more are bare only when there are many: most will hold some again soon. Whether there
-    /// were any.
-    pub fn evict(&mut self, patches: &mut Vec<Patch>, bare: &mut Vec<u64>) -> bool {
-        self.filling = (self.filling + 1) % SEGMENTS;
-        let count = self.segments[self.filling].all.len();
-        for index in 0..count {
-            self.unhook(number(self.filling, index), patches);
-        }
-        let (gone, many) = (self.filling, self.frames.len() > FRAMES_MANY);
-        self.frames.retain(|number, frame| {
-            frame.blocks.retain(|id| segment_of(*id) != gone);
-            let goes = many && frame.blocks.is_empty();
-            bare.extend(goes.then_some(*number));
-            !goes
-        });
-        // Those that are left lead into other segments.
-        for link in 0..self.segments[self.filling].links.len() {
-            let to = self.segments[self.filling].links.get(link).to;
-            if to != NOBODY {
-                self.forget_incoming(to, self.filling);
+    /// The segment behind the one that is being filled: that of the oldest blocks.
+    pub fn oldest(&self) -> usize {
+        (self.filling + 1) % SEGMENTS
+    }
+    /// Some of the oldest blocks, from an index on, go: nobody finds them or jumps to them any more, but who runs one still
+    /// learns what it runs. Adds to `patches` and `bare` as [`Blocks::kill`] does, but frames that hold no code any more are
+    /// bare only when there are many: most will hold some again soon. Where to go on, if there are more.
+    pub fn retire(&mut self, from: usize, patches: &mut Vec<Patch>, bare: &mut Vec<u64>) -> Option<usize> {
+        let (gone, all) = (self.oldest(), self.segments[self.oldest()].all.len());
+        let next = all.min(from + RETIRED_TOGETHER);
+        let many = self.frames.len() > FRAMES_MANY;
+        for index in from..next {
+            let id = number(gone, index);
+            if self.unhook(id, patches) {
+                self.leave_frames(id, many, bare);
+            }
+            for link in self.segments[gone].links_of(index) {
+                let to = self.segments[gone].links.get(link).to;
+                if to != NOBODY {
+                    self.forget_incoming(to, gone);
+                }
             }
         }
-        self.segments[self.filling].clear();
-        count > 0
+        (next < all).then_some(next)
+    }
+    /// Nobody runs blocks of a segment any more that has retired: new ones go there.
+    pub fn fill(&mut self, segment: usize) {
+        self.segments[segment].clear();
+        self.filling = segment;
     }
 
     /// Takes the links of a segment out of those that lead to a block.
@@ -410,13 +421,22 @@ impl Blocks {
         self.modes.len() > MODES_MOST
     }
 
-    /// Forgets everything; returns the frames that held code.
-    pub fn clear(&mut self) -> Vec<u64> {
+    /// All blocks go, as [`Blocks::retire`] does with some. Those that remain only to say what they are are forgotten by
+    /// [`Blocks::clear`].
+    pub fn retire_all(&mut self, patches: &mut Vec<Patch>, bare: &mut Vec<u64>) {
+        for segment in 0..SEGMENTS {
+            for index in 0..self.segments[segment].all.len() {
+                self.unhook(number(segment, index), patches);
+            }
+        }
+        bare.extend(self.frames.drain().map(|(frame, _)| frame));
+    }
+    /// Forgets everything; nobody runs a block any more.
+    pub fn clear(&mut self) {
         self.segments.iter_mut().for_each(Segment::clear);
         self.filling = 0;
         self.modes.clear();
         self.index.fill(NOBODY);
-        self.frames.drain().map(|(frame, _)| frame).collect()
     }
 }
 

@@ -1,12 +1,29 @@
 //! The memory of translated code: shared memory mapped twice, once to write and once to execute, so that no page is ever
 //! both. Allocation only moves forward, segment by segment; when the last one is full, the first one's code goes.
+//!
+//! Code is changed while other CPUs run it: each change is one store inside an aligned word of eight bytes, and what it
+//! changes is one instruction, or a field of one, so that who fetches it gets it as it was or as it is (SDM 3A §8.1.1; AMD APM 2 §7.3.2).
 #![expect(unsafe_code, reason = "maps executable memory and writes code into it")]
+use std::ops::Range;
+use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
+
 use super::touch::Toucher;
+use crate::emit::fixups::{self, Fixup};
 
 /// Bytes that the host is asked for at once, and how far ahead of what is written.
 const AHEAD: usize = 256 << 10;
 /// Bytes of a jump with a 32-bit displacement.
-pub const JUMP_BYTES: u64 = 5;
+pub const JUMP_BYTES: usize = 5;
+/// Bytes that are written at once; no block is smaller.
+pub const WORD: usize = 8;
+
+/// Whether a displacement of 32 bits may be changed while other CPUs execute it, by its place in a block's host code.
+pub const fn may_be_patched(place: usize) -> bool {
+    place % WORD <= WORD - 4
+}
+
+/// Each block begins on a multiple of this.
+const BLOCK_ALIGNMENT: usize = 16;
 
 /// A buffer of host code.
 pub struct CodeBuffer {
@@ -80,9 +97,13 @@ impl CodeBuffer {
         })
     }
 
+    /// The first address of executable memory.
+    pub fn start(&self) -> u64 {
+        self.executable as u64
+    }
     /// The address at which the next code will run.
     pub fn next_address(&self) -> u64 {
-        self.executable as u64 + self.used as u64
+        self.start() + self.used as u64
     }
     /// Bytes left in the segment that is being filled.
     pub fn room(&self) -> usize {
@@ -95,38 +116,44 @@ impl CodeBuffer {
             self.capacity / self.segments * (segment + 1)
         }
     }
-    /// From the executable mapping's beginning to [`CodeBuffer::next_address`].
-    pub fn position(&self) -> usize {
-        self.used
-    }
     /// Bytes in use, those left at the ends of segments included.
     pub fn used(&self) -> usize {
         if self.is_full { self.capacity } else { self.used }
     }
-    /// Goes on to the next segment, whose code is gone; its executable addresses.
-    pub fn next_segment(&mut self) -> std::ops::Range<u64> {
+    fn start_of(&self, segment: usize) -> usize {
+        let start = if segment == 0 { self.kept } else { self.end_of(segment - 1) };
+        start.next_multiple_of(BLOCK_ALIGNMENT)
+    }
+    /// The executable addresses of a segment.
+    pub fn segment(&self, segment: usize) -> Range<u64> {
+        self.start() + self.start_of(segment) as u64..self.start() + self.end_of(segment) as u64
+    }
+    /// Goes on to the next segment, whose code is gone.
+    pub fn next_segment(&mut self) {
         self.is_full |= self.segment + 1 == self.segments;
         self.segment = (self.segment + 1) % self.segments;
-        self.used = if self.segment == 0 { self.kept } else { self.end_of(self.segment - 1) };
-        self.used = self.used.next_multiple_of(16);
-        let first = self.executable as u64;
-        first + self.used as u64..first + self.end_of(self.segment) as u64
+        self.used = self.start_of(self.segment);
     }
     /// First and one-past-last address of executable memory.
-    pub fn range(&self) -> std::ops::Range<u64> {
-        self.executable as u64..self.executable as u64 + self.capacity as u64
+    pub fn range(&self) -> Range<u64> {
+        self.start()..self.start() + self.capacity as u64
     }
 
-    /// Appends code that was assembled for [`CodeBuffer::next_address`]; the next code begins on a multiple of 16.
-    ///
-    /// # Panics
-    /// If there is not enough [`CodeBuffer::room`].
-    pub fn append(&mut self, code: &[u8]) {
-        assert!(code.len() <= self.room());
-        // SAFETY: the room was just checked; the writable mapping covers the capacity.
-        unsafe { std::ptr::copy_nonoverlapping(code.as_ptr(), self.writable.add(self.used), code.len()) };
-        self.used = (self.used + code.len()).next_multiple_of(16).min(self.end_of(self.segment));
+    /// Appends code that was assembled for [`CodeBuffer::start`], and says where it lies: on a multiple of 16. `None` if there
+    /// is not enough [`CodeBuffer::room`], or if a fixup is not inside the code.
+    pub fn append(&mut self, code: &[u8], fixups: &[Fixup]) -> Option<u64> {
+        if code.len() > self.room() {
+            return None;
+        }
+        // SAFETY: the writable mapping covers the capacity, of which there is so much left; nobody else borrows it, and
+        // nobody runs what lies there yet.
+        let place = unsafe { std::slice::from_raw_parts_mut(self.writable.add(self.used), code.len()) };
+        place.copy_from_slice(code);
+        fixups::put(place, fixups, self.used)?;
+        let address = self.next_address();
+        self.used = (self.used + code.len()).next_multiple_of(BLOCK_ALIGNMENT).min(self.end_of(self.segment));
         self.touch_ahead();
+        Some(address)
     }
 
     /// Asks the host for the memory that will be written next for the first time.
@@ -141,23 +168,42 @@ impl CodeBuffer {
         self.touched = end;
     }
 
-    /// Overwrites the 32-bit displacement at `place` (an executable address) so that the jump it belongs to leads to
-    /// `target`. One aligned-or-not 4-byte store; on the vCPU's own thread, between two runs of translated code.
-    pub fn patch_relative(&mut self, place: u64, target: u64) {
-        let offset = place.wrapping_sub(self.executable as u64) as usize;
-        assert!(offset + 4 <= self.capacity);
-        let distance = target.wrapping_sub(place + 4) as i32;
-        // SAFETY: the place lies inside the writable mapping, as just checked.
-        unsafe { self.writable.add(offset).cast::<i32>().write_unaligned(distance) };
+    /// Where in the writable mapping so many bytes are that may be changed at once, by their executable address.
+    fn word(&self, place: u64, bytes: usize) -> *mut u8 {
+        let offset = place.wrapping_sub(self.start()) as usize;
+        assert!(offset < self.capacity && offset % WORD <= WORD - bytes);
+        // SAFETY: inside the writable mapping, as just checked: its capacity is a multiple of a page.
+        unsafe { self.writable.add(offset) }
     }
 
-    /// Overwrites the code at `place` (an executable address) with a jump to `target`; as [`CodeBuffer::patch_relative`].
-    pub fn patch_jump(&mut self, place: u64, target: u64) {
-        let offset = place.wrapping_sub(self.executable as u64) as usize;
-        assert!(offset + JUMP_BYTES as usize <= self.capacity);
-        // SAFETY: the place lies inside the writable mapping, as just checked.
-        unsafe { self.writable.add(offset).write(0xe9) };
-        self.patch_relative(place + 1, target);
+    /// Changes the 32-bit displacement at `place` (an executable address) so that the jump it belongs to leads to `target`.
+    ///
+    /// # Panics
+    /// Unless it [`may_be_patched`].
+    pub fn patch_relative(&mut self, place: u64, target: u64) {
+        let distance = target.wrapping_sub(place + 4) as u32;
+        let displacement = self.word(place, 4);
+        if displacement.addr().is_multiple_of(4) {
+            // SAFETY: aligned memory of ours; other CPUs only execute it.
+            unsafe { AtomicU32::from_ptr(displacement.cast()) }.store(distance, Ordering::Release);
+            return;
+        }
+        let shift = 8 * (displacement.addr() % WORD) as u32;
+        // SAFETY: the aligned word around it lies in the same mapping.
+        let word = unsafe { AtomicU64::from_ptr(displacement.sub(displacement.addr() % WORD).cast()) };
+        let others = word.load(Ordering::Relaxed) & !(u64::from(u32::MAX) << shift);
+        word.store(others | u64::from(distance) << shift, Ordering::Release);
+    }
+
+    /// Puts a jump to `target` in the place of the first instruction of a block at `start` (an executable address), which is not
+    /// shorter: no CPU goes on in the middle of it.
+    pub fn patch_jump(&mut self, start: u64, target: u64) {
+        let distance = target.wrapping_sub(start + JUMP_BYTES as u64) as u32;
+        // SAFETY: aligned memory of ours; other CPUs only execute it.
+        let word = unsafe { AtomicU64::from_ptr(self.word(start, WORD).cast()) };
+        let jump = 0xe9 | u64::from(distance) << 8;
+        let behind = word.load(Ordering::Relaxed) & u64::MAX << (8 * JUMP_BYTES as u32);
+        word.store(behind | jump, Ordering::Release);
     }
 
     /// What was appended so far survives [`CodeBuffer::clear`].
@@ -174,30 +220,74 @@ impl CodeBuffer {
 mod tests {
     use super::*;
 
+    /// Calls code of that signature.
+    fn call(address: u64) -> u32 {
+        // SAFETY: the tests write complete functions.
+        let function: extern "sysv64" fn() -> u32 = unsafe { std::mem::transmute(address) };
+        function()
+    }
+
     #[test]
     fn code_written_through_one_mapping_runs_in_the_other() {
         let mut buffer = CodeBuffer::new(1 << 20, 1).unwrap();
-        let address = buffer.next_address();
-        buffer.append(&[0xb8, 42, 0, 0, 0, 0xc3]); // mov eax, 42; ret
-        // SAFETY: a complete function of that signature was just written there.
-        let function: extern "sysv64" fn() -> u32 = unsafe { std::mem::transmute(address) };
-        assert_eq!(function(), 42);
+        let code = [0xb8, 42, 0, 0, 0, 0xc3]; // mov eax, 42; ret
+        let address = buffer.append(&code, &[]).unwrap();
+        assert_eq!(call(address), 42);
         buffer.clear();
-        assert_eq!(buffer.next_address(), address);
+        assert_eq!(buffer.append(&code, &[]), Some(address));
+    }
+
+    #[test]
+    fn what_depends_on_where_code_lies_is_changed() {
+        let mut buffer = CodeBuffer::new(1 << 20, 1).unwrap();
+        let function = buffer.append(&[0xb8, 7, 0, 0, 0, 0xc3], &[]).unwrap(); // mov eax, 7; ret
+        buffer.append(&[0x90; 100], &[]).unwrap();
+        let fixup = |place| Fixup { place, kind: fixups::FixupKind::Thunk };
+        // nop; jmp to the beginning of the buffer, as if this lay there.
+        let jump = [0x90, 0xe9, 0xfa, 0xff, 0xff, 0xff];
+        let address = buffer.append(&jump, &[fixup(2)]).unwrap();
+        assert_eq!((function, call(address)), (buffer.start(), 7));
+        assert_eq!(buffer.append(&jump, &[fixup(3)]), None);
+        assert_eq!(buffer.append(&[0; 2 << 20], &[]), None);
+    }
+
+    #[test]
+    fn jumps_are_changed_in_one_store() {
+        let mut buffer = CodeBuffer::new(1 << 20, 1).unwrap();
+        let functions = [1, 2].map(|value| buffer.append(&[0xb8, value, 0, 0, 0, 0xc3], &[]).unwrap());
+        for nops in 0..8_usize {
+            let code = [&[0x90; 7][..nops], &[0xe9, 0, 0, 0, 0]].concat();
+            if !may_be_patched(nops + 1) {
+                continue;
+            }
+            let address = buffer.append(&code, &[]).unwrap();
+            for (value, function) in [1, 2].into_iter().zip(functions) {
+                buffer.patch_relative(address + nops as u64 + 1, function);
+                assert_eq!(call(address), value, "{nops}");
+            }
+        }
+        let address = buffer.append(&[0xb8, 3, 0, 0, 0, 0xc3, 0xcc, 0xcc], &[]).unwrap();
+        assert_eq!(call(address), 3);
+        buffer.patch_jump(address, functions[1]);
+        assert_eq!(call(address), 2);
+        assert_eq!((0..8).filter(|place| may_be_patched(*place)).collect::<Vec<_>>(), [0, 1, 2, 3, 4]);
     }
 
     #[test]
     fn segments_are_filled_one_after_the_other() {
         let mut buffer = CodeBuffer::new(1 << 20, 4).unwrap();
-        buffer.append(&[0x90; 100]);
+        buffer.append(&[0x90; 100], &[]).unwrap();
         buffer.keep();
-        let (first, all) = (buffer.next_address(), buffer.range());
-        let ranges: Vec<_> = (0..4).map(|_| buffer.next_segment()).collect();
-        assert!(ranges[..3].windows(2).all(|pair| pair[0].end == pair[1].start));
-        assert_eq!((ranges[2].end, ranges[3].start, ranges[3].end), (all.end, first, ranges[0].start));
-        assert_eq!((buffer.next_address(), buffer.used()), (first, 1 << 20));
-        assert_eq!(buffer.room() as u64, ranges[3].end - first);
+        let ranges: Vec<_> = (0..4).map(|segment| buffer.segment(segment)).collect();
+        assert!(ranges.windows(2).all(|pair| pair[0].end == pair[1].start));
+        assert_eq!((ranges[0].start, ranges[3].end), (buffer.start() + 112, buffer.range().end));
+        for range in ranges[1..].iter().chain(&ranges[..1]) {
+            buffer.next_segment();
+            assert_eq!(buffer.room() as u64, range.end - range.start);
+            assert_eq!(buffer.append(&[0x90], &[]), Some(range.start));
+        }
+        assert_eq!(buffer.used(), 1 << 20);
         buffer.clear();
-        assert_eq!((buffer.next_address(), buffer.used()), (first, buffer.position()));
+        assert_eq!(buffer.used(), 112);
     }
 }

@@ -20,9 +20,10 @@ const BACKWARD: u32 = 1 << 31;
 const BELOW: u32 = 1 << 30;
 
 impl Linked {
-    fn new(link: &Link, base: u64) -> Self {
+    /// A link of a block that begins so far from the first one.
+    fn new(link: &Link, code: u32) -> Self {
         debug_assert!(link.target >> 32 == 0 || link.target >> 32 == -1);
-        let place = (link.place - base) as u32 & (BELOW - 1);
+        let place = (code + u32::from(link.place)) & (BELOW - 1);
         let backward = if link.backward { BACKWARD } else { 0 };
         let below = if link.target < 0 { BELOW } else { 0 };
         Self { packed: place | backward | below, target: link.target as u32, to: NOBODY, next: NOBODY }
@@ -54,10 +55,10 @@ impl Links {
     pub fn with_capacity(links: usize) -> Self {
         Self { links: Vec::with_capacity(links), stubs: Vec::with_capacity(links) }
     }
-    /// Adds those of a block.
-    pub fn add(&mut self, links: &[Link], base: u64) {
-        self.links.extend(links.iter().map(|link| Linked::new(link, base)));
-        self.stubs.extend(links.iter().map(|link| (link.stub - link.place) as u16));
+    /// Adds those of a block whose host code begins so far from the first one's.
+    pub fn add(&mut self, links: &[Link], code: u32) {
+        self.links.extend(links.iter().map(|link| Linked::new(link, code)));
+        self.stubs.extend(links.iter().map(|link| link.stub - link.place));
     }
     /// How many there are.
     pub fn len(&self) -> usize {
@@ -88,15 +89,14 @@ mod tests {
 
     #[test]
     fn nothing_of_a_link_is_lost() {
-        let base = 0x7000_0000_0000;
         let mut links = Links::with_capacity(4);
         for (index, target) in [0x1234, -5, (1 << 32) - 1, -(1 << 32)].into_iter().enumerate() {
-            let place = base + 0xfff_fff0 + index as u64;
+            let (code, place) = (0xfff_fff0, 8 * index as u16);
             let backward = index % 2 == 0;
-            links.add(&[Link { place, stub: place + 300, target, backward }], base);
-            let link = links.get(index);
-            assert_eq!((base + link.place(), link.target(), link.is_backward()), (place, target, backward));
-            assert_eq!(base + links.stub(index), place + 300);
+            links.add(&[Link { place, stub: place + 300, target, backward }], code);
+            let (link, place) = (links.get(index), u64::from(code) + u64::from(place));
+            assert_eq!((link.place(), link.target(), link.is_backward()), (place, target, backward));
+            assert_eq!(links.stub(index), place + 300);
         }
     }
 }

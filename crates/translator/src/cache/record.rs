@@ -161,7 +161,7 @@ mod tests {
         let entries = Entries { attention: 300, linked: 40, body: 48, end: 500 };
         let sources = Sources::new(key.gpa, 16).and(0xf_ffff_f000, 3);
         let mut modes = Modes::default();
-        let block = Block::new(key, 0x1000, entries, sources, 5);
+        let block = Block { key, entries, sources, instructions: 5 };
         let record = Record::new(&block, modes.number(key.mode), 0, 0, 0);
         assert!(record.is(&key, &modes) && !record.is(&Key { space: 8, ..key }, &modes));
         assert_eq!((record.key(&modes), record.entries(), record.sources()), (key, entries, sources));

@@ -102,7 +102,7 @@ const ROOM: usize = 128 << 10;
 /// The assembler.
 pub struct Asm {
     /// Code up to `here`; what follows it is overwritten.
-    bytes: Box<[u8; ROOM]>,
+    pub(super) bytes: Box<[u8; ROOM]>,
     here: Offset,
     origin: u64,
     fixups: Vec<Fixup>,
@@ -166,10 +166,10 @@ impl Asm {
     fn put(&mut self, piece: Piece) {
         self.first_of(&piece.bytes(), piece.len());
     }
-    fn byte(&mut self, byte: u8) {
+    pub(super) fn byte(&mut self, byte: u8) {
         self.raw(&[byte]);
     }
-    fn dword(&mut self, value: i32) {
+    pub(super) fn dword(&mut self, value: i32) {
         self.raw(&value.to_le_bytes());
     }
 
@@ -193,7 +193,7 @@ impl Asm {
 
     /// An instruction with an opcode of one byte and a ModRM memory operand; mostly that is a field of the running view.
     #[inline]
-    fn plain(&mut self, wide: bool, opcode: u8, reg: Reg, mem: Mem) {
+    pub(super) fn plain(&mut self, wide: bool, opcode: u8, reg: Reg, mem: Mem) {
         match mem {
             Mem { base: None, index: None, disp, gs: true } => self.field(wide, opcode, reg, disp),
             _ => self.op_mem_of(0, wide, Piece::of(&[opcode]), reg, mem),
@@ -388,63 +388,6 @@ impl Asm {
     pub fn cmp_zero32(&mut self, mem: Mem) {
         self.plain(false, 0x83, 7, mem);
         self.byte(0);
-    }
-    /// `jmp [mem]`.
-    pub fn jmp_mem(&mut self, mem: Mem) {
-        self.plain(false, 0xff, 4, mem);
-    }
-    /// `jmp` to a thunk.
-    pub fn jmp_thunk(&mut self, thunk: u64) {
-        self.jmp_address(thunk);
-        self.fix_up(self.here() - 4, FixupKind::Thunk);
-    }
-    /// `jmp` to a fixed address.
-    pub fn jmp_address(&mut self, target: u64) {
-        self.byte(0xe9);
-        self.relative(target);
-    }
-    /// `jcc` to a fixed address.
-    pub fn jcc_address(&mut self, condition: u8, target: u64) {
-        self.raw(&[0x0f, 0x80 | condition]);
-        self.relative(target);
-    }
-    fn relative(&mut self, target: u64) {
-        let next = self.address(self.here() + 4);
-        self.dword(target.wrapping_sub(next) as i32);
-    }
-    /// `jmp rel32`; returns the place of its displacement for [`Asm::bind`].
-    pub fn jmp(&mut self) -> Offset {
-        self.raw(&[0xe9, 0, 0, 0, 0]);
-        self.here() - 4
-    }
-    /// `jcc rel32`; returns the place of its displacement for [`Asm::bind`].
-    pub fn jcc(&mut self, condition: u8) -> Offset {
-        self.raw(&[0x0f, 0x80 | condition, 0, 0, 0, 0]);
-        self.here() - 4
-    }
-    /// Makes the jump whose displacement is at `place` lead here.
-    pub fn bind(&mut self, place: Offset) {
-        let distance = (self.here() - (place + 4)) as i32;
-        self.bytes[place..place + 4].copy_from_slice(&distance.to_le_bytes());
-    }
-    /// `jecxz rel8` or `jrcxz rel8`; returns the place of its displacement for [`Asm::bind_short`].
-    pub fn jump_if_count_is_zero(&mut self, only_32_bits: bool) -> Offset {
-        if only_32_bits {
-            self.byte(0x67);
-        }
-        self.raw(&[0xe3, 0]);
-        self.here() - 1
-    }
-    /// As [`Asm::bind`] for a displacement of 8 bits, which must be enough.
-    pub fn bind_short(&mut self, place: Offset) {
-        let distance = self.here() - (place + 1);
-        debug_assert!(distance < 0x80);
-        self.bytes[place] = distance as u8;
-    }
-    /// `jmp` to a place already emitted.
-    pub fn jmp_back(&mut self, target: Offset) {
-        let address = self.address(target);
-        self.jmp_address(address);
     }
     /// Puts the status flags aside into `gs:[slot]` as AH and AL; clobbers `via`.
     pub fn spill_flags(&mut self, slot: usize, via: Reg) {

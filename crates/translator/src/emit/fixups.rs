@@ -1,5 +1,6 @@
 //! What in a block's host code depends on where the code itself lies, and on where the guest's code does: with that known,
-//! a block can be lifted out of one code buffer and set down in another, for the same guest code at another address.
+//! a block is made without a place and put anywhere in a code buffer, and the same one serves the same guest code at another
+//! address.
 use x86::Gva;
 
 use crate::mmu::window;
@@ -22,15 +23,6 @@ pub struct Fixup {
     pub place: u16,
     /// What is there.
     pub kind: FixupKind,
-}
-
-/// Where a block lies.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Position {
-    /// Offset of its host code in the code buffer, which begins with the thunks.
-    pub code: u64,
-    /// Linear address of the page of the guest's code.
-    pub page: u64,
 }
 
 /// Linear addresses that are written in the same form and lie in the same window, so that code with one of them built in
@@ -68,40 +60,49 @@ impl Neighbourhood {
     }
 }
 
-/// Makes code that lies somewhere independent of that. `None` if a fixup is not inside the code.
-pub fn lift(code: &mut [u8], fixups: impl IntoIterator<Item = Fixup>, from: Position) -> Option<()> {
+/// Makes code for the guest's code in a page independent of that. `None` if a fixup is not inside the code.
+pub fn lift(code: &mut [u8], fixups: impl IntoIterator<Item = Fixup>, page: u64) -> Option<()> {
     for fixup in fixups {
         let place = usize::from(fixup.place);
         match fixup.kind {
-            FixupKind::Thunk => add32(code, place, from.code as u32).map(u64::from)?,
-            FixupKind::Address32 => add32(code, place, (from.page as u32).wrapping_neg()).map(u64::from)?,
-            FixupKind::Address64 => add64(code, place, from.page.wrapping_neg())?,
+            FixupKind::Thunk => add32(code, place, 0).map(u64::from)?,
+            FixupKind::Address32 => add32(code, place, (page as u32).wrapping_neg()).map(u64::from)?,
+            FixupKind::Address64 => add64(code, place, page.wrapping_neg())?,
         };
     }
     Some(())
 }
 
-/// Makes lifted code fit for a position. `None` if an address would have another form there, or if a fixup is not inside the
+/// Makes lifted code fit for a page. `None` if an address would have another form there, or if a fixup is not inside the
 /// code.
-pub fn set_down(code: &mut [u8], fixups: &[Fixup], to: Position) -> Option<()> {
-    let neighbourhood = Neighbourhood::of(to.page);
+pub fn set_down(code: &mut [u8], fixups: &[Fixup], page: u64) -> Option<()> {
+    let neighbourhood = Neighbourhood::of(page);
     for fixup in fixups {
         let place = usize::from(fixup.place);
         let address = match fixup.kind {
             FixupKind::Thunk => {
-                add32(code, place, (to.code as u32).wrapping_neg())?;
+                add32(code, place, 0)?;
                 continue;
             }
             FixupKind::Address32 => {
                 let distance = u32::from_le_bytes(*code.get(place..)?.first_chunk()?);
-                add32(code, place, to.page as u32)?;
-                to.page.wrapping_add(i64::from(distance as i32) as u64)
+                add32(code, place, page as u32)?;
+                page.wrapping_add(i64::from(distance as i32) as u64)
             }
-            FixupKind::Address64 => add64(code, place, to.page)?,
+            FixupKind::Address64 => add64(code, place, page)?,
         };
         if !neighbourhood.holds(address) {
             return None;
         }
+    }
+    Some(())
+}
+
+/// Code that was made to lie at the beginning of a code buffer, where the thunks are, comes to lie at an offset in it.
+/// `None` if a fixup is not inside the code.
+pub fn put(code: &mut [u8], fixups: &[Fixup], offset: usize) -> Option<()> {
+    for fixup in fixups.iter().filter(|fixup| fixup.kind == FixupKind::Thunk) {
+        add32(code, usize::from(fixup.place), (offset as u32).wrapping_neg())?;
     }
     Some(())
 }
@@ -130,39 +131,40 @@ mod tests {
         Fixup { place: 8, kind: FixupKind::Address64 },
     ];
 
-    fn code(position: Position) -> Vec<u8> {
-        let thunk = 0x40_u32.wrapping_sub(position.code as u32 + 4);
-        let addresses = [position.page + 0x10, position.page.wrapping_sub(0x2000)];
+    /// Code at an offset in a buffer, with addresses near a page.
+    fn code(offset: u32, page: u64) -> Vec<u8> {
+        let thunk = 0x40_u32.wrapping_sub(offset + 4);
+        let addresses = [page + 0x10, page.wrapping_sub(0x2000)];
         [&thunk.to_le_bytes()[..], &(addresses[0] as u32).to_le_bytes(), &addresses[1].to_le_bytes()].concat()
     }
 
     #[test]
     fn lifted_code_fits_anywhere_in_the_neighbourhood() {
-        let here = Position { code: 0x1230, page: 0xffff_ffff_8100_0000 };
-        let there = Position { code: 0x77_1000, page: 0xffff_ffff_9abc_d000 };
-        let mut moved = code(here);
+        let (here, there) = (0xffff_ffff_8100_0000, 0xffff_ffff_9abc_d000);
+        let mut moved = code(0, here);
         lift(&mut moved, FIXUPS, here).unwrap();
         set_down(&mut moved, &FIXUPS, there).unwrap();
-        assert_eq!(moved, code(there));
+        assert_eq!(moved, code(0, there));
+        put(&mut moved, &FIXUPS, 0x77_1000).unwrap();
+        assert_eq!(moved, code(0x77_1000, there));
     }
 
     #[test]
     fn code_is_not_moved_to_where_addresses_have_another_form() {
-        let here = Position { code: 0x1230, page: 0xffff_ffff_8100_0000 };
-        let mut lifted = code(here);
+        let here = 0xffff_ffff_8100_0000;
+        let mut lifted = code(0, here);
         lift(&mut lifted, FIXUPS, here).unwrap();
         for page in [0x1000, 0x1_0000_0000, 0xffff_ffff_8000_0000] {
-            assert_eq!(set_down(&mut lifted.clone(), &FIXUPS, Position { page, ..here }), None, "{page:#x}");
+            assert_eq!(set_down(&mut lifted.clone(), &FIXUPS, page), None, "{page:#x}");
         }
     }
 
     #[test]
     fn fixups_outside_the_code_are_refused() {
-        let here = Position { code: 0, page: 0x40_0000 };
         for kind in [FixupKind::Thunk, FixupKind::Address32, FixupKind::Address64] {
             let fixups = [Fixup { place: 6, kind }];
-            assert_eq!(lift(&mut [0; 9], fixups, here), None);
-            assert_eq!(set_down(&mut [0; 9], &fixups, here), None);
+            assert_eq!(lift(&mut [0; 9], fixups, 0x40_0000), None);
+            assert_eq!(set_down(&mut [0; 9], &fixups, 0x40_0000), None);
         }
     }
 

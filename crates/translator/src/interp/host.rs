@@ -115,8 +115,7 @@ impl HostExecution {
         if assembled.bytes.len() > STUB_ROOM {
             return None;
         }
-        let entry = self.code.next_address();
-        self.code.append(&assembled.bytes);
+        let entry = self.code.append(&assembled.bytes, &[])?;
         let resume = entry + assembled.resume as u64;
         Some(Stub { entry, resume, memory, vectors: plan.vectors, generation: self.generation })
     }

@@ -12,9 +12,8 @@ use super::scratch::Scratch;
 use super::sites::Sites;
 use super::system::System;
 use crate::cache::blocks::{
-    ANY_PAGE, Block, CodeMode, Entries, FlagPlace, Key, Link, Mark, Pointers, Sources,
+    ANY_PAGE, Block, CodeMode, Entries, FlagPlace, Key, Link, Made, Mark, Pointers, Sources,
 };
-use crate::cache::code::JUMP_BYTES;
 use crate::cache::marks::Packed;
 use crate::cpu::Cpu;
 use crate::emit::asm::{Asm, Mem, Offset, Reg, T0, T1, cond};
@@ -35,7 +34,7 @@ pub struct Source<'a> {
     pub next_gpa: Option<u64>,
     /// The mode.
     pub mode: CodeMode,
-    /// The running address space, for settled user code.
+    /// What tells the pinned code of the running address space from that of all others ([`CodeMode::is_pinned`]).
     pub space: u32,
     /// Instructions that reach memory by look-up even in code with windows.
     pub sites: &'a Sites,
@@ -99,7 +98,7 @@ pub struct Lowering {
     looked_at: usize,
 }
 
-/// A finished block, whose code ([`Lowering::host_code`]) is to be appended to the buffer that it was assembled for.
+/// A finished block, which lies nowhere yet ([`Lowering::made`]).
 pub struct Lowered {
     /// The description.
     pub block: Block,
@@ -146,7 +145,7 @@ impl Lowering {
     /// The key that a block of this source has.
     pub fn key(source_address: u64, gpa: u64, mode: CodeMode, space: u32) -> Key {
         let page = if mode.is_pinned() { source_address & !PAGE_OFFSET } else { ANY_PAGE };
-        Key { gpa, page, space: if mode.is_of_space() { space } else { 0 }, mode }
+        Key { gpa, page, space: if mode.is_pinned() { space } else { 0 }, mode }
     }
 
     /// The host code of the last block.
@@ -156,6 +155,11 @@ impl Lowering {
     /// The marks ([`Packed::bytes`]) and the direct jumps of the last block.
     pub fn places(&self) -> (&[u8], &[Link]) {
         (self.marks.bytes(), &self.links)
+    }
+    /// The last block, as a whole.
+    pub fn made(&self, block: Block) -> Made<'_> {
+        let (code, fixups) = (self.asm.code(), self.asm.fixups());
+        Made { block, code, fixups, marks: self.marks.bytes(), links: &self.links }
     }
 
     /// Whether the last block is the same whatever the mode says of what does not fault.
@@ -174,9 +178,9 @@ impl Lowering {
         self.mode.is_pinned()
     }
 
-    /// Translates one block to run at `origin`. `None` if not even one instruction lies in the bytes as a whole.
-    pub fn lower(&mut self, source: &Source<'_>, origin: u64) -> Option<Lowered> {
-        self.restart(source, origin);
+    /// Translates one block. `None` if not even one instruction lies in the bytes as a whole.
+    pub fn lower(&mut self, source: &Source<'_>) -> Option<Lowered> {
+        self.restart(source);
         let mut code = std::mem::take(&mut self.code);
         decode(source.bytes, source.address, source.mode, &mut code);
         let to_page_end = (PAGE_SIZE - (source.address & PAGE_OFFSET)) as usize;
@@ -231,8 +235,8 @@ impl Lowering {
         (self.asm.here() <= usize::from(u16::MAX)).then(|| self.finish(source, linked))
     }
 
-    fn restart(&mut self, source: &Source<'_>, origin: u64) {
-        self.asm.restart(origin);
+    fn restart(&mut self, source: &Source<'_>) {
+        self.asm.restart(self.thunks.start);
         self.cold.clear();
         self.links.clear();
         self.marks.begin((source.address & PAGE_OFFSET) as i16);
@@ -247,23 +251,27 @@ impl Lowering {
         self.noted.clear();
     }
 
-    /// The entry for jumps through the table (flags put aside), the entry that looks for attention (flags in EFLAGS), and
+    /// The entry for jumps through the table (flags put aside), whose first instruction is not shorter than the jump that will
+    /// take its place when the block is dead ([`CodeBuffer::patch_jump`](crate::cache::code::CodeBuffer::patch_jump)), the entry that looks for attention (flags in EFLAGS), and
     /// the body. The look leaves flags that are live alone: JRCXZ needs none.
     fn emit_entries(&mut self, source: &Source<'_>, live_in: u8) {
         let spilled = offset_of!(Cpu, spilled_flags);
         let pinned = self.is_pinned();
         let asm = &mut self.asm;
         if !pinned {
-            asm.lea(T0, Mem::base(T0, -((source.address & PAGE_OFFSET) as i32)));
+            asm.lea_long(T0, T0, -((source.address & PAGE_OFFSET) as i32));
             asm.store(Mem::gs(offset_of!(Cpu, code_page)), T0);
         }
         let flag = Mem::gs(offset_of!(Cpu, attention));
+        if pinned {
+            asm.room_for_jump(live_in != 0);
+        }
         let from = if live_in != 0 {
             asm.restore_flags(spilled, T1);
             self.attention = asm.here();
             asm.mov(T1, RCX as Reg);
             asm.load32(RCX as Reg, flag);
-            asm.raw(&[0xe3, JUMP_BYTES as u8]); // jrcxz over the jump
+            asm.raw(&[0xe3, 5]); // jrcxz over the jump
             let from = asm.jmp();
             asm.mov(RCX as Reg, T1);
             from
@@ -490,7 +498,8 @@ impl Lowering {
             end: asm.here() as u32,
         };
         let origin = source.origin(self.looked_at);
-        let block = Block::new(source.key(), asm.address(0), entries, origin, self.code.len() as u32);
+        let instructions = self.code.len() as u32;
+        let block = Block { key: source.key(), entries, sources: origin, instructions };
         Lowered { block, looked_at: self.looked_at }
     }
 }

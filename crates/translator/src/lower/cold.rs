@@ -106,10 +106,9 @@ impl Lowering {
                 }
                 Cold::Link { from, target, backward } => {
                     asm.bind(from);
-                    let stub = asm.address(asm.here());
+                    let stub = asm.here() as u16;
                     asm.leave_by(T1, from, self.thunks.exit(Exit::Link));
-                    let place = asm.address(from);
-                    self.links.push(Link { place, stub, target, backward });
+                    self.links.push(Link { place: from as u16, stub, target, backward });
                 }
                 Cold::Far { from, target } => {
                     asm.bind(from);

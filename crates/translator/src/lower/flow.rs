@@ -26,7 +26,7 @@ impl Lowering {
         let offset = self.offset_of(target);
         if self.may_link(target) {
             self.restore_flags();
-            let from = self.asm.jmp();
+            let from = self.asm.jmp_to_link();
             self.link(from, offset);
         } else {
             self.table_exit(offset);
@@ -69,12 +69,15 @@ impl Lowering {
     pub(super) fn jump_if(&mut self, decoded: &Decoded) {
         let instruction = &decoded.instruction;
         self.restore_flags();
+        let target = self.branch_target(instruction);
+        let condition = encode_condition(instruction.condition_code());
         let from = if instruction.code() == Code::Jrcxz_rel8_64 {
             self.jump_if_rcx_is_zero()
+        } else if self.may_link(target) {
+            self.asm.jcc_to_link(condition)
         } else {
-            self.asm.jcc(encode_condition(instruction.condition_code()))
+            self.asm.jcc(condition)
         };
-        let target = self.branch_target(instruction);
         self.branch(from, target);
     }
 
@@ -90,8 +93,11 @@ impl Lowering {
 
     /// JRCXZ, which reaches 127 bytes only: to a jump that reaches all.
     fn jump_if_rcx_is_zero(&mut self) -> Offset {
-        self.asm.raw(&[0xe3, 2, 0xeb, 5]); // jrcxz +2; jmp +5
-        self.asm.jmp()
+        self.asm.raw(&[0xe3, 2, 0xeb, 0]); // jrcxz +2; jmp behind what follows
+        let past = self.asm.here() - 1;
+        let from = self.asm.jmp_to_link();
+        self.asm.bind_short(past);
+        from
     }
 
     pub(super) fn call(&mut self, decoded: &Decoded) {

@@ -206,7 +206,7 @@ mod tests {
 
     use super::*;
     use crate::cache::block::Link;
-    use crate::emit::fixups::{Position, lift, set_down};
+    use crate::emit::fixups::{lift, set_down};
     use crate::lower::block::Source;
     use crate::lower::samples;
     use crate::lower::sites::Sites;
@@ -217,6 +217,7 @@ mod tests {
 
     fn lowering() -> Lowering {
         Lowering::new(Thunks {
+            start: ORIGIN,
             enter: 0,
             exits: [0; EXITS.len()],
             misses: [[0; 2]; 2],
@@ -235,7 +236,7 @@ mod tests {
         let (address, sites) = (page + 0x100, Sites::default());
         let source =
             Source { address, gpa: 0x5100, bytes, next_gpa: None, mode: mode(), space: 0, sites: &sites };
-        lowering.lower(&source, ORIGIN).unwrap();
+        lowering.lower(&source).unwrap();
         lowering.host_code().to_vec()
     }
 
@@ -294,8 +295,8 @@ mod tests {
             let Some(elsewhere) = moved(&bytes, &noted, page).filter(|_| !noted.is_empty()) else {
                 continue;
             };
-            lift(&mut code, fixups.iter().copied(), Position { code: 0, page: HERE }).unwrap();
-            if set_down(&mut code, &fixups, Position { code: 0, page }).is_none() {
+            lift(&mut code, fixups.iter().copied(), HERE).unwrap();
+            if set_down(&mut code, &fixups, page).is_none() {
                 continue;
             }
             with_addresses += 1;

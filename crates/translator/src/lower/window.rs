@@ -306,6 +306,7 @@ mod tests {
     /// Whether the block of an instruction and `push rbx` selects the window of the stack pointer between them.
     fn selects_window(bytes: &[u8], user: bool) -> bool {
         let thunks = Thunks {
+            start: 0x10_0000,
             enter: 0,
             exits: [0; EXITS.len()],
             misses: [[0; 2]; 2],
@@ -332,7 +333,7 @@ mod tests {
             sites: &sites,
         };
         let mut lowering = Lowering::new(thunks);
-        let lowered = lowering.lower(&source, 0x10_0000).unwrap();
+        let lowered = lowering.lower(&source).unwrap();
         assert_eq!(lowered.block.instructions, 2, "{bytes:x?}");
         iced_x86::Decoder::new(64, lowering.host_code(), 0).iter().any(|instruction| {
             instruction.mnemonic() == Mnemonic::Mov

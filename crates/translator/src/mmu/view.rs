@@ -12,7 +12,7 @@ use super::window::{self, WINDOWS};
 use crate::cpu::Cpu;
 
 /// How many address spaces keep their tables.
-pub const VIEWS: usize = 8;
+pub const VIEWS: usize = 6;
 
 const PAGE: usize = 4096;
 const STATE_BYTES: usize = size_of::<Cpu>().next_multiple_of(PAGE);

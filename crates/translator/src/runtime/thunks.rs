@@ -55,6 +55,8 @@ pub const EXITS: [Exit; 8] = [
 /// Host addresses of the thunks.
 #[derive(Clone, Copy, Debug)]
 pub struct Thunks {
+    /// Where they begin, and the buffer: blocks are made to lie here, and then moved.
+    pub start: u64,
     /// `extern "sysv64" fn(gs_base, code)`: runs translated code until it exits; loads the vector registers first if
     /// [`Cpu::vectors_loaded`] says that the code expects them.
     pub enter: u64,
@@ -93,7 +95,7 @@ impl Thunks {
     /// Writes the thunks into an empty buffer.
     pub fn build(buffer: &mut CodeBuffer) -> Self {
         let mut asm = Asm::new();
-        asm.restart(buffer.next_address());
+        asm.restart(buffer.start());
         let enter = emit_enter(&mut asm);
         let common = emit_leave(&mut asm);
         let exits = EXITS.map(|exit| {
@@ -124,8 +126,10 @@ impl Thunks {
         });
         let far = RINGS.map(|ring| emit_far(&mut asm, ring, exits[Exit::Jump as usize]));
         let far = far.map(|entries| entries.map(|entry| asm.address(entry)));
-        let thunks = Self { enter: asm.address(enter), exits, misses, load_vectors, far };
-        buffer.append(asm.code());
+        let thunks =
+            Self { start: buffer.start(), enter: asm.address(enter), exits, misses, load_vectors, far };
+        let appended = buffer.append(asm.code(), &[]);
+        debug_assert_eq!(appended, Some(buffer.start()), "the buffer was empty and has a MiB at least");
         buffer.keep();
         thunks
     }

@@ -2,7 +2,7 @@
 use super::chunk::{ALIGNMENT, CHUNK_BYTES, CHUNK_HEADER};
 use super::identity::Identity;
 use crate::cache::block::{Entries, Link};
-use crate::emit::fixups::{Fixup, FixupKind, Position, lift};
+use crate::emit::fixups::{Fixup, FixupKind, lift};
 use crate::lower::moving::Moving;
 use crate::lower::sites::Sites;
 
@@ -12,12 +12,10 @@ pub struct Translated<'a> {
     pub identity: Identity,
     /// The guest's bytes that it was made from, those that were only looked at included.
     pub source: &'a [u8],
-    /// Its host code and where that lies.
+    /// Linear address of the page that they lie in.
+    pub page: u64,
+    /// Its host code, which lies nowhere yet.
     pub code: &'a [u8],
-    /// Where it lies.
-    pub position: Position,
-    /// Address of its first byte.
-    pub checked: u64,
     /// Its entries.
     pub entries: Entries,
     /// Guest instructions.
@@ -74,21 +72,21 @@ impl Translated<'_> {
         }
         out.extend_from_slice(&[0; 4]);
         lengths.iter().for_each(|length| out.extend_from_slice(&(*length as u16).to_le_bytes()));
-        let page = if self.is_fixed { self.position.page } else { ANYWHERE };
+        let page = if self.is_fixed { self.page } else { ANYWHERE };
         out.extend_from_slice(&page.to_le_bytes());
         self.identity.0.iter().for_each(|word| out.extend_from_slice(&word.to_le_bytes()));
         debug_assert_eq!(out.len(), FIXED);
         out.extend_from_slice(self.source);
         for moving in self.moving {
-            let lift = |operand| Some(moving.lift(operand, self.position.page));
+            let lift = |operand| Some(moving.lift(operand, self.page));
             move_operand(&mut out[FIXED..], *moving, lift)?;
         }
         let code = out.len();
         out.extend_from_slice(self.code);
-        lift(&mut out[code..], fixups(), self.position)?;
+        lift(&mut out[code..], fixups(), self.page)?;
         out.extend_from_slice(self.marks);
         for link in self.links {
-            out.extend_from_slice(&pack_link(link, self.checked)?);
+            out.extend_from_slice(&pack_link(link)?);
         }
         fixups().for_each(|fixup| out.extend_from_slice(&pack_fixup(fixup)));
         self.sites.iter().for_each(|site| out.extend_from_slice(&site.to_le_bytes()));
@@ -195,9 +193,9 @@ impl<'a> Entry<'a> {
             .all(|moving| move_operand(here, moving, |lifted| moving.set_down(lifted, wanted.page)).is_some())
             && wanted.bytes.starts_with(here)
     }
-    /// Direct jumps out of it if its first byte is at `checked`.
-    pub fn links(&self, checked: u64) -> impl Iterator<Item = Link> {
-        self.links.iter().map(move |bytes| unpack_link(bytes, checked))
+    /// Direct jumps out of it.
+    pub fn links(&self) -> impl Iterator<Item = Link> {
+        self.links.iter().map(unpack_link)
     }
     /// What depends on where it lies.
     pub fn fixups(&self) -> impl Iterator<Item = Fixup> {
@@ -212,18 +210,18 @@ fn move_operand(source: &mut [u8], moving: Moving, change: impl FnOnce(u32) -> O
     Some(())
 }
 
-fn pack_link(link: &Link, checked: u64) -> Option<[u8; LINK_BYTES]> {
-    let [a, b] = u16::try_from(link.place.checked_sub(checked)?).ok()?.to_le_bytes();
-    let [c, d] = u16::try_from(link.stub.checked_sub(checked)?).ok()?.to_le_bytes();
+fn pack_link(link: &Link) -> Option<[u8; LINK_BYTES]> {
+    let [a, b] = link.place.to_le_bytes();
+    let [c, d] = link.stub.to_le_bytes();
     let [e, f, g, h] = i32::try_from(link.target).ok()?.to_le_bytes();
     Some([a, b, c, d, e, f, g, h, u8::from(link.backward)])
 }
 
-fn unpack_link(bytes: &[u8; LINK_BYTES], checked: u64) -> Link {
+fn unpack_link(bytes: &[u8; LINK_BYTES]) -> Link {
     let [a, b, c, d, e, f, g, h, backward] = *bytes;
     Link {
-        place: checked + u64::from(u16::from_le_bytes([a, b])),
-        stub: checked + u64::from(u16::from_le_bytes([c, d])),
+        place: u16::from_le_bytes([a, b]),
+        stub: u16::from_le_bytes([c, d]),
         target: i64::from(i32::from_le_bytes([e, f, g, h])),
         backward: backward != 0,
     }
@@ -255,10 +253,8 @@ pub(super) mod tests {
     use super::*;
     use crate::cache::block::CodeMode;
 
-    pub const CHECKED: u64 = 0x7000_0000;
     const MARKS: [u8; 4] = [0, 0, 9, 3];
-    const LINKS: [Link; 1] =
-        [Link { place: CHECKED + 3, stub: CHECKED + 20, target: -0x1_0000, backward: true }];
+    const LINKS: [Link; 1] = [Link { place: 3, stub: 20, target: -0x1_0000, backward: true }];
     const FIXUPS: [Fixup; 1] = [Fixup { place: 21, kind: FixupKind::Thunk }];
 
     /// A block of `length` bytes of host code that was made from `source`.
@@ -267,8 +263,7 @@ pub(super) mod tests {
             identity: Identity::of(0x40_0123, CodeMode { user: true, ..CodeMode::default() }),
             source,
             code,
-            position: Position { code: 0x5000, page: 0x40_0000 },
-            checked: CHECKED,
+            page: 0x40_0000,
             entries: Entries { attention: 1, linked: 2, body: 3, end: code.len() as u32 },
             instructions: 2,
             marks: &MARKS,
@@ -309,27 +304,27 @@ pub(super) mod tests {
     fn addresses_in_the_source_may_be_others_elsewhere() {
         // add qword [rax+address], address
         let source = [0x48, 0x81, 0x80, 1, 2, 3, 0x81, 4, 5, 6, 0x82, 0xc3];
-        let here = Position { code: 0x5000, page: 0xffff_ffff_8123_4000 };
+        let here = 0xffff_ffff_8123_4000;
         let operands = [3, 7].map(|place| Moving::unpack([place, 0]));
-        let block = Translated { moving: &operands, position: here, ..translated(&source, &[0x90; 40]) };
+        let block = Translated { moving: &operands, page: here, ..translated(&source, &[0x90; 40]) };
         let mut bytes = Vec::new();
         block.write(&mut bytes).unwrap();
         let entry = Entry::parse(&bytes).unwrap();
         let at = |page: u64, bytes: &[u8]| entry.is(&Wanted { page, ..wanted(bytes) });
-        assert!(at(here.page, &source) && !at(here.page + 0x20_0000, &source));
+        assert!(at(here, &source) && !at(here + 0x20_0000, &source));
         let mut elsewhere = source;
         (elsewhere[5], elsewhere[9]) = (0x23, 0x26);
-        assert!(at(here.page + 0x20_0000, &elsewhere) && !at(here.page, &elsewhere));
+        assert!(at(here + 0x20_0000, &elsewhere) && !at(here, &elsewhere));
         for at_byte in 0..source.len() {
             let mut other = elsewhere;
             other[at_byte] ^= 0x40;
-            assert!(!at(here.page + 0x20_0000, &other), "{at_byte}");
-            assert!(!at(here.page + 0x20_0000, &elsewhere[..at_byte]), "{at_byte}");
+            assert!(!at(here + 0x20_0000, &other), "{at_byte}");
+            assert!(!at(here + 0x20_0000, &elsewhere[..at_byte]), "{at_byte}");
         }
         // Beyond the images nothing is an address.
-        assert!(!at(here.page + 0x4000_0000, &source));
+        assert!(!at(here + 0x4000_0000, &source));
         let operands = [Moving::unpack([9, 0])];
-        let outside = Translated { moving: &operands, position: here, ..translated(&source, &[0x90; 40]) };
+        let outside = Translated { moving: &operands, page: here, ..translated(&source, &[0x90; 40]) };
         assert!(outside.write(&mut Vec::new()).is_none());
     }
 
@@ -358,11 +353,11 @@ pub(super) mod tests {
         assert!(!entry.is(&wanted(&[0x90])) && !entry.is(&wanted(&[0x90, 0xc2])));
         assert_eq!((entry.instructions, entry.entries.body, entry.entries.end), (2, 3, 40));
         assert_eq!(entry.marks, MARKS);
-        let links: Vec<_> = entry.links(CHECKED).collect();
+        let links: Vec<_> = entry.links().collect();
         assert_eq!(format!("{links:?}"), format!("{LINKS:?}"));
         assert!(entry.fixups().eq(FIXUPS));
         let mut code_again = entry.code.to_vec();
-        crate::emit::fixups::set_down(&mut code_again, &FIXUPS, block.position).unwrap();
+        crate::emit::fixups::set_down(&mut code_again, &FIXUPS, block.page).unwrap();
         assert_eq!(code_again, code);
     }
 
@@ -379,7 +374,7 @@ pub(super) mod tests {
             damaged[at] = 0xff;
             // Whatever comes of it, nothing is read that is not there.
             if let Some(entry) = Entry::parse(&damaged) {
-                assert!(entry.marks.len() + entry.links(0).count() + entry.fixups().count() < bytes.len());
+                assert!(entry.marks.len() + entry.links().count() + entry.fixups().count() < bytes.len());
             }
         }
     }

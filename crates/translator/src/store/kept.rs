@@ -117,7 +117,7 @@ pub fn write(
     DirBuilder::new().recursive(true).mode(0o700).create(directory)?;
     clear(directory, engine);
     let mut file = tempfile::Builder::new().prefix(UNFINISHED).tempfile_in(directory)?;
-    let slots: Vec<u8> = index.slots().iter().flat_map(|slot| slot.to_le_bytes()).collect();
+    let slots: Vec<u8> = index.slots().flat_map(u64::to_le_bytes).collect();
     let mut header = MAGIC.to_vec();
     for word in [engine, u64::from(chunks), index.slots().len() as u64, checksum::of(&slots)] {
         header.extend_from_slice(&word.to_le_bytes());

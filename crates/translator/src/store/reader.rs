@@ -5,8 +5,9 @@ use super::Store;
 use super::chunk::{self, CHUNK_BYTES, Chunk, Place};
 use super::entry::{Entry, Translated, Wanted};
 use super::identity::tag;
-use crate::cache::block::{Entries, Link};
-use crate::emit::fixups::{Fixup, Position, set_down};
+use super::index::Index;
+use crate::cache::block::{Block, Entries, Link, Made};
+use crate::emit::fixups::{Fixup, set_down};
 
 /// Chunks that a CPU remembers: half a MiB.
 const REMEMBERED: usize = 32;
@@ -33,11 +34,12 @@ impl Default for Memory {
 /// A CPU's own.
 pub struct Reader {
     store: Arc<Store>,
+    /// The index and its number ([`Store::renew`]).
+    index: (u64, Arc<Index>),
     memory: Memory,
     /// Behind the block that was found last.
     next: Option<Place>,
     found: Found,
-    fixups: Vec<Fixup>,
     written: Vec<u8>,
 }
 
@@ -50,7 +52,7 @@ struct Remembered {
     chunk: Box<Chunk>,
 }
 
-/// A block that was found, ready to be set down where it was asked for.
+/// A block that was found, ready to be put into a code buffer.
 #[derive(Default)]
 pub struct Found {
     /// Its host code.
@@ -63,45 +65,48 @@ pub struct Found {
     pub looked_at: usize,
     marks: Vec<u8>,
     links: Vec<Link>,
+    fixups: Vec<Fixup>,
 }
 
 impl Reader {
     /// A CPU's own way to a store.
     pub fn new(store: Arc<Store>) -> Self {
         Self {
+            index: store.index_of(),
             store,
             memory: Memory::default(),
             next: None,
             found: Found::default(),
-            fixups: Vec::new(),
             written: Vec::new(),
         }
     }
 
-    /// The block that somebody wants, to lie at a position, its first byte at `checked`.
-    pub fn find(&mut self, wanted: &Wanted<'_>, position: Position, checked: u64) -> Option<&Found> {
+    /// The block that somebody wants.
+    pub fn find(&mut self, wanted: &Wanted<'_>) -> Option<&Found> {
         // Blocks are mostly wanted in the order in which they were made.
         let next = self.next.take();
-        if !next.is_some_and(|next| self.look(next, wanted, position, checked)) {
-            let mut places = self.store.places(tag(&wanted.identity, wanted.bytes));
-            places.find(|place| self.look(*place, wanted, position, checked))?;
+        if !next.is_some_and(|next| self.look(next, wanted)) {
+            self.store.renew(&mut self.index);
+            let mut places = self.index.1.find(tag(&wanted.identity, wanted.bytes));
+            places.find(|place| self.look(*place, wanted))?;
         }
         Some(&self.found)
     }
 
     /// Whether the wanted block is at a place, ready in [`Reader::found`].
-    fn look(&mut self, place: Place, wanted: &Wanted<'_>, position: Position, checked: u64) -> bool {
+    fn look(&mut self, place: Place, wanted: &Wanted<'_>) -> bool {
         let Some(entry) = self.memory.entry(&self.store, place) else { return false };
-        if !entry.is(wanted) || self.found.take(&entry, &mut self.fixups, position, checked).is_none() {
+        if !entry.is(wanted) || self.found.take(&entry, wanted.page).is_none() {
             return false;
         }
         self.next = Some(place.after(entry.size));
         true
     }
 
-    /// The marks and the direct jumps of the block that was found last.
-    pub fn places(&self) -> (&[u8], &[Link]) {
-        (&self.found.marks, &self.found.links)
+    /// The block that was found last, as a whole.
+    pub fn made(&self, block: Block) -> Made<'_> {
+        let Found { code, fixups, marks, links, .. } = &self.found;
+        Made { block, code, fixups, marks, links }
     }
 
     /// Stores the block of code that begins with these bytes for others, and for later.
@@ -163,37 +168,32 @@ impl Memory {
 }
 
 impl Found {
-    /// Becomes a stored block. `None` if it cannot lie there, or makes no sense.
-    fn take(
-        &mut self,
-        entry: &Entry<'_>,
-        fixups: &mut Vec<Fixup>,
-        position: Position,
-        checked: u64,
-    ) -> Option<()> {
+    /// Becomes a stored block. `None` if it does not fit guest code in that page, or makes no sense.
+    fn take(&mut self, entry: &Entry<'_>, page: u64) -> Option<()> {
         self.code.clear();
         self.code.extend_from_slice(entry.code);
-        fixups.clear();
-        fixups.extend(entry.fixups());
-        set_down(&mut self.code, fixups, position)?;
+        self.fixups.clear();
+        self.fixups.extend(entry.fixups());
+        set_down(&mut self.code, &self.fixups, page)?;
         (self.entries, self.instructions, self.looked_at) =
             (entry.entries, entry.instructions, entry.source.len());
         self.marks.clear();
         self.marks.extend_from_slice(entry.marks);
         self.links.clear();
-        self.links.extend(entry.links(checked));
-        self.is_sound(checked).then_some(())
+        self.links.extend(entry.links());
+        self.is_sound().then_some(())
     }
 
     /// Whether what may be patched or entered lies in the code.
-    fn is_sound(&self, checked: u64) -> bool {
-        let length = self.code.len() as u64;
+    fn is_sound(&self) -> bool {
+        let length = self.code.len();
         let Entries { attention, linked, body, .. } = self.entries;
         let is_inside = |link: &Link| {
-            link.place - checked + 4 <= length && link.stub >= link.place && link.stub - checked < length
+            let (place, stub) = (usize::from(link.place), usize::from(link.stub));
+            crate::cache::code::may_be_patched(place) && (place + 4..length).contains(&stub)
         };
-        [attention, linked, body].iter().all(|entry| u64::from(*entry) < length)
-            && length >= u64::from(crate::cache::code::JUMP_BYTES as u32)
+        [attention, linked, body].iter().all(|entry| (*entry as usize) < length)
+            && length >= crate::cache::code::WORD
             && !self.marks.is_empty()
             && self.links.iter().all(is_inside)
     }
@@ -203,15 +203,14 @@ const _: () = assert!(CHUNK_BYTES <= u16::MAX as usize);
 
 #[cfg(test)]
 mod tests {
-    use super::super::entry::tests::{CHECKED, translated, wanted};
+    use super::super::entry::tests::{translated, wanted};
     use super::*;
 
     /// More blocks than fit the chunks that a CPU remembers.
     const BLOCKS: u32 = 3 * (REMEMBERED as u32 + 8);
 
     fn find(reader: &mut Reader, source: &[u8]) -> Option<Vec<u8>> {
-        let position = Position { code: 0x5000, page: 0x40_0000 };
-        reader.find(&wanted(source), position, CHECKED).map(|found| found.code.clone())
+        reader.find(&wanted(source)).map(|found| found.code.clone())
     }
 
     /// Adds so many blocks of `code_bytes` each and finds them again in several orders.

@@ -1,12 +1,12 @@
-//! Several CPUs over one memory: code that one has translated and another writes, and loops that wait for another CPU.
+//! Several CPUs over one memory: code that one has translated and another writes, or wants the room of, and loops that wait
+//! for another CPU.
 //!
 //! The protocol of the code watch is in `docs/decisions/0006-code-watch.md`.
-use platform::ram::watch::Protect;
-
-use x86::address::PAGE_SHIFT;
+use platform::ram::watch::{Serve, Watcher};
 
 use super::BtVcpu;
-use crate::cache::blocks::Block;
+use super::jumps::JumpTables;
+use crate::cache::shared::{ALL, CodeCache};
 use crate::mmu::Mmu;
 
 /// PAUSE instructions that translated code executes before the runtime looks how long they took.
@@ -14,45 +14,46 @@ pub(super) const PAUSES: u32 = 256;
 /// So many PAUSEs within this time are a loop that waits, in ticks of the host's counter: half a millisecond or less.
 const SPIN_TICKS: u64 = 1_000_000;
 
-impl Protect for Mmu {
+/// What a CPU has of its own that others may want to change.
+struct Own<'a> {
+    mmu: &'a mut Mmu,
+    jumps: &'a mut JumpTables,
+    code: &'a CodeCache,
+    code_is_gone: &'a mut bool,
+}
+
+impl Serve for Own<'_> {
     fn protect(&mut self, frame: u64) {
-        self.protect_frame(frame);
+        self.mmu.protect_frame(frame);
     }
     fn protect_all(&mut self) {
-        self.flush_all();
+        self.mmu.flush_all();
+    }
+    fn forget(&mut self, segments: u32) {
+        *self.code_is_gone = true;
+        if segments == ALL {
+            self.jumps.forget(self.mmu);
+            return;
+        }
+        for range in self.code.ranges(segments) {
+            self.jumps.forget_code(self.mmu, range);
+        }
     }
 }
 
 impl BtVcpu {
+    /// What is needed to serve others, and the way to them.
+    fn own(&mut self) -> (&Watcher, Own<'_>) {
+        let Self { watcher, mmu, jumps, code, code_is_gone, .. } = self;
+        (watcher, Own { mmu, jumps, code, code_is_gone })
+    }
+
     /// Marks a frame as one that this CPU translates from; its bytes may be read then.
     pub(super) fn mark_frame(&mut self, frame: u64) {
-        if self.watcher.mark(frame, &mut self.mmu) {
+        let (watcher, mut own) = self.own();
+        if watcher.mark(frame, &mut own) {
             self.statistics.protections += 1;
         }
-    }
-
-    /// Takes the mark off a frame that turned out to give no block.
-    pub(super) fn unmark_bare(&mut self, frame: u64) {
-        if !self.blocks.has_code(frame) {
-            self.watcher.unmark(frame);
-        }
-    }
-
-    /// Whether the bytes that a block was made from are in memory now that all of its frames are marked. The frame that
-    /// it begins in was marked before it was read, but a frame that it only reaches into was not: most blocks near the
-    /// end of a page do not reach beyond it.
-    pub(super) fn still_holds(&mut self, block: &Block, bytes: &[u8]) -> bool {
-        let (begin, first) = block.sources.first();
-        let Some((second, length)) = block.sources.second() else { return true };
-        self.mark_frame(second >> PAGE_SHIFT);
-        let (first, mut now) = (first as usize, [0; 16]);
-        let now = &mut now[..(length as usize).min(16)];
-        let is_read = self.mmu.ram().read(x86::Gpa(second), now).is_some();
-        let holds = is_read && bytes[first..first + now.len()] == *now;
-        if !holds && second >> PAGE_SHIFT != begin >> PAGE_SHIFT {
-            self.unmark_bare(second >> PAGE_SHIFT);
-        }
-        holds
     }
 
     /// Does what other CPUs and devices made necessary.
@@ -60,14 +61,31 @@ impl BtVcpu {
         if !self.watcher.has_news() {
             return;
         }
-        let news = self.watcher.take_news(&mut self.mmu);
-        if news.all_written {
-            self.forget_all();
+        let (watcher, mut own) = self.own();
+        watcher.serve_news(&mut own);
+        let (written, dead) = self.code.follow_news();
+        self.statistics.foreign_code_writes += written as u64;
+        self.statistics.killed += dead as u64;
+        if self.code.is_closed() {
+            self.make_room(0);
         }
-        for (address, length) in news.written {
-            self.kill_written(address, length);
-            self.statistics.foreign_code_writes += 1;
+    }
+
+    /// Makes room for a block of so many bytes: the oldest ones go, or all if they have to. Other CPUs leave that code first.
+    pub(super) fn make_room(&mut self, bytes: usize) {
+        let (watcher, mut own) = self.own();
+        let alone = watcher.alone(&mut own);
+        let code = own.code;
+        let gone = code.retire(bytes);
+        if gone == 0 {
+            // Another CPU has made room meanwhile.
+            return;
         }
+        own.forget(gone);
+        alone.forget(gone);
+        code.fill(gone);
+        drop(alone);
+        self.statistics.evictions += 1;
     }
 
     /// Looks whether translated code has executed its ration of PAUSEs. A CPU that waits for another one that

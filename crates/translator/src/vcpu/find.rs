@@ -5,7 +5,8 @@ use x86::{Exception, Gva};
 
 use super::statistics::Phase;
 use super::{BtVcpu, Next};
-use crate::cache::blocks::{BlockId, CodeMode};
+use crate::cache::blocks::CodeMode;
+use crate::cache::shared::Place;
 use crate::legacy;
 use crate::lower::block::Lowering;
 use crate::mmu::{Access, Privilege};
@@ -61,8 +62,13 @@ impl BtVcpu {
         Ok(frame)
     }
 
+    /// What tells pinned blocks of a mode from those of other address spaces and CPUs.
+    pub(super) fn space_of(&self, mode: CodeMode) -> u32 {
+        if mode.user { self.pinned.id(self.mmu.current_view()) } else { self.pinned.supervisor() }
+    }
+
     /// The block at CS:RIP, translated now if need be; `None` where the interpreter has to serve.
-    pub(super) fn find(&mut self, mode: CodeMode, io: &dyn CpuIo) -> Result<Option<BlockId>, Exception> {
+    pub(super) fn find(&mut self, mode: CodeMode) -> Result<Option<Place>, Exception> {
         let rip = legacy::linear_rip(self.cpu());
         if mode.legacy.is_none() && !Gva(rip).is_canonical() {
             return Err(Exception::general_protection(0));
@@ -73,15 +79,14 @@ impl BtVcpu {
         let page = rip & !PAGE_OFFSET;
         let frame = self.fetch_page(page, mode).map_err(|fault| at_address(fault, rip))?;
         let gpa = frame | rip & PAGE_OFFSET;
-        let space = self.pinned.id(self.mmu.current_view());
-        let key = Lowering::key(rip, gpa, mode, space);
-        if let Some(id) = self.blocks.find(&key) {
-            if !self.crosses_elsewhere(id, page, mode) {
-                return Ok(Some(id));
+        let key = Lowering::key(rip, gpa, mode, self.space_of(mode));
+        if let Some(place) = self.code.find(&key) {
+            if !self.crosses_elsewhere(&place, page, mode) {
+                return Ok(Some(place));
             }
-            self.kill_blocks(&[id]);
+            self.code.kill(&place);
+            self.statistics.killed += 1;
         }
-        let _ = io;
         self.statistics.enter(Phase::Translating);
         let made = self.translate(rip, gpa, mode);
         self.statistics.enter(Phase::Runtime);
@@ -89,44 +94,42 @@ impl BtVcpu {
     }
 
     /// Whether a block across the end of its page was made from another second page than the one that is there now.
-    fn crosses_elsewhere(&mut self, id: BlockId, page: u64, mode: CodeMode) -> bool {
-        let Some((second, _)) = self.blocks.sources(id).second() else { return false };
+    fn crosses_elsewhere(&mut self, place: &Place, page: u64, mode: CodeMode) -> bool {
+        let Some(second) = place.second else { return false };
         self.fetch_page(page.wrapping_add(PAGE_SIZE), mode) != Ok(second & !PAGE_OFFSET)
     }
 
     /// A direct jump that is not linked yet: links it if the target may be linked.
     pub(super) fn follow_link(&mut self, io: &dyn CpuIo) -> Next {
         let place = self.cpu().resume;
-        let Some(from) = self.blocks.at(place) else { return self.lost(place) };
-        let Some((index, target)) = self.blocks.link_at(from, place) else { return self.lost(place) };
-        let page = self.page_of(from);
-        legacy::set_linear_rip(self.cpu(), page.wrapping_add(target as u64));
-        let mode = self.blocks.key(from).mode;
-        let epoch = self.statistics.epoch;
-        match self.find(mode, io) {
+        let Some(jump) = self.code.jump_at(place) else { return self.lost(place) };
+        let page = self.page_of(&jump.key);
+        legacy::set_linear_rip(self.cpu(), page.wrapping_add(jump.target as u64));
+        if let Some(body) = jump.body {
+            return Next::Enter { code: body, vectors: false };
+        }
+        match self.find(jump.key.mode) {
             Ok(Some(to)) => {
-                if epoch == self.statistics.epoch
-                    && let Some((place, code)) = self.blocks.link(from, index, to)
-                {
-                    self.buffer.patch_relative(place, code);
+                if !self.code_is_gone {
+                    self.code.link(place, &to);
                 }
-                Next::Enter { code: self.blocks.body(to), vectors: false }
+                Next::Enter { code: to.body, vectors: false }
             }
             Ok(None) => Next::Interpret,
             Err(exception) => self.raise(io, exception),
         }
     }
 
-    /// A jump through the table that found nothing: fills the table.
+    /// A jump through the table that found nothing, or a dead block: fills the table.
     pub(super) fn follow_jump(&mut self, io: &dyn CpuIo) -> Next {
         let target = self.cpu().rip;
         legacy::set_linear_rip(self.cpu(), target);
         let Some(mode) = self.code_mode() else { return Next::Interpret };
-        match self.find(mode, io) {
-            Ok(Some(id)) => {
+        match self.find(mode) {
+            Ok(Some(place)) => {
                 let target = legacy::table_target(self.cpu());
-                self.enter_target(id, target);
-                Next::Enter { code: self.blocks.body(id), vectors: false }
+                self.enter_target(&place, target);
+                Next::Enter { code: place.body, vectors: false }
             }
             Ok(None) => Next::Interpret,
             Err(exception) => self.raise(io, exception),
@@ -135,7 +138,11 @@ impl BtVcpu {
 
     /// An indirect jump, call or return whose target the table does not know, and which has done nothing yet: fills the
     /// table and starts it over.
-    pub(super) fn follow_target(&mut self, io: &dyn CpuIo) -> Next {
+    pub(super) fn follow_target(&mut self) -> Next {
+        let resume = self.cpu().resume;
+        if self.fill_target().is_some() {
+            return Next::Resume { code: resume };
+        }
         self.locate();
         let (resume, rip, target) = {
             let cpu = self.cpu();
@@ -145,14 +152,14 @@ impl BtVcpu {
         if mode.legacy.is_none() && !Gva(target).is_canonical() {
             return Next::Interpret;
         }
-        let epoch = self.statistics.epoch;
         legacy::set_linear_rip(self.cpu(), target);
         let target = legacy::table_target(self.cpu());
-        let found = self.find(mode, io);
+        let found = self.find(mode);
         self.cpu().rip = rip;
         match found {
-            Ok(Some(id)) if epoch == self.statistics.epoch => {
-                self.enter_target(id, target);
+            Ok(Some(place)) => {
+                self.enter_target(&place, target);
+                // Unless the code that it lies in is gone meanwhile.
                 Next::Enter { code: resume, vectors: false }
             }
             // The target is the interpreter's or faults: the instruction itself comes first.
@@ -160,19 +167,35 @@ impl BtVcpu {
         }
     }
 
+    /// Fills the table if the target's block is there and needs no more looks. RIP is not known afterwards but for the page
+    /// of position-independent code.
+    fn fill_target(&mut self) -> Option<()> {
+        let target = self.cpu().exit_argument;
+        self.cpu().rip = target;
+        let mode = self.code_mode()?;
+        if mode.legacy.is_some() || !Gva(target).is_canonical() {
+            return None;
+        }
+        let frame = self.fetch_page(target & !PAGE_OFFSET, mode).ok()?;
+        let key = Lowering::key(target, frame | target & PAGE_OFFSET, mode, self.space_of(mode));
+        let place = self.code.find(&key).filter(|place| place.second.is_none())?;
+        self.enter_target(&place, target);
+        self.cpu().rip = self.cpu().code_page;
+        Some(())
+    }
+
     /// Enters a block into the jump table of the running address space, at a target as the table has it.
-    fn enter_target(&mut self, id: BlockId, target: u64) {
-        let (key, code) = (self.blocks.key(id), self.blocks.checked(id));
-        let (mode, frame) = (key.mode, key.gpa & !PAGE_OFFSET);
+    fn enter_target(&mut self, place: &Place, target: u64) {
+        let (mode, frame) = (place.key.mode, place.key.gpa & !PAGE_OFFSET);
         if mode.legacy.is_some() {
             // The tables may have been emptied since it was found.
             self.jumps.enter_legacy(&mut self.mmu, mode);
         }
         // A block across the end of its page depends on the next one, too.
-        if mode.is_pinned() || self.blocks.sources(id).second().is_some() {
-            self.jumps.fill(&mut self.mmu, mode.user, target, code);
+        if mode.is_pinned() || place.second.is_some() {
+            self.jumps.fill(&mut self.mmu, mode.user, target, place.checked);
         } else {
-            self.jumps.fill_known(&mut self.mmu, mode, target, frame, code);
+            self.jumps.fill_known(&mut self.mmu, mode, target, frame, place.checked);
         }
     }
 

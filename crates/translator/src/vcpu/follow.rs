@@ -1,13 +1,10 @@
 //! Following the guest: writes to code, and changes of address spaces.
-use platform::CpuIo;
 use x86::Gva;
-use x86::address::{PAGE_OFFSET, PAGE_SHIFT, PAGE_SIZE};
+use x86::address::{PAGE_OFFSET, PAGE_SIZE};
 
 use super::BtVcpu;
-use crate::cache::blocks::BlockId;
 use crate::mmu::walk::Translation;
 use crate::mmu::{Access, MappingChange, Privilege, view};
-use crate::runtime::thunks::Exit;
 
 impl BtVcpu {
     /// Whether [`BtVcpu::follow_changes`] has something to do.
@@ -16,9 +13,9 @@ impl BtVcpu {
     }
 
     /// Drops what is not true any more.
-    pub(super) fn follow_changes(&mut self, _io: &dyn CpuIo) {
+    pub(super) fn follow_changes(&mut self) {
         for (gpa, length) in self.mmu.take_code_writes() {
-            self.kill_written(gpa.0, length);
+            self.statistics.killed += self.code.written(gpa.0, length) as u64;
             self.statistics.code_writes += 1;
             self.watcher.tell(gpa.0, length);
         }
@@ -36,38 +33,11 @@ impl BtVcpu {
                 // The same targets lead to other blocks now.
                 MappingChange::Windows { view } => {
                     self.fetches.clear();
-                    self.pinned.retire(view);
+                    self.pinned.retire(view, &self.code);
                     self.jumps.clear_user(&mut self.mmu, view);
                 }
             }
         }
-    }
-
-    /// Kills what a write has hit.
-    pub(super) fn kill_written(&mut self, gpa: u64, length: u64) {
-        let mut bare = Vec::new();
-        let dead = self.blocks.hit_by_write(gpa, length, &mut bare);
-        self.kill_blocks(&dead);
-        for frame in bare {
-            self.watcher.unmark(frame);
-        }
-    }
-
-    pub(super) fn kill_blocks(&mut self, dead: &[BlockId]) {
-        let (mut patches, mut bare) = (Vec::new(), Vec::new());
-        for id in dead {
-            self.blocks.kill(*id, &mut patches, &mut bare);
-            // Jump tables may still lead there: it goes on to the runtime.
-            let checked = self.blocks.checked(*id);
-            self.buffer.patch_jump(checked, self.thunks.exit(Exit::Jump));
-        }
-        for (place, target) in patches {
-            self.buffer.patch_relative(place, target);
-        }
-        for frame in bare {
-            self.watcher.unmark(frame);
-        }
-        self.statistics.killed += dead.len() as u64;
     }
 
     fn follow_page(&mut self, address: Gva) {
@@ -92,7 +62,7 @@ impl BtVcpu {
     /// blocks go. Those of an address space that does not run cannot be looked at.
     fn check_pinned(&mut self, view: usize, pages: &[(u64, u64)]) {
         if view != self.mmu.current_view() {
-            self.pinned.retire(view);
+            self.pinned.retire(view, &self.code);
             self.jumps.clear_user(&mut self.mmu, view);
             return;
         }
@@ -113,14 +83,9 @@ impl BtVcpu {
         now.ok().filter(|translation| translation.gpa.0 & !PAGE_OFFSET == frame)
     }
 
-    /// Kills the pinned blocks that lie in a page, or reach into it from the one before.
+    /// Kills the pinned blocks of a space that lie in a page.
     fn kill_page(&mut self, page: u64, frame: u64, space: u32) {
-        let mut dead = self.blocks.in_frame(frame >> PAGE_SHIFT);
-        dead.retain(|id| {
-            let key = self.blocks.key(*id);
-            key.space == space && (key.page == page || key.page == page.wrapping_sub(PAGE_SIZE))
-        });
-        self.kill_blocks(&dead);
+        self.statistics.killed += self.code.kill_page(page, frame, space) as u64;
     }
 
     fn follow_non_global(&mut self, view: usize) {
@@ -151,7 +116,7 @@ impl BtVcpu {
         self.mmu.review_supervisor_windows(crate::runtime::cpu_apart(&self.mmu));
         self.jumps.clear_all(&mut self.mmu);
         for view in 0..view::VIEWS {
-            self.pinned.retire(view);
+            self.pinned.retire(view, &self.code);
         }
         for (page, frame) in self.jumps.supervisor_pages(true) {
             self.check_supervisor_page(page, frame);
@@ -165,44 +130,15 @@ impl BtVcpu {
             Some(now) => self.jumps.note_supervisor_page(page, frame, now.global),
             None => {
                 self.jumps.forget_supervisor_page(page);
-                self.kill_page(page, frame, 0);
+                self.kill_page(page, frame, self.pinned.supervisor());
             }
         }
     }
 
-    /// Makes room for new blocks: the oldest ones go.
-    pub(super) fn evict(&mut self) {
-        if self.blocks.has_many_modes() || self.jumps.knows_many_pages() || self.pinned.knows_many_pages() {
-            self.forget_all();
-            return;
-        }
-        let gone = self.buffer.next_segment();
-        let (mut patches, mut bare) = (Vec::new(), Vec::new());
-        if !self.blocks.evict(&mut patches, &mut bare) {
-            return;
-        }
-        for (place, target) in patches.into_iter().filter(|(place, _)| !gone.contains(place)) {
-            self.buffer.patch_relative(place, target);
-        }
-        for frame in bare {
-            self.watcher.unmark(frame);
-        }
-        self.jumps.forget_code(&mut self.mmu, &gone);
-        self.statistics.evictions += 1;
-        self.statistics.epoch += 1;
-    }
-
-    /// Throws all translations away.
-    pub(super) fn forget_all(&mut self) {
-        for frame in self.blocks.clear() {
-            self.watcher.unmark(frame);
-        }
-        self.buffer.clear();
+    /// Forgets all that is known of mappings of code: nobody finds the blocks that were pinned by them any more.
+    pub(super) fn begin_anew(&mut self) {
         self.jumps.reset(&mut self.mmu);
-        for view in 0..view::VIEWS {
-            self.pinned.retire(view);
-        }
+        self.pinned.retire_all(&self.code);
         self.fetches.clear();
-        self.statistics.epoch += 1;
     }
 }

@@ -36,9 +36,9 @@ struct Targets {
 }
 
 /// Targets that are known of one page at most.
-const KNOWN: usize = 128;
+const KNOWN: usize = 48;
 /// Pages of which targets are known at most, before all are forgotten.
-const KNOWN_PAGES: usize = 8192;
+const KNOWN_PAGES: usize = 2048;
 
 /// Supervisor pages that are noted before all translations go.
 const PAGES_MOST: usize = 1 << 16;

@@ -4,7 +4,7 @@ use std::fs::File;
 use std::io::Write;
 use std::sync::Mutex;
 
-use crate::cache::blocks::Block;
+use crate::cache::shared::Place;
 
 static MAP: Mutex<Option<File>> = Mutex::new(None);
 
@@ -17,11 +17,11 @@ pub fn start() -> std::io::Result<()> {
     Ok(())
 }
 
-/// Adds a block at a guest address. A map that cannot be written ends there.
-pub fn add(block: &Block, rip: u64) {
+/// Adds a block of so many bytes at a guest address. A map that cannot be written ends there.
+pub fn add(place: &Place, size: u32, rip: u64) {
     let mut map = MAP.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
     let Some(file) = map.as_mut() else { return };
-    let kind = match block.key.mode {
+    let kind = match place.key.mode {
         mode if mode.legacy.is_some() => "legacy",
         mode if mode.settled => "settled",
         mode if mode.user && mode.windows => "windows",
@@ -29,8 +29,7 @@ pub fn add(block: &Block, rip: u64) {
         mode if mode.windows => "kernel-windows",
         _ => "kernel",
     };
-    let (start, size) = (block.checked, block.end() - block.checked);
-    if writeln!(file, "{start:x} {size:x} {kind}:{rip:x}").is_err() {
+    if writeln!(file, "{:x} {size:x} {kind}:{rip:x}", place.checked).is_err() {
         *map = None;
     }
 }

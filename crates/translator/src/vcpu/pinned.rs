@@ -1,13 +1,16 @@
 //! Code of address spaces with windows is translated for the one address space that it runs in, with its addresses built
-//! in and linked across pages, on the strength of mappings that are remembered here (as supervisor code is).
+//! in and linked across pages, on the strength of mappings that are remembered here. Supervisor code is, too, for the one CPU
+//! whose mappings those are.
 use std::collections::HashMap;
 
+use crate::cache::shared::CodeCache;
 use crate::mmu::view;
 
 /// The pages of code in the address space of each view.
 pub struct PinnedSpaces {
     views: Vec<Space>,
-    last: u32,
+    /// The same as [`Space::id`] for supervisor code, whose pages are the jump tables' business.
+    supervisor: u32,
 }
 
 /// One address space, as far as it was translated.
@@ -23,23 +26,18 @@ struct Space {
 const PAGES_MOST: usize = 1 << 16;
 
 impl PinnedSpaces {
-    pub(super) fn new() -> Self {
-        let mut spaces = Self { views: Vec::new(), last: 0 };
-        for _ in 0..view::VIEWS {
-            let id = spaces.next();
-            spaces.views.push(Space { id, ..Space::default() });
-        }
-        spaces
-    }
-
-    fn next(&mut self) -> u32 {
-        self.last = self.last.wrapping_add(1);
-        self.last
+    pub(super) fn new(code: &CodeCache) -> Self {
+        let space = |_| Space { id: code.next_space(), ..Space::default() };
+        Self { views: (0..view::VIEWS).map(space).collect(), supervisor: code.next_space() }
     }
 
     /// What tells the blocks of a view's address space from all others.
     pub(super) fn id(&self, view: usize) -> u32 {
         self.views[view].id
+    }
+    /// What tells supervisor code of this CPU from that of others.
+    pub(super) fn supervisor(&self) -> u32 {
+        self.supervisor
     }
 
     /// Code of a page is being translated.
@@ -68,9 +66,14 @@ impl PinnedSpaces {
     }
 
     /// Gives an address space up: nobody finds its blocks any more.
-    pub(super) fn retire(&mut self, view: usize) {
+    pub(super) fn retire(&mut self, view: usize, code: &CodeCache) {
         if !self.views[view].pages.is_empty() {
-            self.views[view] = Space { id: self.next(), ..Space::default() };
+            self.views[view] = Space { id: code.next_space(), ..Space::default() };
         }
+    }
+    /// Gives all of them up, and supervisor code with them.
+    pub(super) fn retire_all(&mut self, code: &CodeCache) {
+        (0..view::VIEWS).for_each(|view| self.retire(view, code));
+        self.supervisor = code.next_space();
     }
 }

@@ -1,7 +1,7 @@
 //! What the engine counts, and where its time goes.
 use std::time::Instant;
 
-use crate::cache::blocks::Blocks;
+use crate::cache::shared::CodeCache;
 use crate::mmu::Mmu;
 use crate::runtime::thunks::{EXITS, Exit};
 
@@ -25,8 +25,6 @@ const PHASES: usize = 4;
 pub struct Statistics {
     /// Measure where time goes; costs some twenty nanoseconds at each exit.
     pub timed: bool,
-    /// Grows whenever all translations are thrown away.
-    pub epoch: u64,
     /// Exits by reason.
     pub exits: [u64; EXITS.len()],
     /// Instructions interpreted.
@@ -118,13 +116,13 @@ impl Statistics {
     }
 
     /// Rows to print.
-    pub fn rows(&self, mmu: &Mmu, blocks: &Blocks, code_bytes: usize) -> Vec<(&'static str, u64)> {
-        let counters = mmu.counters();
+    pub fn rows(&self, mmu: &Mmu, code: &CodeCache) -> Vec<(&'static str, u64)> {
+        let (counters, (blocks, code_bytes)) = (mmu.counters(), code.size());
         let mut rows = vec![
             ("blocks translated", self.blocks),
             ("instructions translated", self.instructions),
             ("blocks taken from the store", self.recalled),
-            ("blocks in cache", blocks.len() as u64),
+            ("blocks in cache", blocks as u64),
             ("code cache bytes", code_bytes as u64),
             ("code cache evictions", self.evictions),
             ("blocks killed", self.killed),

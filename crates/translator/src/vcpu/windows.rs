@@ -8,7 +8,7 @@ impl BtVcpu {
     /// Whether the block that was left reaches memory through windows: then any fault may be the guest's own.
     pub(super) fn left_by_window(&mut self) -> bool {
         let resume = self.cpu().resume;
-        self.blocks.at(resume).is_some_and(|id| self.blocks.key(id).mode.windows)
+        self.code.spot(resume).is_some_and(|spot| spot.key.mode.windows)
     }
 
     /// The interpreter makes the access, or finds out which fault it is for the guest. It opens the windows that it misses;
@@ -16,16 +16,14 @@ impl BtVcpu {
     pub(super) fn interpret_beside_windows(&mut self, io: &dyn CpuIo) -> Next {
         let rip = crate::legacy::linear_rip(self.cpu());
         let (resume, exceptions) = (self.cpu().resume, self.statistics.exceptions);
-        let site =
-            self.blocks.at(resume).map(|id| self.blocks.key(id).gpa & !PAGE_OFFSET | rip & PAGE_OFFSET);
+        let site = self.code.spot(resume).map(|spot| spot.key.gpa & !PAGE_OFFSET | rip & PAGE_OFFSET);
         self.mmu.learn_windows(true);
         let next = self.interpret(io);
         self.mmu.learn_windows(false);
         if self.statistics.exceptions == exceptions
             && let Some(gpa) = site
-            && self.sites.note(gpa)
         {
-            self.kill_written(gpa, 1);
+            self.statistics.killed += self.code.note_site(gpa) as u64;
         }
         next
     }

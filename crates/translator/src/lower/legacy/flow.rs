@@ -145,13 +145,13 @@ impl Lowering {
         };
         let target = self.branch_target(instruction);
         if counts {
-            let from = self.asm.jmp();
+            let from = self.asm.jmp_to_link();
             self.branch(from, target);
         }
         self.asm.bind_short(zero);
         self.take_counter_back(size);
         if !counts {
-            let from = self.asm.jmp();
+            let from = self.asm.jmp_to_link();
             self.branch(from, target);
         }
         if let Some(out) = out {

@@ -25,17 +25,23 @@ fn ways(legacy: Legacy, bytes: &[u8]) -> Vec<Way> {
 
 /// The straight path of a block, from its body on.
 fn listing(mode: CodeMode, bytes: &[u8], instructions: usize) -> Vec<String> {
-    let thunks =
-        Thunks { enter: 0, exits: [0; EXITS.len()], misses: [[0; 2]; 2], load_vectors: 0, far: [[0; 2]; 2] };
+    let thunks = Thunks {
+        start: 0x10_0000,
+        enter: 0,
+        exits: [0; EXITS.len()],
+        misses: [[0; 2]; 2],
+        load_vectors: 0,
+        far: [[0; 2]; 2],
+    };
     let mut lowering = Lowering::new(thunks);
     let base = mode.legacy.map_or(0, |legacy| u64::from(legacy.base));
     let sites = Sites::default();
     let source =
         Source { address: base + 0x1000, gpa: 0x1000, bytes, next_gpa: None, mode, space: 1, sites: &sites };
-    let lowered = lowering.lower(&source, 0x10_0000).unwrap();
-    let start = (lowered.block.body() - lowered.block.checked) as usize;
+    let lowered = lowering.lower(&source).unwrap();
+    let start = lowered.block.entries.body as usize;
     let mut decoder =
-        Decoder::with_ip(64, &lowering.host_code()[start..], lowered.block.body(), DecoderOptions::NONE);
+        Decoder::with_ip(64, &lowering.host_code()[start..], 0x10_0000 + start as u64, DecoderOptions::NONE);
     let mut formatter = NasmFormatter::new();
     (0..instructions)
         .map(|_| {
