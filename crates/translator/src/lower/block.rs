@@ -251,9 +251,9 @@ impl Lowering {
         self.noted.clear();
     }
 
-    /// The entry for jumps through the table (flags put aside), whose first instruction is not shorter than the jump that will
-    /// take its place when the block is dead ([`CodeBuffer::patch_jump`](crate::cache::code::CodeBuffer::patch_jump)), the entry that looks for attention (flags in EFLAGS), and
-    /// the body. The look leaves flags that are live alone: JRCXZ needs none.
+    /// The entry for jumps through the table (flags put aside), the entry that looks for attention (flags in EFLAGS), and
+    /// the body. The look leaves flags that are live alone: JRCXZ needs none. The first instruction is not shorter than the jump
+    /// that takes its place when the block is dead ([`crate::cache::code::CodeBuffer::patch_jump`]).
     fn emit_entries(&mut self, source: &Source<'_>, live_in: u8) {
         let spilled = offset_of!(Cpu, spilled_flags);
         let pinned = self.is_pinned();

@@ -210,20 +210,12 @@ mod tests {
     use crate::lower::block::Source;
     use crate::lower::samples;
     use crate::lower::sites::Sites;
-    use crate::runtime::thunks::{EXITS, Thunks};
+    use crate::runtime::thunks::Thunks;
 
     const HERE: u64 = 0xffff_ffff_8123_4000;
-    const ORIGIN: u64 = 0x10_0000;
 
     fn lowering() -> Lowering {
-        Lowering::new(Thunks {
-            start: ORIGIN,
-            enter: 0,
-            exits: [0; EXITS.len()],
-            misses: [[0; 2]; 2],
-            load_vectors: 0,
-            far: [[0; 2]; 2],
-        })
+        Lowering::new(Thunks::nowhere())
     }
 
     fn mode() -> CodeMode {

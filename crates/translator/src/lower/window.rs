@@ -294,7 +294,7 @@ mod tests {
     use crate::lower::block::Source;
     use crate::lower::decode::decode;
     use crate::lower::sites::Sites;
-    use crate::runtime::thunks::{EXITS, Thunks};
+    use crate::runtime::thunks::Thunks;
 
     fn anchored(bytes: &[u8]) -> bool {
         let mode = CodeMode { user: true, vectors: true, windows: true, ..CodeMode::default() };
@@ -305,14 +305,7 @@ mod tests {
 
     /// Whether the block of an instruction and `push rbx` selects the window of the stack pointer between them.
     fn selects_window(bytes: &[u8], user: bool) -> bool {
-        let thunks = Thunks {
-            start: 0x10_0000,
-            enter: 0,
-            exits: [0; EXITS.len()],
-            misses: [[0; 2]; 2],
-            load_vectors: 0,
-            far: [[0; 2]; 2],
-        };
+        let thunks = Thunks::nowhere();
         let mode = CodeMode {
             user,
             vectors: true,

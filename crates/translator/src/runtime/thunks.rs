@@ -92,6 +92,20 @@ fn pinned() -> impl Iterator<Item = usize> {
 }
 
 impl Thunks {
+    /// None that anybody could go to, for tests that only look at code.
+    #[cfg(test)]
+    pub fn nowhere() -> Self {
+        let start = 0x10_0000;
+        Self {
+            start,
+            enter: 0,
+            exits: [0; EXITS.len()],
+            misses: [[0; 2]; 2],
+            load_vectors: 0,
+            far: [[0; 2]; 2],
+        }
+    }
+
     /// Writes the thunks into an empty buffer.
     pub fn build(buffer: &mut CodeBuffer) -> Self {
         let mut asm = Asm::new();

@@ -6,7 +6,7 @@ use crate::legacy::Legacy;
 use crate::lower::block::{Lowering, Source};
 use crate::lower::decode::{Way, decode};
 use crate::lower::sites::Sites;
-use crate::runtime::thunks::{EXITS, Thunks};
+use crate::runtime::thunks::Thunks;
 
 const FLAT: Legacy =
     Legacy { code_32: true, stack_32: true, protected: true, flat: 0b1101, base: 0, limit: u32::MAX };
@@ -25,14 +25,7 @@ fn ways(legacy: Legacy, bytes: &[u8]) -> Vec<Way> {
 
 /// The straight path of a block, from its body on.
 fn listing(mode: CodeMode, bytes: &[u8], instructions: usize) -> Vec<String> {
-    let thunks = Thunks {
-        start: 0x10_0000,
-        enter: 0,
-        exits: [0; EXITS.len()],
-        misses: [[0; 2]; 2],
-        load_vectors: 0,
-        far: [[0; 2]; 2],
-    };
+    let thunks = Thunks::nowhere();
     let mut lowering = Lowering::new(thunks);
     let base = mode.legacy.map_or(0, |legacy| u64::from(legacy.base));
     let sites = Sites::default();
