@@ -55,11 +55,14 @@ pub const DATA: Region = Region { name: "data", base: 0x10_0010_0000, pages: 2, 
 pub const READ_ONLY: Region = Region { name: "ro", base: DATA.end(), pages: 1, rights: Rights::ReadOnly };
 /// Two pages of stack, not mapped around.
 pub const STACK: Region = Region { name: "stack", base: 0x10_0020_0000, pages: 2, rights: Rights::Data };
-/// A page below 2 GiB, for absolute and 32-bit addresses.
-pub const LOW: Region = Region { name: "low", base: 0x2000_0000, pages: 1, rights: Rights::Data };
+/// A page below 2 GiB, for absolute and 32-bit addresses. Its number ends like that of [`DATA`]'s first: what finds pages
+/// by these bits has both in one place.
+pub const LOW: Region = Region { name: "low", base: 0x2010_0000, pages: 1, rights: Rights::Data };
 
 /// The regions whose bytes every case sets and compares, in the order of [`Image`].
 pub const MEMORY: [Region; 4] = [DATA, READ_ONLY, STACK, LOW];
+
+const _: () = assert!((LOW.base ^ DATA.base).trailing_zeros() >= 28);
 
 /// Bytes of all [`MEMORY`] regions.
 pub const IMAGE_BYTES: usize = (DATA.pages + READ_ONLY.pages + STACK.pages + LOW.pages) * PAGE;

@@ -315,7 +315,7 @@ impl Lowering {
             return;
         }
         self.by_window = self.mode.windows && !decoded.by_lookup;
-        self.looks_up_twice = !self.by_window && decoded.looks_up_twice();
+        self.looks_up_twice = decoded.looks_up_twice();
         self.noted.begin((decoded.instruction.ip() - self.source_address) as usize, decoded.moving);
         let keeps_scratch = decoded.way.keeps_scratch(self.mode);
         if !keeps_scratch {

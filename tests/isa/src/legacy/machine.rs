@@ -127,16 +127,13 @@ impl Machine {
 
     /// Everything as a case starts with it.
     pub fn prepare(&mut self, case: &Case) -> CpuState {
-        let image = std::mem::take(&mut self.image);
-        for (now, before) in self.memory().chunks_mut(PAGE).zip(image.chunks(PAGE)) {
+        // As a device does, so that the engine hears of it.
+        for (index, (now, before)) in self.bytes().chunks(PAGE).zip(self.image.chunks(PAGE)).enumerate() {
             if now != before {
-                now.copy_from_slice(before);
+                self.ram.write(Gpa((index * PAGE) as u64), before);
             }
         }
-        self.image = image;
-        let start = case.linear_start();
-        // As a device does, so that the engine hears of it.
-        self.ram.write(Gpa(start), &case.code);
+        self.ram.write(Gpa(case.linear_start()), &case.code);
         let mut state = self.base.clone();
         state.gpr = case.gpr;
         state.rip = case.start;
