@@ -3,8 +3,11 @@
 pub mod block;
 pub mod blocks;
 pub mod code;
+pub mod directory;
+pub mod finder;
 mod links;
 pub mod marks;
 mod record;
+mod records;
 pub mod shared;
 mod touch;

@@ -21,6 +21,7 @@ use x86::reg::{RDI, RSI, RSP};
 use x86::{CpuState, Exception, Gva};
 
 use crate::cache::blocks::{CodeMode, FlagPlace, Key, Pointers};
+use crate::cache::finder::Finder;
 use crate::cache::shared::{CodeCache, Spot};
 use crate::cpu::Cpu;
 use crate::cpuid::CpuidModel;
@@ -60,6 +61,9 @@ pub struct BtVcpu {
     watcher: Watcher,
     /// Translated code, perhaps shared with other CPUs.
     code: Arc<CodeCache>,
+    finder: Finder,
+    /// The place of a direct jump that shall lead to the block that is looked for.
+    jump_to_link: Option<u64>,
     /// Some of it went away since the last block was entered.
     code_is_gone: bool,
     /// What is asked for where there are none.
@@ -124,6 +128,8 @@ impl BtVcpu {
             attention,
             watcher,
             code,
+            finder: Finder::default(),
+            jump_to_link: None,
             code_is_gone: false,
             no_sites: Sites::default(),
             interpret_only: config.interpret_only,

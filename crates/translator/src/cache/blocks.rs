@@ -1,12 +1,14 @@
 //! Translated blocks: found by guest-physical address, linked to one another, and unlinked when their bytes change.
 use std::collections::{HashMap, HashSet};
 use std::hash::{BuildHasherDefault, Hasher};
+use std::sync::Arc;
 
 use x86::address::PAGE_OFFSET;
 
 pub use super::block::{
     ANY_PAGE, Block, CodeMode, Entries, FlagPlace, Key, Link, Made, Mark, Pointers, Sources,
 };
+use super::directory::Directory;
 use super::links::{Linked, Links};
 use super::marks::Marks;
 use super::record::{Modes, Record};
@@ -53,15 +55,23 @@ struct Frame {
     missed_writes: u32,
 }
 
-/// Parts of the room for code; the oldest one's blocks go when there is no room left.
-pub const SEGMENTS: usize = 4;
+/// Parts of the room for code; one's blocks go when there is no room left.
+pub const SEGMENTS: usize = 8;
+/// The segments that were filled last and do not go yet.
+const YOUNG: usize = 3;
+/// When each segment began to be filled, at first: the first one did, all others have not.
+const FIRST_FILLED: [u64; SEGMENTS] = {
+    let mut filled = [0; SEGMENTS];
+    filled[0] = 1;
+    filled
+};
 /// A number of a block or link has that of its segment above these bits.
-const SEGMENT_SHIFT: u32 = 30;
+const SEGMENT_SHIFT: u32 = 28;
 
-fn segment_of(number: u32) -> usize {
+pub(super) fn segment_of(number: u32) -> usize {
     (number >> SEGMENT_SHIFT) as usize
 }
-fn index_of(number: u32) -> usize {
+pub(super) fn index_of(number: u32) -> usize {
     (number & ((1 << SEGMENT_SHIFT) - 1)) as usize
 }
 fn number(segment: usize, index: usize) -> u32 {
@@ -70,12 +80,13 @@ fn number(segment: usize, index: usize) -> u32 {
 
 /// The blocks of one segment, in the order in which they were made.
 struct Segment {
-    all: Vec<Record>,
+    number: usize,
+    directory: Arc<Directory>,
+    /// How many there are.
+    count: usize,
     /// Of all blocks, one after the other.
     marks: Marks,
     links: Links,
-    /// Where the host code of the first block begins.
-    base: u64,
     /// For each granule of host code, from the first block on, the block that its first byte lies in.
     granules: Vec<u32>,
 }
@@ -85,14 +96,20 @@ pub struct Blocks {
     segments: [Segment; SEGMENTS],
     /// Where new ones go.
     filling: usize,
+    /// What goes, or went last.
+    going: usize,
+    /// Counts how often a segment began to be filled, and when each did last.
+    fills: u64,
+    filled: [u64; SEGMENTS],
     modes: Modes,
-    /// The first block of each hash of a key; a power of two.
-    index: Vec<BlockId>,
+    directory: Arc<Directory>,
     frames: WordMap<u64, Frame>,
 }
 
 /// Bytes of host code that a block, and one instruction of it, takes at least, but for rare ones.
 const LEAST_BLOCK: usize = 128;
+/// Bytes of host code that so many blocks take that a segment has no room for more.
+const SMALLEST_BLOCK: usize = 64;
 const LEAST_INSTRUCTION: usize = 8;
 /// log2 of the bytes of a granule.
 const GRANULE_SHIFT: u32 = 8;
@@ -115,37 +132,45 @@ const MISSED_WRITES: u32 = 32;
 impl Segment {
     /// No blocks yet, with room for those of so many bytes of host code. The host gives memory as it is touched; room that
     /// grew would be copied, and be there twice for a moment.
-    fn with_room_for(code_bytes: usize) -> Self {
+    fn with_room_for(code_bytes: usize, number: usize, directory: &Arc<Directory>) -> Self {
         Self {
-            all: Vec::with_capacity(code_bytes / LEAST_BLOCK),
+            number,
+            directory: Arc::clone(directory),
+            count: 0,
             marks: Marks::with_capacity(code_bytes / LEAST_INSTRUCTION),
             links: Links::with_capacity(code_bytes / LEAST_BLOCK * 2),
             granules: Vec::with_capacity(code_bytes >> GRANULE_SHIFT),
-            base: 0,
         }
     }
+    fn base(&self) -> u64 {
+        self.directory.base(self.number)
+    }
+    fn get(&self, index: usize) -> Option<&Record> {
+        (index < self.count).then(|| self.directory.get(number(self.number, index)))
+    }
     fn marks_of(&self, index: usize) -> std::ops::Range<u32> {
-        let end = self.all.get(index + 1).map_or(self.marks.end(), |next| next.marks);
-        self.all[index].marks..end
+        let begin = |index| self.get(index).map_or(self.marks.end(), Record::marks);
+        begin(index)..begin(index + 1)
     }
     fn links_of(&self, index: usize) -> std::ops::Range<usize> {
-        let end = self.all.get(index + 1).map_or(self.links.len(), |next| next.links as usize);
-        self.all[index].links as usize..end
+        let begin = |index| self.get(index).map_or(self.links.len(), |block| block.links() as usize);
+        begin(index)..begin(index + 1)
     }
     fn granule(&self, host: u64) -> Option<usize> {
-        Some((host.checked_sub(self.base)? >> GRANULE_SHIFT) as usize)
+        Some((host.checked_sub(self.base())? >> GRANULE_SHIFT) as usize)
     }
     /// The block whose host code holds an address.
     fn at(&self, host: u64) -> Option<usize> {
         let first = *self.granules.get(self.granule(host)?)? as usize;
-        let offset = host - self.base;
-        let later = self.all[first + 1..].iter().take_while(|block| u64::from(block.code) <= offset).count();
-        let block = &self.all[first + later];
-        let start = u64::from(block.code);
-        (start..start + u64::from(block.entries().end)).contains(&offset).then_some(first + later)
+        let offset = host - self.base();
+        let begins = |index: &usize| self.get(*index).is_some_and(|block| u64::from(block.code()) <= offset);
+        let index = first + (first + 1..).take_while(begins).count();
+        let block = self.get(index)?;
+        let start = u64::from(block.code());
+        (start..start + u64::from(block.entries().end)).contains(&offset).then_some(index)
     }
     fn clear(&mut self) {
-        self.all.clear();
+        self.count = 0;
         self.marks.clear();
         self.links.clear();
         self.granules.clear();
@@ -154,57 +179,42 @@ impl Segment {
 
 impl Blocks {
     /// No blocks yet, with room for those of so many bytes of host code.
-    pub fn with_room_for(code_bytes: usize) -> Self {
-        Self {
-            segments: std::array::from_fn(|_| Segment::with_room_for(code_bytes / SEGMENTS)),
+    pub fn with_room_for(code_bytes: usize) -> std::io::Result<Self> {
+        let (segment, hashes) = (code_bytes / SEGMENTS, code_bytes / LEAST_BLOCK);
+        let directory = Arc::new(Directory::with_room_for(segment / SMALLEST_BLOCK, hashes)?);
+        Ok(Self {
+            segments: std::array::from_fn(|number| Segment::with_room_for(segment, number, &directory)),
             filling: 0,
+            going: 0,
+            fills: 1,
+            filled: FIRST_FILLED,
             modes: Modes::default(),
-            index: vec![NOBODY; (code_bytes / LEAST_BLOCK).next_power_of_two()],
+            directory,
             frames: WordMap::default(),
-        }
+        })
     }
 
+    /// Where blocks are found without a lock.
+    pub fn directory(&self) -> Arc<Directory> {
+        Arc::clone(&self.directory)
+    }
+    /// The number of a mode, if blocks were made for it; good until everything is forgotten.
+    pub fn mode(&self, mode: CodeMode) -> Option<u32> {
+        self.modes.find(mode)
+    }
     /// The block of a key.
     pub fn find(&self, key: &Key) -> Option<BlockId> {
-        let mut id = self.index[self.bucket(key)];
-        while id != NOBODY {
-            let block = self.get(id);
-            if block.is(key, &self.modes) {
-                return Some(id);
-            }
-            id = block.beside;
-        }
-        None
-    }
-    fn bucket(&self, key: &Key) -> usize {
-        key.place(&mut WordHasher::default()) as usize & (self.index.len() - 1)
-    }
-    /// Nobody finds a block any more.
-    fn hide(&mut self, id: BlockId) {
-        let bucket = self.bucket(&self.key(id));
-        let beside = self.get(id).beside;
-        if self.index[bucket] == id {
-            self.index[bucket] = beside;
-            return;
-        }
-        let mut before = self.index[bucket];
-        while before != NOBODY {
-            let block = self.get_mut(before);
-            if block.beside == id {
-                block.beside = beside;
-                return;
-            }
-            before = block.beside;
-        }
+        self.directory.find(key, self.modes.find(key.mode)?)
     }
     fn get(&self, id: BlockId) -> &Record {
-        &self.segments[segment_of(id)].all[index_of(id)]
-    }
-    fn get_mut(&mut self, id: BlockId) -> &mut Record {
-        &mut self.segments[segment_of(id)].all[index_of(id)]
+        self.directory.get(id)
     }
     fn base(&self, id: u32) -> u64 {
-        self.segments[segment_of(id)].base
+        self.directory.base(segment_of(id))
+    }
+    /// Whether there is room for another block, beside that for its code.
+    pub fn has_room(&self) -> bool {
+        self.segments[self.filling].count < self.directory.room()
     }
     /// What a block is found by.
     pub fn key(&self, id: BlockId) -> Key {
@@ -216,12 +226,12 @@ impl Blocks {
     }
     /// First address of a block's host code: the entry for jumps through the table.
     pub fn checked(&self, id: BlockId) -> u64 {
-        self.base(id) + u64::from(self.get(id).code)
+        self.directory.checked(id)
     }
     /// Whether a block can still be found.
     #[cfg(test)]
     fn is_alive(&self, id: BlockId) -> bool {
-        self.get(id).alive
+        self.get(id).is_alive()
     }
     /// Address of a block's entry without any question.
     pub fn body(&self, id: BlockId) -> u64 {
@@ -233,32 +243,32 @@ impl Blocks {
     }
     /// Number of blocks, dead ones included.
     pub fn count(&self) -> usize {
-        self.segments.iter().map(|segment| segment.all.len()).sum()
+        self.segments.iter().map(|segment| segment.count).sum()
     }
 
     /// Adds a block that lies at an address, which is behind that of the last one of the segment that is being filled.
     pub fn add(&mut self, made: &Made<'_>, checked: u64) -> BlockId {
-        let (id, block) = (number(self.filling, self.segments[self.filling].all.len()), &made.block);
+        let (id, block) = (number(self.filling, self.segments[self.filling].count), &made.block);
         for frame in block.sources.frames() {
             let entry = self.frames.entry(frame).or_default();
             entry.blocks.push(id);
             entry.missed_writes = 0;
         }
         let mode = self.modes.number(block.key.mode);
-        let bucket = self.bucket(&block.key);
         let segment = &mut self.segments[self.filling];
-        if segment.all.is_empty() {
-            segment.base = checked;
+        if segment.count == 0 {
+            self.directory.set_base(self.filling, checked);
         }
-        let code = (checked - segment.base) as u32;
-        let mut record = Record::new(block, mode, code, segment.marks.end(), segment.links.len() as u32);
-        record.beside = std::mem::replace(&mut self.index[bucket], id);
+        let code = (checked - segment.base()) as u32;
+        let record = self.directory.get(id);
+        record.become_block(block, mode, code, segment.marks.end(), segment.links.len() as u32);
         segment.marks.add(made.marks);
         segment.links.add(made.links, code);
-        segment.all.push(record);
+        segment.count += 1;
         let last = checked + u64::from(block.entries.end) - 1;
         let granules = segment.granule(last).map_or(0, |last| last + 1);
         segment.granules.resize(granules, index_of(id) as u32);
+        self.directory.show(id, &block.key);
         id
     }
 
@@ -277,7 +287,7 @@ impl Blocks {
     /// The link of a block whose displacement is at `place`, and its target as an offset from the page of the block.
     pub fn link_at(&self, id: BlockId, place: u64) -> Option<(LinkId, i64)> {
         let segment = &self.segments[segment_of(id)];
-        let is_there = |index: &usize| segment.base + segment.links.get(*index).place() == place;
+        let is_there = |index: &usize| segment.base() + segment.links.get(*index).place() == place;
         let index = segment.links_of(index_of(id)).find(is_there)?;
         Some((number(segment_of(id), index), segment.links.get(index).target()))
     }
@@ -288,10 +298,10 @@ impl Blocks {
 
     /// Links a jump of a block to another and says how to change it. Dead blocks stay as they are.
     pub fn link(&mut self, from: BlockId, index: LinkId, to: BlockId) -> Option<Patch> {
-        if !self.get(from).alive || !self.get(to).alive || self.linked(index).to != NOBODY {
+        if !self.get(from).is_alive() || !self.get(to).is_alive() || self.linked(index).to != NOBODY {
             return None;
         }
-        let next = std::mem::replace(&mut self.get_mut(to).incoming, index);
+        let next = self.get(to).replace_incoming(index);
         let (code, entries) = (self.checked(to), self.get(to).entries());
         let base = self.base(index);
         let linked = self.linked(index);
@@ -312,14 +322,14 @@ impl Blocks {
     /// The blocks that a write kills. Every so often a write that hits none kills the whole frame, so that its data can
     /// be written fast again. A frame that holds no code any more is added to `bare`.
     pub fn hit_by_write(&mut self, gpa: u64, length: u64, bare: &mut Vec<u64>) -> Vec<BlockId> {
-        let segments = &self.segments;
+        let directory = &self.directory;
         let Some(frame) = self.frames.get_mut(&(gpa >> 12)) else { return Vec::new() };
         if frame.blocks.is_empty() {
             self.frames.remove(&(gpa >> 12));
             bare.push(gpa >> 12);
             return Vec::new();
         }
-        let sources = |id: BlockId| segments[segment_of(id)].all[index_of(id)].sources();
+        let sources = |id: BlockId| directory.get(id).sources();
         let hits: Vec<_> =
             frame.blocks.iter().copied().filter(|id| sources(*id).overlap(gpa, length)).collect();
         if hits.is_empty() {
@@ -354,32 +364,48 @@ impl Blocks {
 
     /// Nobody finds a block or jumps to it any more; its frames still know it. Whether it was alive.
     fn unhook(&mut self, id: BlockId, patches: &mut Vec<Patch>) -> bool {
-        let block = self.get_mut(id);
-        if !std::mem::replace(&mut block.alive, false) {
+        let block = self.get(id);
+        if !block.die() {
             return false;
         }
-        let mut incoming = std::mem::replace(&mut block.incoming, NOBODY);
-        self.hide(id);
+        let mut incoming = block.replace_incoming(NOBODY);
+        self.directory.hide(id, &self.key(id));
         while incoming != NOBODY {
             let segment = &mut self.segments[segment_of(incoming)];
-            let stub = segment.base + segment.links.stub(index_of(incoming));
+            let stub = segment.base() + segment.links.stub(index_of(incoming));
+            let base = segment.base();
             let linked = segment.links.get_mut(index_of(incoming));
             linked.to = NOBODY;
-            patches.push((segment.base + linked.place(), stub));
+            patches.push((base + linked.place(), stub));
             incoming = std::mem::replace(&mut linked.next, NOBODY);
         }
         true
     }
 
-    /// The segment behind the one that is being filled: that of the oldest blocks.
-    pub fn oldest(&self) -> usize {
-        (self.filling + 1) % SEGMENTS
+    /// The segment whose blocks have gone, or are going.
+    pub fn going(&self) -> usize {
+        self.going
     }
-    /// Some of the oldest blocks, from an index on, go: nobody finds them or jumps to them any more, but who runs one still
+    /// The segment to go next: of those that are not young the one whose blocks were looked for least. The oldest would be
+    /// the wrong one for programs that run one after the other through more code than there is room for: each would find
+    /// that what it wants next has just gone.
+    fn least_used(&self) -> usize {
+        let mut others: Vec<_> = (0..SEGMENTS).filter(|segment| *segment != self.filling).collect();
+        others.sort_by_key(|segment| self.filled[*segment]);
+        if self.fills >= SEGMENTS as u64 {
+            others.truncate(SEGMENTS - 1 - YOUNG);
+            others.sort_by_key(|segment| self.directory.uses(*segment));
+        }
+        others[0]
+    }
+    /// Some blocks of a segment, from an index on, go: nobody finds them or jumps to them any more, but who runs one still
     /// learns what it runs. Adds to `patches` and `bare` as [`Blocks::kill`] does, but frames that hold no code any more are
     /// bare only when there are many: most will hold some again soon. Where to go on, if there are more.
     pub fn retire(&mut self, from: usize, patches: &mut Vec<Patch>, bare: &mut Vec<u64>) -> Option<usize> {
-        let (gone, all) = (self.oldest(), self.segments[self.oldest()].all.len());
+        if from == 0 {
+            self.going = self.least_used();
+        }
+        let (gone, all) = (self.going, self.segments[self.going].count);
         let next = all.min(from + RETIRED_TOGETHER);
         let many = self.frames.len() > FRAMES_MANY;
         for index in from..next {
@@ -400,18 +426,21 @@ impl Blocks {
     pub fn fill(&mut self, segment: usize) {
         self.segments[segment].clear();
         self.filling = segment;
+        self.fills += 1;
+        self.filled[segment] = self.fills;
+        self.directory.begin(segment);
     }
 
     /// Takes the links of a segment out of those that lead to a block.
     fn forget_incoming(&mut self, to: BlockId, segment: usize) {
-        let mut incoming = std::mem::replace(&mut self.get_mut(to).incoming, NOBODY);
+        let mut incoming = self.get(to).replace_incoming(NOBODY);
         while incoming != NOBODY {
             let link = incoming;
             incoming = self.linked(link).next;
             if segment_of(link) == segment {
                 self.linked(link).to = NOBODY;
             } else {
-                self.linked(link).next = std::mem::replace(&mut self.get_mut(to).incoming, link);
+                self.linked(link).next = self.get(to).replace_incoming(link);
             }
         }
     }
@@ -425,7 +454,7 @@ impl Blocks {
     /// [`Blocks::clear`].
     pub fn retire_all(&mut self, patches: &mut Vec<Patch>, bare: &mut Vec<u64>) {
         for segment in 0..SEGMENTS {
-            for index in 0..self.segments[segment].all.len() {
+            for index in 0..self.segments[segment].count {
                 self.unhook(number(segment, index), patches);
             }
         }
@@ -434,9 +463,9 @@ impl Blocks {
     /// Forgets everything; nobody runs a block any more.
     pub fn clear(&mut self) {
         self.segments.iter_mut().for_each(Segment::clear);
-        self.filling = 0;
+        (self.filling, self.fills, self.filled) = (0, 1, FIRST_FILLED);
         self.modes.clear();
-        self.index.fill(NOBODY);
+        self.directory.clear();
     }
 }
 

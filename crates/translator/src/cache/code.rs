@@ -1,5 +1,5 @@
 //! The memory of translated code: shared memory mapped twice, once to write and once to execute, so that no page is ever
-//! both. Allocation only moves forward, segment by segment; when the last one is full, the first one's code goes.
+//! both. Allocation only moves forward, segment by segment; when the last one is full, the code of one of them goes.
 //!
 //! Code is changed while other CPUs run it: each change is one store inside an aligned word of eight bytes, and what it
 //! changes is one instruction, or a field of one, so that who fetches it gets it as it was or as it is (SDM 3A §8.1.1; AMD APM 2 §7.3.2).
@@ -128,10 +128,10 @@ impl CodeBuffer {
     pub fn segment(&self, segment: usize) -> Range<u64> {
         self.start() + self.start_of(segment) as u64..self.start() + self.end_of(segment) as u64
     }
-    /// Goes on to the next segment, whose code is gone.
-    pub fn next_segment(&mut self) {
+    /// Goes on to another segment, whose code is gone.
+    pub fn go_on(&mut self, segment: usize) {
         self.is_full |= self.segment + 1 == self.segments;
-        self.segment = (self.segment + 1) % self.segments;
+        self.segment = segment;
         self.used = self.start_of(self.segment);
     }
     /// First and one-past-last address of executable memory.
@@ -281,8 +281,8 @@ mod tests {
         let ranges: Vec<_> = (0..4).map(|segment| buffer.segment(segment)).collect();
         assert!(ranges.windows(2).all(|pair| pair[0].end == pair[1].start));
         assert_eq!((ranges[0].start, ranges[3].end), (buffer.start() + 112, buffer.range().end));
-        for range in ranges[1..].iter().chain(&ranges[..1]) {
-            buffer.next_segment();
+        for (segment, range) in ranges.iter().enumerate().cycle().skip(1).take(4) {
+            buffer.go_on(segment);
             assert_eq!(buffer.room() as u64, range.end - range.start);
             assert_eq!(buffer.append(&[0x90], &[]), Some(range.start));
         }

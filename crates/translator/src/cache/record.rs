@@ -1,90 +1,129 @@
-//! Blocks as they are kept. There may be a hundred thousand of them: each takes a cache line.
+//! Blocks as they are kept. There may be a hundred thousand of them: each takes a cache line. CPUs read them while another one
+//! writes others: what a block is found by is there before anybody can find it, and stays until nobody looks any more.
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
+
 use super::block::{Block, CodeMode, Entries, Key, Sources};
 use super::blocks::{BlockId, NOBODY, WordMap};
 
 /// One kept block.
 #[repr(align(64))]
 pub struct Record {
-    gpa: u64,
-    page: u64,
-    space: u32,
+    gpa: AtomicU64,
+    page: AtomicU64,
+    /// 16 bits for each.
+    entries: AtomicU64,
+    space: AtomicU32,
     /// Index in [`Modes`].
-    mode: u32,
-    /// First address of the host code, from the first block's.
-    pub code: u32,
+    mode: AtomicU32,
+    code: AtomicU32,
     /// Frame of the second range that it was made from.
-    second: u32,
-    /// Bytes of both ranges; the first begins at `gpa`.
-    lengths: [u16; 2],
-    attention: u16,
-    linked: u16,
-    body: u16,
-    end: u16,
-    /// First of its marks and of its links; they go on to those of the next block.
-    pub marks: u32,
-    pub links: u32,
-    /// The first of the links that lead to it, or [`NOBODY`].
-    pub incoming: u32,
-    /// The next block whose key has the same hash, or [`NOBODY`].
-    pub beside: BlockId,
-    /// Not thrown away yet.
-    pub alive: bool,
+    second: AtomicU32,
+    /// Bytes of both ranges, 16 bits each; the first begins at `gpa`.
+    lengths: AtomicU32,
+    marks: AtomicU32,
+    links: AtomicU32,
+    incoming: AtomicU32,
+    beside: AtomicU32,
+    alive: AtomicBool,
 }
 
 const _: () = assert!(size_of::<Record>() == 64);
 
+/// What is read alone, or by who holds the lock under which it was written.
+fn get(field: &AtomicU32) -> u32 {
+    field.load(Ordering::Relaxed)
+}
+fn set(field: &AtomicU32, value: u32) {
+    field.store(value, Ordering::Relaxed);
+}
+
 impl Record {
-    /// A block whose host code begins so far from the first one's.
-    pub fn new(block: &Block, mode: u32, code: u32, marks: u32, links: u32) -> Self {
+    /// Becomes a block whose host code begins so far from the first one's. Nobody finds it yet.
+    pub fn become_block(&self, block: &Block, mode: u32, code: u32, marks: u32, links: u32) {
         let Block { key, entries, sources, .. } = block;
         debug_assert!(sources.first().0 == key.gpa && entries.end <= u32::from(u16::MAX));
         let (second, length) = sources.second().unwrap_or_default();
-        Self {
-            gpa: key.gpa,
-            page: key.page,
-            space: key.space,
-            mode,
-            code,
-            second: (second >> 12) as u32,
-            lengths: [sources.first().1 as u16, length as u16],
-            attention: entries.attention as u16,
-            linked: entries.linked as u16,
-            body: entries.body as u16,
-            end: entries.end as u16,
-            marks,
-            links,
-            incoming: NOBODY,
-            beside: NOBODY,
-            alive: true,
-        }
+        let Entries { attention, linked, body, end } = *entries;
+        let entries =
+            [end, body, linked, attention].iter().fold(0, |all, entry| all << 16 | u64::from(*entry));
+        self.gpa.store(key.gpa, Ordering::Relaxed);
+        self.page.store(key.page, Ordering::Relaxed);
+        self.entries.store(entries, Ordering::Relaxed);
+        set(&self.space, key.space);
+        set(&self.mode, mode);
+        set(&self.code, code);
+        set(&self.second, (second >> 12) as u32);
+        set(&self.lengths, sources.first().1 as u32 | (length as u32) << 16);
+        set(&self.marks, marks);
+        set(&self.links, links);
+        set(&self.incoming, NOBODY);
+        self.alive.store(true, Ordering::Relaxed);
     }
 
-    /// Whether it is what a key asks for.
-    pub fn is(&self, key: &Key, modes: &Modes) -> bool {
-        (self.gpa, self.page, self.space) == (key.gpa, key.page, key.space)
-            && modes.get(self.mode) == key.mode
+    /// Whether it is what a key asks for, whose mode has this number.
+    pub fn is(&self, key: &Key, mode: u32) -> bool {
+        let found = (self.gpa(), self.page.load(Ordering::Relaxed), get(&self.space), get(&self.mode));
+        found == (key.gpa, key.page, key.space, mode)
     }
     /// What it is found by.
     pub fn key(&self, modes: &Modes) -> Key {
-        Key { gpa: self.gpa, page: self.page, space: self.space, mode: modes.get(self.mode) }
+        let page = self.page.load(Ordering::Relaxed);
+        Key { gpa: self.gpa(), page, space: get(&self.space), mode: modes.get(get(&self.mode)) }
     }
     /// Guest-physical address of its first byte.
     pub fn gpa(&self) -> u64 {
-        self.gpa
+        self.gpa.load(Ordering::Relaxed)
     }
     /// Its entries.
     pub fn entries(&self) -> Entries {
-        let [attention, linked, body, end] =
-            [self.attention, self.linked, self.body, self.end].map(u32::from);
+        let all = self.entries.load(Ordering::Relaxed);
+        let [attention, linked, body, end] = [0, 16, 32, 48].map(|shift| (all >> shift) as u32 & 0xffff);
         Entries { attention, linked, body, end }
     }
     /// What it was made from.
     pub fn sources(&self) -> Sources {
-        let sources = Sources::new(self.gpa, self.lengths[0]);
-        match self.lengths[1] {
+        let lengths = get(&self.lengths);
+        let sources = Sources::new(self.gpa(), lengths as u16);
+        match (lengths >> 16) as u16 {
             0 => sources,
-            length => sources.and(u64::from(self.second) << 12, length),
+            length => sources.and(u64::from(get(&self.second)) << 12, length),
         }
+    }
+    /// First address of the host code, from the first block's.
+    pub fn code(&self) -> u32 {
+        get(&self.code)
+    }
+    /// First of its marks; they go on to those of the next block.
+    pub fn marks(&self) -> u32 {
+        get(&self.marks)
+    }
+    /// First of its links; they go on to those of the next block.
+    pub fn links(&self) -> u32 {
+        get(&self.links)
+    }
+    /// The first of the links that lead to it, or [`NOBODY`]; another one is from now on.
+    pub fn replace_incoming(&self, link: u32) -> u32 {
+        let before = get(&self.incoming);
+        set(&self.incoming, link);
+        before
+    }
+    /// The next block whose key has the same hash, or [`NOBODY`].
+    pub fn beside(&self) -> BlockId {
+        self.beside.load(Ordering::Acquire)
+    }
+    /// Another block is beside it from now on.
+    pub fn set_beside(&self, beside: BlockId) {
+        self.beside.store(beside, Ordering::Release);
+    }
+    /// Not thrown away yet.
+    pub fn is_alive(&self) -> bool {
+        self.alive.load(Ordering::Relaxed)
+    }
+    /// It is thrown away; whether it was alive.
+    pub fn die(&self) -> bool {
+        let was = self.is_alive();
+        self.alive.store(false, Ordering::Relaxed);
+        was
     }
 }
 
@@ -92,6 +131,8 @@ impl Record {
 #[derive(Default)]
 pub struct Modes {
     all: Vec<CodeMode>,
+    /// The number of the first one. None is ever given twice: CPUs remember them.
+    first: u32,
     /// Numbers of those past the first ones.
     numbers: WordMap<CodeMode, u32>,
 }
@@ -102,14 +143,14 @@ const FIRST_MODES: usize = 8;
 impl Modes {
     /// The mode of a number.
     pub fn get(&self, number: u32) -> CodeMode {
-        self.all[number as usize]
+        self.all[(number - self.first) as usize]
     }
     /// The number of a mode, a new one if need be.
     pub fn number(&mut self, mode: CodeMode) -> u32 {
-        if let Some(number) = self.all.iter().take(FIRST_MODES).position(|known| *known == mode) {
-            return number as u32;
+        if let Some(number) = self.one_of_the_first(mode) {
+            return number;
         }
-        let next = self.all.len() as u32;
+        let next = self.first + self.all.len() as u32;
         if self.all.len() < FIRST_MODES {
             self.all.push(mode);
             return next;
@@ -120,12 +161,21 @@ impl Modes {
             next
         })
     }
+    /// The number of a mode, if blocks were made for it.
+    pub fn find(&self, mode: CodeMode) -> Option<u32> {
+        self.one_of_the_first(mode).or_else(|| self.numbers.get(&mode).copied())
+    }
+    fn one_of_the_first(&self, mode: CodeMode) -> Option<u32> {
+        let index = self.all.iter().take(FIRST_MODES).position(|known| *known == mode)?;
+        Some(self.first + index as u32)
+    }
     /// How many there are.
     pub fn len(&self) -> usize {
         self.all.len()
     }
     /// Forgets all.
     pub fn clear(&mut self) {
+        self.first += self.all.len() as u32;
         self.all.clear();
         self.numbers.clear();
     }
@@ -133,6 +183,7 @@ impl Modes {
 
 #[cfg(test)]
 mod tests {
+    use super::super::records::Records;
     use super::*;
     use crate::legacy::Legacy;
 
@@ -152,7 +203,8 @@ mod tests {
             }
         }
         modes.clear();
-        assert_eq!(modes.number(mode(7)), 0);
+        assert_eq!((modes.find(mode(7)), modes.number(mode(7)), modes.get(20)), (None, 20, mode(7)));
+        assert_eq!(modes.find(mode(7)), Some(20));
     }
 
     #[test]
@@ -162,8 +214,9 @@ mod tests {
         let sources = Sources::new(key.gpa, 16).and(0xf_ffff_f000, 3);
         let mut modes = Modes::default();
         let block = Block { key, entries, sources, instructions: 5 };
-        let record = Record::new(&block, modes.number(key.mode), 0, 0, 0);
-        assert!(record.is(&key, &modes) && !record.is(&Key { space: 8, ..key }, &modes));
+        let (record, number) = (&Records::new(1).unwrap()[0], modes.number(key.mode));
+        record.become_block(&block, number, 0, 0, 0);
+        assert!(record.is(&key, number) && !record.is(&Key { space: 8, ..key }, number));
         assert_eq!((record.key(&modes), record.entries(), record.sources()), (key, entries, sources));
     }
 }

@@ -13,8 +13,10 @@ use platform::ram::watch::{Keeper, Watcher};
 use platform::{Attention, GuestRam};
 use x86::address::{PAGE_OFFSET, PAGE_SHIFT, PAGE_SIZE};
 
-use super::blocks::{BlockId, Blocks, Key, Made, Mark, Patch, SEGMENTS};
+use super::blocks::{BlockId, Blocks, Key, Made, Mark, Patch, SEGMENTS, segment_of};
 use super::code::CodeBuffer;
+use super::directory::Directory;
+use super::finder::Finder;
 use crate::SetupError;
 use crate::lower::sites::Sites;
 use crate::runtime::fault::FaultGuard;
@@ -23,6 +25,10 @@ use crate::runtime::thunks::{Exit, Thunks};
 /// The translated code of one machine.
 pub struct CodeCache {
     state: Mutex<State>,
+    /// Where blocks are found without the lock.
+    directory: Arc<Directory>,
+    /// Grows whenever all blocks and the numbers of their modes were forgotten: new ones are asked for then.
+    beginnings: AtomicU64,
     /// Instructions that windows do not serve.
     sites: RwLock<Sites>,
     /// Grows with each change of them.
@@ -112,7 +118,10 @@ impl CodeCache {
         let thunks = Thunks::build(&mut buffer);
         let faults =
             FaultGuard::new(buffer.range(), thunks.exit(Exit::Fault)).map_err(SetupError::Signals)?;
+        let blocks = Blocks::with_room_for(bytes).map_err(SetupError::CodeCache)?;
         Ok(Self {
+            directory: blocks.directory(),
+            beginnings: AtomicU64::new(0),
             sites: RwLock::default(),
             site_changes: AtomicU64::new(0),
             site_frames: (0..SITE_FRAMES / 64).map(|_| AtomicU64::new(0)).collect(),
@@ -120,12 +129,7 @@ impl CodeCache {
             thunks,
             segments: std::array::from_fn(|segment| buffer.segment(segment)),
             spaces: AtomicU32::new(0),
-            state: Mutex::new(State {
-                buffer,
-                blocks: Blocks::with_room_for(bytes),
-                dead: thunks.exit(Exit::Jump),
-                is_closed: false,
-            }),
+            state: Mutex::new(State { buffer, blocks, dead: thunks.exit(Exit::Jump), is_closed: false }),
             _faults: faults,
         })
     }
@@ -186,10 +190,13 @@ impl CodeCache {
         if is_new { self.written(gpa, 1) } else { 0 }
     }
 
-    /// The block of a key.
-    pub fn find(&self, key: &Key) -> Option<Place> {
-        let state = self.lock();
-        state.blocks.find(key).map(|id| state.place(id))
+    /// The block of a key. Nobody waits for it.
+    pub fn find(&self, key: &Key, finder: &mut Finder) -> Option<Place> {
+        let beginning = self.beginnings.load(Ordering::Acquire);
+        let mode = finder.number(key.mode, beginning, || self.lock().blocks.mode(key.mode))?;
+        let id = self.directory.find(key, mode)?;
+        finder.note_use(segment_of(id), &self.directory);
+        Some(Place::of(id, key, &self.directory))
     }
     /// What an address in host code belongs to.
     pub fn spot(&self, host: u64) -> Option<Spot> {
@@ -215,19 +222,15 @@ impl CodeCache {
     }
     /// Makes that jump lead to a block, unless one of the two is dead.
     pub fn link(&self, place: u64, to: &Place) {
-        let state = &mut *self.lock();
-        let Some(from) = state.blocks.at(place) else { return };
-        let Some((link, _)) = state.blocks.link_at(from, place) else { return };
-        if let Some((place, code)) = state.blocks.link(from, link, to.id) {
-            state.buffer.patch_relative(place, code);
-        }
+        self.lock().link_from(Some(place), to.id);
     }
 
     /// Keeps a block, if memory `holds` what it was made from: its frames are marked, and have been since its bytes were
     /// read or have the same bytes again. What is written from now on is killed by whoever writes it.
-    pub fn add(&self, made: &Made<'_>, holds: impl FnOnce() -> bool) -> Added {
+    /// The direct jump whose displacement is at `from` is made to lead to it at once.
+    pub fn add(&self, made: &Made<'_>, from: Option<u64>, holds: impl FnOnce() -> bool) -> Added {
         let state = &mut *self.lock();
-        if state.is_closed || made.code.len() > state.buffer.room() {
+        if state.is_closed || !state.has_room(made.code.len()) {
             return Added::Full;
         }
         if !holds() {
@@ -235,13 +238,15 @@ impl CodeCache {
         }
         if let Some(id) = state.blocks.find(&made.block.key) {
             if state.blocks.sources(id) == made.block.sources {
-                return Added::Kept(state.place(id));
+                state.link_from(from, id);
+                return Added::Kept(Place::of(id, &made.block.key, &self.directory));
             }
             state.kill(&[id], &self.keeper);
         }
         let Some(checked) = state.buffer.append(made.code, made.fixups) else { return Added::Stale };
         let id = state.blocks.add(made, checked);
-        Added::Kept(state.place(id))
+        state.link_from(from, id);
+        Added::Kept(Place::of(id, &made.block.key, &self.directory))
     }
 
     /// Kills what a write has hit; how many blocks.
@@ -287,7 +292,7 @@ impl CodeCache {
         }
     }
 
-    /// The oldest blocks go, if there is no room for one of so many bytes, or all if they have to. Which segments that
+    /// The least used blocks go, if there is no room for one of so many bytes, or all if they have to. Which segments that
     /// were, a bit for each, or [`ALL`]: other CPUs may still run their code until they are asked to forget it. One CPU at a
     /// time.
     pub fn retire(&self, bytes: usize) -> u32 {
@@ -298,7 +303,7 @@ impl CodeCache {
                 state.retire_all(&self.keeper);
                 return ALL;
             }
-            if bytes <= state.buffer.room() {
+            if state.has_room(bytes) {
                 return 0;
             }
             // Piece by piece: other CPUs need not wait for all of it.
@@ -307,7 +312,7 @@ impl CodeCache {
             state.change(patches, bare, &self.keeper);
             match next {
                 Some(next) => rest = next,
-                None => return 1 << state.blocks.oldest(),
+                None => return 1 << state.blocks.going(),
             }
         }
     }
@@ -318,18 +323,35 @@ impl CodeCache {
             state.blocks.clear();
             state.buffer.clear();
             state.is_closed = false;
+            self.beginnings.fetch_add(1, Ordering::Release);
             return;
         }
-        state.blocks.fill(segments.trailing_zeros() as usize);
-        state.buffer.next_segment();
+        let segment = segments.trailing_zeros() as usize;
+        state.blocks.fill(segment);
+        state.buffer.go_on(segment);
+    }
+}
+
+impl Place {
+    fn of(id: BlockId, key: &Key, directory: &Directory) -> Self {
+        let (block, checked) = (directory.get(id), directory.checked(id));
+        let second = block.sources().second().map(|(start, _)| start);
+        Self { id, key: *key, checked, body: checked + u64::from(block.entries().body), second }
     }
 }
 
 impl State {
-    fn place(&self, id: BlockId) -> Place {
-        let blocks = &self.blocks;
-        let second = blocks.sources(id).second().map(|(start, _)| start);
-        Place { id, key: blocks.key(id), checked: blocks.checked(id), body: blocks.body(id), second }
+    fn has_room(&self, bytes: usize) -> bool {
+        bytes <= self.buffer.room() && self.blocks.has_room()
+    }
+
+    fn link_from(&mut self, place: Option<u64>, to: BlockId) {
+        let Some(place) = place else { return };
+        let Some(from) = self.blocks.at(place) else { return };
+        let Some((link, _)) = self.blocks.link_at(from, place) else { return };
+        if let Some((place, code)) = self.blocks.link(from, link, to) {
+            self.buffer.patch_relative(place, code);
+        }
     }
 
     fn written(&mut self, gpa: u64, length: u64, keeper: &Keeper) -> usize {

@@ -80,7 +80,7 @@ impl BtVcpu {
         let frame = self.fetch_page(page, mode).map_err(|fault| at_address(fault, rip))?;
         let gpa = frame | rip & PAGE_OFFSET;
         let key = Lowering::key(rip, gpa, mode, self.space_of(mode));
-        if let Some(place) = self.code.find(&key) {
+        if let Some(place) = self.code.find(&key, &mut self.finder) {
             if !self.crosses_elsewhere(&place, page, mode) {
                 return Ok(Some(place));
             }
@@ -108,9 +108,13 @@ impl BtVcpu {
         if let Some(body) = jump.body {
             return Next::Enter { code: body, vectors: false };
         }
-        match self.find(jump.key.mode) {
+        self.jump_to_link = Some(place);
+        let found = self.find(jump.key.mode);
+        // Unless it was linked together with the block being added, or the code that it lies in is gone meanwhile.
+        let place = self.jump_to_link.take().filter(|_| !self.code_is_gone);
+        match found {
             Ok(Some(to)) => {
-                if !self.code_is_gone {
+                if let Some(place) = place {
                     self.code.link(place, &to);
                 }
                 Next::Enter { code: to.body, vectors: false }
@@ -178,7 +182,7 @@ impl BtVcpu {
         }
         let frame = self.fetch_page(target & !PAGE_OFFSET, mode).ok()?;
         let key = Lowering::key(target, frame | target & PAGE_OFFSET, mode, self.space_of(mode));
-        let place = self.code.find(&key).filter(|place| place.second.is_none())?;
+        let place = self.code.find(&key, &mut self.finder).filter(|place| place.second.is_none())?;
         self.enter_target(&place, target);
         self.cpu().rip = self.cpu().code_page;
         Some(())

@@ -79,8 +79,10 @@ impl BtVcpu {
         };
         let (watcher, ram, code) = (&self.watcher, self.mmu.ram(), &self.code);
         let is_true = || code.site_changes() == changes && holds(watcher, ram, block.sources, &bytes);
-        match code.add(&made, is_true) {
+        let from = self.jump_to_link.filter(|_| !self.code_is_gone);
+        match code.add(&made, from, is_true) {
             Added::Kept(place) => {
+                self.jump_to_link = None;
                 if self.config.perf_map {
                     perf_map::add(&place, block.entries.end, rip);
                 }

@@ -37,7 +37,7 @@ fn link(blocks: &mut Blocks, from: BlockId, to: BlockId) -> Option<Patch> {
 
 #[test]
 fn a_write_kills_what_it_hits_and_unlinks_it() {
-    let mut blocks = Blocks::with_room_for(1 << 16);
+    let mut blocks = Blocks::with_room_for(1 << 16).unwrap();
     let first = add(&mut blocks, 0x1000, 0x8000);
     let second = add(&mut blocks, 0x1100, 0x8040);
     assert!(blocks.has_code(1) && !blocks.has_code(2));
@@ -56,7 +56,7 @@ fn a_write_kills_what_it_hits_and_unlinks_it() {
 
 #[test]
 fn host_addresses_lead_back_to_guest_instructions() {
-    let mut blocks = Blocks::with_room_for(1 << 16);
+    let mut blocks = Blocks::with_room_for(1 << 16).unwrap();
     let first = add(&mut blocks, 0x1000, 0x8000);
     let second = add(&mut blocks, 0x2000, 0x8040);
     assert_eq!(blocks.at(0x8027), Some(first));
@@ -76,7 +76,7 @@ fn host_addresses_lead_back_to_guest_instructions() {
 
 #[test]
 fn data_beside_code_becomes_fast_again() {
-    let mut blocks = Blocks::with_room_for(1 << 16);
+    let mut blocks = Blocks::with_room_for(1 << 16).unwrap();
     let only = add(&mut blocks, 0x1000, 0x8000);
     let kills = (0..100).find(|_| blocks.hit_by_write(0x1800, 8, &mut Vec::new()) == [only]);
     assert_eq!(kills, Some(MISSED_WRITES as i32));
@@ -84,14 +84,14 @@ fn data_beside_code_becomes_fast_again() {
 
 fn evict(blocks: &mut Blocks, patches: &mut Vec<Patch>, bare: &mut Vec<u64>) -> usize {
     assert_eq!(blocks.retire(0, patches, bare), None);
-    let segment = blocks.oldest();
+    let segment = blocks.going();
     blocks.fill(segment);
     segment
 }
 
 #[test]
-fn the_oldest_segment_goes_and_others_are_unlinked_from_it() {
-    let mut blocks = Blocks::with_room_for(1 << 16);
+fn a_segment_goes_and_others_are_unlinked_from_it() {
+    let mut blocks = Blocks::with_room_for(1 << 16).unwrap();
     let (mut patches, mut bare) = (Vec::new(), Vec::new());
     let old = add(&mut blocks, 0x1000, 0x8000);
     let twin = add(&mut blocks, 0x1100, 0x8040);
@@ -105,8 +105,8 @@ fn the_oldest_segment_goes_and_others_are_unlinked_from_it() {
     for segment in 2..SEGMENTS {
         assert_eq!(evict(&mut blocks, &mut patches, &mut bare), segment);
     }
-    assert!(patches.is_empty() && blocks.oldest() == 0);
-    assert_eq!(blocks.retire(0, &mut patches, &mut bare), None);
+    assert!(patches.is_empty());
+    assert_eq!((blocks.retire(0, &mut patches, &mut bare), blocks.going()), (None, 0));
     // Who runs one of them still learns what it runs.
     assert_eq!((blocks.at(0x8001), blocks.is_alive(old), blocks.is_alive(new)), (Some(old), false, true));
     assert_eq!((link(&mut blocks, new, old), link(&mut blocks, old, new)), (None, None));
@@ -118,4 +118,22 @@ fn the_oldest_segment_goes_and_others_are_unlinked_from_it() {
     patches.clear();
     blocks.kill(new, &mut patches, &mut bare);
     assert_eq!(patches, [(0x9054, 0x905e)]);
+}
+
+#[test]
+fn the_segment_that_is_used_least_goes_unless_it_is_young() {
+    let mut blocks = Blocks::with_room_for(1 << 16).unwrap();
+    let directory = blocks.directory();
+    let mut went = Vec::new();
+    for round in 0..SEGMENTS as u64 + 3 {
+        add(&mut blocks, 0x1000 * (round + 1), 0x8000 * (round + 1));
+        if round == SEGMENTS as u64 - 1 {
+            directory.note_uses(0, 100);
+            directory.note_uses(1, 50);
+        }
+        went.push(evict(&mut blocks, &mut Vec::new(), &mut Vec::new()));
+    }
+    // Those that were never filled come first.
+    assert_eq!(went[..SEGMENTS - 1], (1..SEGMENTS).collect::<Vec<_>>());
+    assert_eq!(went[SEGMENTS - 1..], [2, 3, 4, 5]);
 }

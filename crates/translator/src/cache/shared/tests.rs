@@ -1,3 +1,5 @@
+use std::sync::atomic::AtomicBool;
+
 use platform::ram::watch::Serve;
 
 use super::super::block::{ANY_PAGE, Block, CodeMode, Entries, Link, Sources};
@@ -38,6 +40,15 @@ fn key(gpa: u64) -> Key {
 
 /// Adds a block of 16 bytes of the guest's code with a jump to `target` in its page.
 fn add_if(code: &CodeCache, gpa: u64, target: i64, holds: bool) -> Added {
+    add_when(code, gpa, target, None, holds)
+}
+
+/// The same, to which a jump leads.
+fn add_from(code: &CodeCache, gpa: u64, target: i64, from: Option<u64>) -> Added {
+    add_when(code, gpa, target, from, true)
+}
+
+fn add_when(code: &CodeCache, gpa: u64, target: i64, from: Option<u64>, holds: bool) -> Added {
     let entries = Entries { attention: 4, linked: 8, body: 8, end: CODE_BYTES as u32 };
     let block = Block { key: key(gpa), entries, sources: Sources::new(gpa, 16), instructions: 1 };
     let mut host = [0x90; CODE_BYTES];
@@ -46,7 +57,11 @@ fn add_if(code: &CodeCache, gpa: u64, target: i64, holds: bool) -> Added {
     let mut marks = Packed::default();
     marks.begin((gpa & PAGE_OFFSET) as i16);
     let made = Made { block, code: &host, fixups: &[], marks: marks.bytes(), links: &[link] };
-    code.add(&made, || holds)
+    code.add(&made, from, || holds)
+}
+
+fn find(code: &CodeCache, gpa: u64) -> Option<Place> {
+    code.find(&key(gpa), &mut Finder::default())
 }
 
 fn add(code: &CodeCache, gpa: u64, target: i64) -> Place {
@@ -66,12 +81,12 @@ fn code() -> (GuestRam, CodeCache) {
 fn a_block_is_added_once_and_only_while_memory_holds_it() {
     let (_ram, code) = code();
     assert!(matches!(add_if(&code, 0x1000, 0, false), Added::Stale));
-    assert!(code.find(&key(0x1000)).is_none());
+    assert!(find(&code, 0x1000).is_none());
     let first = add(&code, 0x1000, 0);
     assert_eq!(add(&code, 0x1000, 0).checked, first.checked);
-    assert_eq!((code.find(&key(0x1000)).unwrap().body, code.size().0), (first.body, 1));
+    assert_eq!((find(&code, 0x1000).unwrap().body, code.size().0), (first.body, 1));
     assert_eq!(code.written(0x100f, 1), 1);
-    assert!(code.find(&key(0x1000)).is_none());
+    assert!(find(&code, 0x1000).is_none());
     // Whoever runs it learns what it runs.
     assert_eq!(code.spot(first.body).unwrap().key, key(0x1000));
     assert_ne!(add(&code, 0x1000, 0).checked, first.checked);
@@ -90,6 +105,62 @@ fn jumps_in_a_page_are_linked_at_once() {
 }
 
 #[test]
+#[expect(unsafe_code, reason = "looks at the code that is executed")]
+fn a_block_is_linked_as_it_is_added() {
+    let (_ram, code) = code();
+    let from = add(&code, 0x1000, 0x80);
+    let place = from.checked + u64::from(JUMP) - 1;
+    assert_eq!(code.jump_at(place).unwrap().body, None);
+    let jump = |from: &Place| {
+        // SAFETY: the executable mapping of a code buffer, inside a block of it.
+        unsafe { ((from.checked + u64::from(JUMP) - 1) as *const i32).read_unaligned() }
+    };
+    let unlinked = jump(&from);
+    let to = match add_from(&code, 0x1080, 0, Some(place)) {
+        Added::Kept(to) => to,
+        Added::Full | Added::Stale => panic!("not added"),
+    };
+    assert_ne!(jump(&from), unlinked);
+    assert_eq!(place.wrapping_add(4).wrapping_add_signed(i64::from(jump(&from))), to.checked + 8);
+}
+
+/// One thread looks while another one kills, adds and evicts: whatever is found is what was asked for.
+#[test]
+fn blocks_are_found_while_others_come_and_go() {
+    const BLOCKS: u64 = 500;
+    let (_ram, code) = code();
+    let (done, looking) = (AtomicBool::new(false), RwLock::new(()));
+    std::thread::scope(|scope| {
+        scope.spawn(|| {
+            for round in 0..40_000_u64 {
+                let gpa = round * 7 % BLOCKS * 32;
+                match round % 3 {
+                    0 => drop(code.written(gpa, 1)),
+                    _ if matches!(add_if(&code, gpa, 0, true), Added::Full) => {
+                        let gone = code.retire(CODE_BYTES);
+                        // Until nobody looks there.
+                        drop(looking.write());
+                        code.fill(gone);
+                    }
+                    _ => {}
+                }
+            }
+            done.store(true, Ordering::Release);
+        });
+        let (mut finder, mut found) = (Finder::default(), 0_u64);
+        while !done.load(Ordering::Acquire) {
+            let _inside = looking.read();
+            for number in 0..BLOCKS {
+                let Some(place) = code.find(&key(number * 32), &mut finder) else { continue };
+                assert_eq!(code.spot(place.body).unwrap().key, key(number * 32));
+                found += 1;
+            }
+        }
+        assert!(found > 0);
+    });
+}
+
+#[test]
 fn frames_without_code_are_unmarked() {
     let (ram, code) = code();
     let watcher = code.join(Arc::new(Nothing)).unwrap();
@@ -105,7 +176,7 @@ fn frames_without_code_are_unmarked() {
 }
 
 #[test]
-fn the_oldest_code_goes_when_there_is_no_room() {
+fn code_goes_when_there_is_no_room() {
     let (_ram, code) = code();
     let (mut added, mut gone) = (0_u64, 0);
     while gone == 0 {
@@ -114,7 +185,7 @@ fn the_oldest_code_goes_when_there_is_no_room() {
             Added::Full => {
                 gone = code.retire(CODE_BYTES);
                 assert!(gone.is_power_of_two());
-                if code.find(&key(0)).is_some() {
+                if find(&code, 0).is_some() {
                     code.fill(gone);
                     gone = 0;
                 }
@@ -140,7 +211,7 @@ fn when_all_was_written_nothing_is_added_until_all_has_gone() {
     ram.clear().unwrap();
     assert!(watcher.has_news());
     code.follow_news();
-    assert!(code.is_closed() && code.find(&key(0x1000)).is_none());
+    assert!(code.is_closed() && find(&code, 0x1000).is_none());
     assert!(matches!(add_if(&code, 0x1000, 0, true), Added::Full));
     assert_eq!(code.retire(0), ALL);
     code.fill(ALL);

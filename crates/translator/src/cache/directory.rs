@@ -1,0 +1,118 @@
+//! Where blocks are found by what they are found by: any CPU looks without a lock while one that has it adds and removes some.
+//!
+//! A block is written before it can be found. One that is removed stays as it was, and goes on leading to those behind it, until
+//! every CPU has been asked to forget its segment ([`Serve::forget`](platform::ram::watch::Serve::forget)): none is
+//! looking then.
+use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
+
+use super::block::Key;
+use super::blocks::{BlockId, NOBODY, SEGMENTS, WordHasher, index_of, segment_of};
+use super::record::Record;
+use super::records::Records;
+
+/// All blocks that can be found, and those of each segment.
+pub struct Directory {
+    /// The first block of each hash of a key; a power of two.
+    index: Box<[AtomicU32]>,
+    /// Those of a segment one after the other, and all segments.
+    records: Records,
+    /// How many blocks a segment has room for.
+    room: usize,
+    /// Where the host code of the first block of each segment begins.
+    bases: [AtomicU64; SEGMENTS],
+    /// How often blocks of each segment were looked for lately.
+    uses: [AtomicU32; SEGMENTS],
+}
+
+/// Of the uses of a segment one of so many is forgotten whenever one goes.
+const FORGOTTEN: u32 = 16;
+
+impl Directory {
+    /// No blocks yet, with room for so many in each segment.
+    pub fn with_room_for(room: usize, hashes: usize) -> std::io::Result<Self> {
+        let index = (0..hashes.next_power_of_two()).map(|_| AtomicU32::new(NOBODY)).collect();
+        let (bases, uses) = ([0; SEGMENTS].map(AtomicU64::new), [0; SEGMENTS].map(AtomicU32::new));
+        Ok(Self { index, records: Records::new(room * SEGMENTS)?, room, bases, uses })
+    }
+
+    /// The block of a key whose mode has this number.
+    pub fn find(&self, key: &Key, mode: u32) -> Option<BlockId> {
+        let mut id = self.bucket(key).load(Ordering::Acquire);
+        while id != NOBODY {
+            let block = self.get(id);
+            if block.is(key, mode) {
+                return Some(id);
+            }
+            id = block.beside();
+        }
+        None
+    }
+    fn bucket(&self, key: &Key) -> &AtomicU32 {
+        &self.index[key.place(&mut WordHasher::default()) as usize & (self.index.len() - 1)]
+    }
+    /// One block.
+    pub fn get(&self, id: BlockId) -> &Record {
+        &self.records[segment_of(id) * self.room + index_of(id)]
+    }
+    /// How many blocks a segment has room for.
+    pub fn room(&self) -> usize {
+        self.room
+    }
+    /// Where the host code of a segment's first block begins.
+    pub fn base(&self, segment: usize) -> u64 {
+        self.bases[segment].load(Ordering::Relaxed)
+    }
+    /// It begins there from now on.
+    pub fn set_base(&self, segment: usize, base: u64) {
+        self.bases[segment].store(base, Ordering::Relaxed);
+    }
+    /// First address of a block's host code: the entry for jumps through the table.
+    pub fn checked(&self, id: BlockId) -> u64 {
+        self.base(segment_of(id)) + u64::from(self.get(id).code())
+    }
+
+    /// Blocks of a segment were looked for so often since the last time.
+    pub fn note_uses(&self, segment: usize, uses: u32) {
+        self.uses[segment].fetch_add(uses, Ordering::Relaxed);
+    }
+    /// How often blocks of a segment were looked for lately.
+    pub fn uses(&self, segment: usize) -> u32 {
+        self.uses[segment].load(Ordering::Relaxed)
+    }
+    /// Other blocks will be in a segment; uses grow older.
+    pub fn begin(&self, segment: usize) {
+        for uses in &self.uses {
+            uses.fetch_sub(uses.load(Ordering::Relaxed) / FORGOTTEN, Ordering::Relaxed);
+        }
+        self.uses[segment].store(0, Ordering::Relaxed);
+    }
+
+    /// A block that is written is found from now on. One CPU at a time.
+    pub fn show(&self, id: BlockId, key: &Key) {
+        let bucket = self.bucket(key);
+        self.get(id).set_beside(bucket.load(Ordering::Relaxed));
+        bucket.store(id, Ordering::Release);
+    }
+    /// Nobody finds a block any more, but who is just looking. One CPU at a time.
+    pub fn hide(&self, id: BlockId, key: &Key) {
+        let bucket = self.bucket(key);
+        let beside = self.get(id).beside();
+        let mut before = bucket.load(Ordering::Relaxed);
+        if before == id {
+            bucket.store(beside, Ordering::Release);
+            return;
+        }
+        while before != NOBODY {
+            let block = self.get(before);
+            before = block.beside();
+            if before == id {
+                block.set_beside(beside);
+                return;
+            }
+        }
+    }
+    /// Nobody finds anything any more.
+    pub fn clear(&self) {
+        self.index.iter().for_each(|first| first.store(NOBODY, Ordering::Relaxed));
+    }
+}

@@ -1,0 +1,49 @@
+//! Room for the records of a segment: memory that is zero, and that the host gives only as it is touched. (The allocator
+//! would touch all of it, for what has to lie on cache lines.)
+#![expect(unsafe_code, reason = "maps memory for records")]
+use std::ops::Deref;
+use std::ptr::NonNull;
+
+use super::record::Record;
+
+/// Records, of no blocks yet.
+pub struct Records {
+    first: NonNull<Record>,
+    count: usize,
+}
+
+// SAFETY: it is as a boxed slice of records, which are made of atomics.
+unsafe impl Send for Records {}
+// SAFETY: the same.
+unsafe impl Sync for Records {}
+
+impl Records {
+    /// So many.
+    pub fn new(count: usize) -> std::io::Result<Self> {
+        let bytes = count.max(1) * size_of::<Record>();
+        let (access, flags) = (libc::PROT_READ | libc::PROT_WRITE, libc::MAP_PRIVATE | libc::MAP_ANONYMOUS);
+        // SAFETY: a fresh mapping at an address of the kernel's choice.
+        let first = unsafe { libc::mmap(std::ptr::null_mut(), bytes, access, flags, -1, 0) };
+        if first == libc::MAP_FAILED {
+            return Err(std::io::Error::last_os_error());
+        }
+        let first = NonNull::new(first.cast()).ok_or(std::io::ErrorKind::OutOfMemory)?;
+        Ok(Self { first, count })
+    }
+}
+
+impl Deref for Records {
+    type Target = [Record];
+
+    fn deref(&self) -> &[Record] {
+        // SAFETY: the mapping has room for so many, on a page's boundary; all of a record's atomics may be zero.
+        unsafe { std::slice::from_raw_parts(self.first.as_ptr(), self.count) }
+    }
+}
+
+impl Drop for Records {
+    fn drop(&mut self) {
+        // SAFETY: the mapping was made in `new` with exactly this size, and nobody borrows it any more.
+        unsafe { libc::munmap(self.first.as_ptr().cast(), self.count.max(1) * size_of::<Record>()) };
+    }
+}
