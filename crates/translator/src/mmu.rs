@@ -3,6 +3,7 @@
 
 pub mod access;
 pub mod flush;
+pub mod programs;
 pub mod spaces;
 pub mod supervisor;
 pub mod table;
@@ -13,6 +14,7 @@ pub mod window;
 use std::collections::HashSet;
 
 use platform::GuestRam;
+use programs::Programs;
 use spaces::{Heat, WindowPolicy};
 use supervisor::Supervisor;
 use table::{Lookup, Ring};
@@ -89,6 +91,7 @@ pub struct Mmu {
     supervisor: Supervisor,
     written: Written,
     learning: bool,
+    programs: Programs,
     counters: Counters,
 }
 
@@ -161,6 +164,7 @@ impl Mmu {
             supervisor: Supervisor::default(),
             written: Written::default(),
             learning: false,
+            programs: Programs::default(),
             counters: Counters::default(),
         };
         mmu.slots[0].pcid = Some(0);

@@ -76,9 +76,6 @@ pub struct BtVcpu {
 /// Bytes of the longest memory operand: that of a run of pushes or pops.
 const MAX_OPERAND: u64 = 128;
 
-/// Jumps to new targets between two interrupts below which a program stays in the code that it has.
-const CALM_TARGETS: u64 = 32;
-
 /// How the loop goes on.
 enum Next {
     /// Look up the block at RIP.
@@ -302,9 +299,7 @@ impl BtVcpu {
         let vector = io.acknowledge_interrupt()?;
         self.statistics.interrupts += 1;
         if self.cpu().cpl() == 3 {
-            let (code, stack) = (Gva(self.cpu().rip), Gva(self.cpu().gpr[RSP]));
-            let calm = self.statistics.new_targets() < CALM_TARGETS;
-            self.mmu.count_user_tick(code, stack, calm);
+            self.count_user_tick();
         }
         // There may be another one behind it.
         self.cpu().attention.store(1, Ordering::Relaxed);

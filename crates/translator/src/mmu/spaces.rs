@@ -1,5 +1,6 @@
-//! Which address spaces have windows: those that run long without being flushed. A page in a window costs the host a
-//! mapping, some hundred times a look-up entry, so a process that forks or ends soon is better off without.
+//! Which address spaces have windows: those that run long without being flushed, from then on, and those that come to run
+//! code of a program that has run long before. A page in a window costs the host a mapping, some hundred times a look-up
+//! entry, so a process that forks or ends soon is better off without.
 use super::table::Ring;
 use super::walk::Translation;
 use super::window::regions::REGION_SHIFT;
@@ -7,7 +8,7 @@ use super::window::{self, AddressSpace};
 use super::{Access, MappingChange, Mmu, Privilege};
 use crate::cpu::Cpu;
 use platform::GuestRam;
-use x86::Gva;
+use x86::{Gpa, Gva};
 
 /// When address spaces get windows.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -45,6 +46,8 @@ pub(super) struct Heat {
     /// Of those with windows, the last ones in a row that found no new code.
     calm: u32,
     settled: bool,
+    /// The frame on whose word it has windows, if it has not run long yet.
+    on_word_of: Option<u64>,
 }
 
 impl Heat {
@@ -90,6 +93,9 @@ impl Mmu {
             }
             return;
         }
+        if heat.ticks >= i64::from(TICKS_TO_OPEN) {
+            heat.on_word_of = None;
+        }
         heat.calm = if calm { heat.calm + 1 } else { 0 };
         if heat.calm >= TICKS_TO_SETTLE && !heat.settled {
             heat.settled = true;
@@ -103,6 +109,23 @@ impl Mmu {
         if at_once && !self.has_windows() {
             self.open_windows(&[code, stack]);
         }
+    }
+
+    /// User code of the running address space is about to run in a page that it was not known to run in.
+    pub fn enter_user_page(&mut self, code: Gva, gpa: Gpa, stack: Gva) {
+        let heat = &mut self.slots[self.current].heat;
+        if self.policy != WindowPolicy::Adaptive || heat.space.is_some() || heat.ticks < 0 {
+            return;
+        }
+        if self.programs.runs_long(gpa.frame()) {
+            heat.on_word_of = Some(gpa.frame());
+            self.open_windows(&[code, stack]);
+        }
+    }
+
+    /// An interrupt found code of an address space with windows at a place.
+    pub fn note_long(&mut self, gpa: Gpa) {
+        self.programs.note_long(gpa.frame());
     }
 
     fn open_windows(&mut self, addresses: &[Gva]) {
@@ -194,6 +217,9 @@ impl Mmu {
     /// A flush of an address space: its pages go, and its windows too unless it has used them for long.
     pub(super) fn flush_windows(&mut self, view: usize) {
         let heat = &mut self.slots[view].heat;
+        if let Some(frame) = heat.on_word_of.take() {
+            self.programs.note_mistake(frame);
+        }
         let keep = self.policy != WindowPolicy::Adaptive || heat.ticks >= i64::from(TICKS_TO_KEEP);
         heat.ticks = heat.ticks.min(0);
         match &mut heat.space {
@@ -205,6 +231,9 @@ impl Mmu {
 
     /// An address space gives up its view.
     pub(super) fn forget_windows(&mut self, view: usize) {
+        if let Some(frame) = self.slots[view].heat.on_word_of.take() {
+            self.programs.note_mistake(frame);
+        }
         self.close_windows(view);
         self.slots[view].heat.ticks = 0;
     }

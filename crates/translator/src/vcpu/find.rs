@@ -54,6 +54,9 @@ impl BtVcpu {
         let translation = self.mmu.walk(cpu, Gva(page), Access::Execute, privilege)?;
         let frame = translation.gpa.0 & !PAGE_OFFSET;
         self.fetches.put(page, user, view, frame);
+        if user && !mode.windows {
+            self.enter_user_page(page, frame);
+        }
         if !user {
             self.jumps.note_supervisor_page(page, frame, translation.global);
         } else if mode.is_of_space() {
