@@ -88,7 +88,8 @@ pub trait Vcpu: Send {
     fn attention(&self) -> Arc<dyn Attention>;
     /// The CPU between two instructions.
     fn save(&self) -> CpuState;
-    /// Replaces the CPU's state: reset, boot entry points, snapshots.
+    /// Replaces the CPU's state: reset, boot entry points, snapshots. Memory is not looked at: who writes guest RAM meanwhile
+    /// does so as a device, so that translations follow ([`crate::GuestRam::write`], [`crate::GuestRam::clear`]).
     fn restore(&mut self, state: &CpuState) -> Result<(), RestoreError>;
     /// Changes how the machine's time-stamp counter is made from the host's: `guest = host + offset` (wrapping). What the
     /// guest itself added to it stays. Without effect if that is the offset already.
