@@ -61,6 +61,7 @@ pub struct BtVcpu {
     watcher: Watcher,
     /// Translated code, perhaps shared with other CPUs.
     code: Arc<CodeCache>,
+    /// What it keeps between two look-ups of blocks.
     finder: Finder,
     /// The place of a direct jump that shall lead to the block that is looked for.
     jump_to_link: Option<u64>,

@@ -108,9 +108,9 @@ pub struct Blocks {
 
 /// Bytes of host code that a block, and one instruction of it, takes at least, but for rare ones.
 const LEAST_BLOCK: usize = 128;
-/// Bytes of host code that so many blocks take that a segment has no room for more.
-const SMALLEST_BLOCK: usize = 64;
 const LEAST_INSTRUCTION: usize = 8;
+/// A segment has room for the records of as many blocks as have so many bytes of host code each.
+const SMALLEST_BLOCK: usize = 64;
 /// log2 of the bytes of a granule.
 const GRANULE_SHIFT: u32 = 8;
 
@@ -372,8 +372,8 @@ impl Blocks {
         self.directory.hide(id, &self.key(id));
         while incoming != NOBODY {
             let segment = &mut self.segments[segment_of(incoming)];
-            let stub = segment.base() + segment.links.stub(index_of(incoming));
             let base = segment.base();
+            let stub = base + segment.links.stub(index_of(incoming));
             let linked = segment.links.get_mut(index_of(incoming));
             linked.to = NOBODY;
             patches.push((base + linked.place(), stub));

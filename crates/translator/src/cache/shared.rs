@@ -1,8 +1,8 @@
 //! The translated code that the CPUs of a machine share: blocks of user code for all of them, blocks that are linked on the
 //! strength of mappings for the CPU whose mappings those are.
 //!
-//! One lock guards it; it is held for a look-up, or while a finished block is appended, and nobody waits for another CPU
-//! meanwhile. Code goes away in two steps ([`CodeCache::retire`], [`CodeCache::fill`]), between which every CPU leaves it.
+//! Blocks are found without a lock. One lock guards the rest; it is held while a finished block is appended, linked or killed,
+//! and nobody waits for another CPU meanwhile. Code goes away in two steps ([`CodeCache::retire`], [`CodeCache::fill`]), between which every CPU leaves it.
 //! See `docs/decisions/0011-shared-code.md`.
 use std::ops::Range;
 use std::sync::Arc;
