@@ -11,7 +11,7 @@ use x86::address::PAGE_SIZE;
 /// it may be more.
 const BESIDE_RAM: u64 = 64 << 20;
 /// What of that is not translated code: the program and what CPUs share, and the tables of one CPU.
-const BESIDE_CODE: u64 = 28 << 20;
+const BESIDE_CODE: u64 = 24 << 20;
 const BESIDE_CODE_PER_CPU: u64 = 6 << 20;
 /// Large guests have at least such a part of their memory for translated code, up to so much.
 const CODE_CACHES_PART: u64 = 256;

@@ -9,6 +9,8 @@
 //!
 //! An empty field is a transition that does not exist. A panic of the guest's kernel is not seen from outside: such a
 //! guest goes on running (`panic=` on its command line makes it reset).
+use std::time::{Duration, Instant};
+
 use parking_lot::{Condvar, Mutex};
 
 /// Where a machine is in its life.
@@ -141,6 +143,18 @@ impl Events {
             }
             self.posted.wait(&mut inner);
         }
+    }
+
+    /// The same, but for so long at most.
+    pub fn wait_for(&self, time: Duration) -> Option<Event> {
+        let end = Instant::now() + time;
+        let mut inner = self.inner.lock();
+        while inner.current().is_none() {
+            if self.posted.wait_until(&mut inner, end).timed_out() {
+                break;
+            }
+        }
+        inner.current()
     }
 
     /// Changes the state; `None` and no change if the machine cannot go there from where it is.

@@ -1,6 +1,7 @@
 //! One machine from its description to its end: see [`crate::lifecycle`] for the states.
 use std::sync::{Arc, Weak};
 use std::thread::{Builder, JoinHandle};
+use std::time::Duration;
 
 use devices::apic::HostTsc;
 use platform::{GuestRam, HostClock, Vcpu};
@@ -48,6 +49,9 @@ struct Cpu {
     counters: Counters,
     thread: Option<JoinHandle<(Box<dyn Vcpu>, Counters)>>,
 }
+
+/// When a machine has run for so long, it has done what is done once.
+const START: Duration = Duration::from_secs(8);
 
 impl Machine {
     /// Builds a machine under binary translation, with its kernel loaded. `console` takes what the guest writes to its
@@ -183,10 +187,19 @@ impl Machine {
         let entry = self.entry.take().ok_or(MachineError::Over)?;
         self.shared.events.enter(State::Running).ok_or(MachineError::Over)?;
         self.shared.release_all();
-        let event = self.start(&entry).map(|()| self.shared.events.wait());
+        let event = self.start(&entry).map(|()| self.wait());
         self.shared.hold_all();
         self.join()?;
         event
+    }
+
+    /// Waits for the first event of this run.
+    fn wait(&self) -> Event {
+        let events = &self.shared.events;
+        events.wait_for(START).unwrap_or_else(|| {
+            platform::program::put_aside();
+            events.wait()
+        })
     }
 
     /// Starts a thread for each CPU. On failure some may have started; [`Machine::join`] ends them.

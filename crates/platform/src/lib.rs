@@ -11,6 +11,7 @@ pub mod disk;
 pub mod irq;
 pub mod memory;
 pub mod net;
+pub mod program;
 pub mod ram;
 pub mod saved;
 
