@@ -299,11 +299,13 @@ impl Lowering {
         self.marks.note(Mark { host, guest, flags: self.flags, pointers });
     }
 
-    /// From here on host code belongs to another guest instruction.
+    /// From here on host code belongs to another guest instruction. Nobody asks about one at which it is never left.
     pub(super) fn begin(&mut self, decoded: &Decoded) {
         self.start = self.asm.here();
         self.guest_start = self.offset_of(decoded.instruction.ip());
-        self.mark();
+        if !decoded.is_harmless {
+            self.mark();
+        }
     }
 
     fn lower_instruction(&mut self, decoded: &Decoded) {

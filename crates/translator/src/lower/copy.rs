@@ -60,7 +60,9 @@ impl Lowering {
                 self.load_guest(register);
             }
         }
-        self.mark();
+        if !decoded.is_harmless {
+            self.mark();
+        }
         let bytes = self.bytes_of(instruction);
         self.asm.first_of(&bytes, instruction.len());
         self.note_last_immediate();

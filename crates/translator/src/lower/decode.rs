@@ -124,6 +124,8 @@ pub struct Decoded {
     pub by_lookup: bool,
     /// It touches x87, MMX, XMM or YMM registers.
     pub vectors: bool,
+    /// Translated code is never left at it.
+    pub is_harmless: bool,
     /// It may be another's to execute where the mode says otherwise what does not fault.
     pub by_rights: bool,
     /// Which of its operands may be addresses in the kernel's image that it is part of.
@@ -189,6 +191,11 @@ pub fn decode(bytes: &[u8], address: u64, mode: CodeMode, out: &mut Vec<Decoded>
         (decoded.names, decoded.names_high_byte) = (used.names, used.names_high_byte);
         decoded.flags = form.flags(instruction);
         decoded.vectors = form.vectors;
+        decoded.is_harmless = match decoded.way {
+            _ if mode.legacy.is_some() => false,
+            Way::Copy => form.is_harmless,
+            way => matches!(way, Way::Nothing | Way::Lea),
+        };
         decoded.by_rights = form.vectors || form.system;
         if may_move {
             decoded.moving = Operands::of(&decoder, instruction);

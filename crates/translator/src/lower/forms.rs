@@ -2,7 +2,7 @@
 //! are kept.
 use std::sync::{LazyLock, OnceLock};
 
-use iced_x86::{Code, FlowControl, Instruction, Mnemonic};
+use iced_x86::{Code, CpuidFeature, FlowControl, Instruction, Mnemonic};
 
 use super::decode::{is_bit_string, is_moffs, is_nothing, may_copy, uses_vectors};
 use super::liveness::{self, Flags};
@@ -38,6 +38,8 @@ pub struct Form {
     pub kind: Kind,
     /// It touches x87, MMX, XMM or YMM registers.
     pub vectors: bool,
+    /// The host never faults on it if it has no memory operand.
+    pub is_harmless: bool,
     /// [`System::of`] may know it.
     pub system: bool,
     /// The status flags that it reads and writes, unless that depends on its operands.
@@ -73,6 +75,7 @@ impl Form {
         Self {
             kind: kind(instruction),
             vectors: uses_vectors(instruction),
+            is_harmless: is_harmless(instruction),
             system: may_be_system(instruction),
             flags: (!liveness::depends_on_operands(instruction)).then(|| Flags::new(instruction)),
             rule: Rule::of(instruction.code()),
@@ -107,6 +110,16 @@ fn kind(instruction: &Instruction) -> Kind {
     }
 }
 
+/// Whether it is of those that work on general-purpose registers, and no division.
+fn is_harmless(instruction: &Instruction) -> bool {
+    use CpuidFeature::{ADX, BMI1, BMI2, CMOV, INTEL186, INTEL386, INTEL486, INTEL8086, LZCNT, POPCNT, X64};
+    let basic = [INTEL8086, INTEL186, INTEL386, INTEL486, X64, CMOV, POPCNT, LZCNT, BMI1, BMI2, ADX];
+    may_copy(instruction)
+        && !uses_vectors(instruction)
+        && !matches!(instruction.mnemonic(), Mnemonic::Div | Mnemonic::Idiv)
+        && instruction.cpuid_features().iter().all(|feature| basic.contains(feature))
+}
+
 /// Whether some mode has a translation of it as a system instruction. Which register a MOV names is not the form's.
 fn may_be_system(instruction: &Instruction) -> bool {
     let mode =
@@ -128,6 +141,7 @@ mod tests {
             let (kept, own) = (Forms::all().of(&instruction), Form::new(&instruction));
             assert_eq!(kept.kind, own.kind, "{bytes:x?}");
             assert_eq!(kept.vectors, own.vectors, "{bytes:x?}");
+            assert_eq!(kept.is_harmless, own.is_harmless, "{bytes:x?}");
             assert!(own.system <= kept.system, "{bytes:x?}");
             assert_eq!(kept.flags(&instruction), Flags::new(&instruction), "{bytes:x?}");
         }
