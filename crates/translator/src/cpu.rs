@@ -10,6 +10,9 @@ use x86::state::TableRegister;
 /// Bytes for x87, SSE and AVX in the standard XSAVE format: 512 legacy, 64 header, 256 upper YMM halves.
 pub const XSAVE_BYTES: usize = 832;
 
+/// The value of [`Cpu::attention`] that is not 0.
+pub const ATTENTION: u32 = crate::mmu::table::ATTENTION_PLACE;
+
 /// The XSAVE area of the guest.
 #[repr(C, align(64))]
 #[derive(Clone)]
@@ -34,7 +37,8 @@ pub struct Cpu {
     pub direction_flag: u64,
     /// The rest of RFLAGS (TF, IOPL, NT, RF, VM, AC, VIF, VIP, ID), [`flags::FIXED`] not included.
     pub other_flags: u64,
-    /// Raised by anybody who wants the CPU to leave translated code at the next block or loop head.
+    /// [`ATTENTION`] if anybody wants the CPU to leave translated code at the next jump through a table or the next jump
+    /// back, else 0.
     pub attention: AtomicU32,
     /// 1 while an interrupt waits for RFLAGS.IF: whoever sets IF must then raise [`Cpu::attention`].
     pub interrupt_waiting: u32,
@@ -153,7 +157,7 @@ impl Cpu {
         self.direction_flag = value & flags::DF;
         self.other_flags = value & flags::DEFINED & !(flags::STATUS | flags::IF | flags::DF | flags::FIXED);
         if self.interrupt_flag != 0 && self.interrupt_waiting != 0 {
-            self.attention.store(1, Ordering::Relaxed);
+            self.attention.store(ATTENTION, Ordering::Relaxed);
         }
     }
     /// The status flags from what [`Cpu::spilled_flags`] holds: OF from AL, the others from AH.

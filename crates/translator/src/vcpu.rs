@@ -23,7 +23,7 @@ use x86::{CpuState, Exception, Gva};
 use crate::cache::blocks::{CodeMode, FlagPlace, Key, Pointers};
 use crate::cache::finder::Finder;
 use crate::cache::shared::{CodeCache, Spot};
-use crate::cpu::Cpu;
+use crate::cpu::{ATTENTION, Cpu};
 use crate::cpuid::CpuidModel;
 use crate::interp::{Env, Interpreter, InterruptKind, Step};
 use crate::legacy::{self, Legacy};
@@ -113,7 +113,7 @@ impl BtVcpu {
         let handle: Arc<dyn platform::Attention> = Arc::<AttentionHandle>::clone(&attention);
         let watcher = code.join(handle).ok_or(SetupError::TooManyCpus)?;
         let mut vcpu = Self {
-            jumps: JumpTables::new(),
+            jumps: JumpTables::new(code.thunks().start),
             pinned: PinnedSpaces::new(&code),
             lowering: Lowering::new(code.thunks()),
             store: None,
@@ -133,6 +133,7 @@ impl BtVcpu {
             interpret_only: config.interpret_only,
             config,
         };
+        vcpu.mmu.views_mut().lead_attention(vcpu.thunks.exit(Exit::Jump));
         vcpu.jumps.reset(&mut vcpu.mmu);
         let (attention, address) = (Arc::clone(&vcpu.attention), vcpu.mmu.views().cpu());
         attention.attach(address);
@@ -278,12 +279,12 @@ impl BtVcpu {
     fn attend(&mut self, io: &dyn CpuIo) -> Option<Stop> {
         self.cpu().attention.store(0, Ordering::SeqCst);
         if io.stop_requested() {
-            self.cpu().attention.store(1, Ordering::Relaxed);
+            self.cpu().attention.store(ATTENTION, Ordering::Relaxed);
             return Some(Stop::Requested);
         }
         if self.cpu().interrupt_shadow != 0 {
             // Comes back after the next instruction.
-            self.cpu().attention.store(1, Ordering::Relaxed);
+            self.cpu().attention.store(ATTENTION, Ordering::Relaxed);
             return None;
         }
         if self.cpu().nmi_blocked == 0 && io.take_nmi() {
@@ -303,7 +304,7 @@ impl BtVcpu {
             self.count_user_tick();
         }
         // There may be another one behind it.
-        self.cpu().attention.store(1, Ordering::Relaxed);
+        self.cpu().attention.store(ATTENTION, Ordering::Relaxed);
         self.deliver(io, |interpreter, env| {
             interpreter.deliver_interrupt(env, vector, InterruptKind::External)
         })
@@ -505,7 +506,7 @@ impl Vcpu for BtVcpu {
         cpu.tsc_offset = offset;
         cpu.host_mxcsr = 0x1f80;
         cpu.pauses_left = crossing::PAUSES;
-        cpu.attention.store(1, Ordering::Relaxed);
+        cpu.attention.store(ATTENTION, Ordering::Relaxed);
         self.mmu.flush_all();
         self.begin_anew();
         Ok(())

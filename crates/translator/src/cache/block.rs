@@ -163,8 +163,8 @@ impl Sources {
 /// Where a block's host code begins, by way of entry: offsets from its first byte, the entry for jumps through the table.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Entries {
-    /// Where linked jumps go that have to look for attention.
-    pub attention: u32,
+    /// Where linked jumps go that have to look for attention, if there is such an entry.
+    pub attention: Option<u32>,
     /// Where other linked jumps go: the body, or, for a position-independent block across a page end, a way through the
     /// jump table, which knows whether the second page is still the same.
     pub linked: u32,

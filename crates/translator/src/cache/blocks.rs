@@ -284,29 +284,35 @@ impl Blocks {
         segment.marks.find(segment.marks_of(index_of(id)), self.start(id), host - self.checked(id))
     }
 
-    /// The link of a block whose displacement is at `place`, and its target as an offset from the page of the block.
-    pub fn link_at(&self, id: BlockId, place: u64) -> Option<(LinkId, i64)> {
+    /// Whether a block has an entry that looks for attention.
+    pub fn looks(&self, id: BlockId) -> bool {
+        self.get(id).entries().attention.is_some()
+    }
+
+    /// The link of a block whose displacement is at `place`.
+    pub fn link_at(&self, id: BlockId, place: u64) -> Option<(LinkId, &Linked)> {
         let segment = &self.segments[segment_of(id)];
         let is_there = |index: &usize| segment.base() + segment.links.get(*index).place() == place;
         let index = segment.links_of(index_of(id)).find(is_there)?;
-        Some((number(segment_of(id), index), segment.links.get(index).target()))
+        Some((number(segment_of(id), index), segment.links.get(index)))
     }
 
     fn linked(&mut self, link: LinkId) -> &mut Linked {
         self.segments[segment_of(link)].links.get_mut(index_of(link))
     }
 
-    /// Links a jump of a block to another and says how to change it. Dead blocks stay as they are.
+    /// Links a jump of a block to another and says how to change it. Dead blocks stay as they are, and jumps back that would
+    /// not look for attention.
     pub fn link(&mut self, from: BlockId, index: LinkId, to: BlockId) -> Option<Patch> {
         if !self.get(from).is_alive() || !self.get(to).is_alive() || self.linked(index).to != NOBODY {
             return None;
         }
-        let next = self.get(to).replace_incoming(index);
         let (code, entries) = (self.checked(to), self.get(to).entries());
+        let entry = if self.linked(index).is_backward() { entries.attention? } else { entries.linked };
+        let next = self.get(to).replace_incoming(index);
         let base = self.base(index);
         let linked = self.linked(index);
         (linked.to, linked.next) = (to, next);
-        let entry = if linked.is_backward() { entries.attention } else { entries.linked };
         Some((base + linked.place(), code + u64::from(entry)))
     }
 

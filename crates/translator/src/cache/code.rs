@@ -23,7 +23,7 @@ pub const fn may_be_patched(place: usize) -> bool {
 }
 
 /// Each block begins on a multiple of this.
-const BLOCK_ALIGNMENT: usize = 16;
+const BLOCK_ALIGNMENT: usize = WORD;
 
 /// A buffer of host code.
 pub struct CodeBuffer {
@@ -139,7 +139,7 @@ impl CodeBuffer {
         self.start()..self.start() + self.capacity as u64
     }
 
-    /// Appends code that was assembled for [`CodeBuffer::start`], and says where it lies: on a multiple of 16. `None` if there
+    /// Appends code that was assembled for [`CodeBuffer::start`], and says where it lies: on a multiple of 8. `None` if there
     /// is not enough [`CodeBuffer::room`], or if a fixup is not inside the code.
     pub fn append(&mut self, code: &[u8], fixups: &[Fixup]) -> Option<u64> {
         if code.len() > self.room() {
@@ -280,7 +280,7 @@ mod tests {
         buffer.keep();
         let ranges: Vec<_> = (0..4).map(|segment| buffer.segment(segment)).collect();
         assert!(ranges.windows(2).all(|pair| pair[0].end == pair[1].start));
-        assert_eq!((ranges[0].start, ranges[3].end), (buffer.start() + 112, buffer.range().end));
+        assert_eq!((ranges[0].start, ranges[3].end), (buffer.start() + 104, buffer.range().end));
         for (segment, range) in ranges.iter().enumerate().cycle().skip(1).take(4) {
             buffer.go_on(segment);
             assert_eq!(buffer.room() as u64, range.end - range.start);
@@ -288,6 +288,6 @@ mod tests {
         }
         assert_eq!(buffer.used(), 1 << 20);
         buffer.clear();
-        assert_eq!(buffer.used(), 112);
+        assert_eq!(buffer.used(), 104);
     }
 }

@@ -44,6 +44,8 @@ impl Record {
         debug_assert!(sources.first().0 == key.gpa && entries.end <= u32::from(u16::MAX));
         let (second, length) = sources.second().unwrap_or_default();
         let Entries { attention, linked, body, end } = *entries;
+        // The entry for jumps through the table is at 0.
+        let attention = attention.unwrap_or(0);
         let entries =
             [end, body, linked, attention].iter().fold(0, |all, entry| all << 16 | u64::from(*entry));
         self.gpa.store(key.gpa, Ordering::Relaxed);
@@ -78,7 +80,7 @@ impl Record {
     pub fn entries(&self) -> Entries {
         let all = self.entries.load(Ordering::Relaxed);
         let [attention, linked, body, end] = [0, 16, 32, 48].map(|shift| (all >> shift) as u32 & 0xffff);
-        Entries { attention, linked, body, end }
+        Entries { attention: Some(attention).filter(|at| *at != 0), linked, body, end }
     }
     /// What it was made from.
     pub fn sources(&self) -> Sources {
@@ -210,7 +212,7 @@ mod tests {
     #[test]
     fn nothing_of_a_block_is_lost() {
         let key = Key { gpa: 0x12_3ff0, page: 0x7fff_ffff_f000, space: 9, mode: mode(1) };
-        let entries = Entries { attention: 300, linked: 40, body: 48, end: 500 };
+        let entries = Entries { attention: Some(300), linked: 40, body: 48, end: 500 };
         let sources = Sources::new(key.gpa, 16).and(0xf_ffff_f000, 3);
         let mut modes = Modes::default();
         let block = Block { key, entries, sources, instructions: 5 };

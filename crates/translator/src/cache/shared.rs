@@ -79,6 +79,8 @@ pub struct Place {
     pub body: u64,
     /// Where its bytes beyond the end of its page come from.
     pub second: Option<u64>,
+    /// It has an entry that looks for attention.
+    pub looks: bool,
 }
 
 /// What an address in host code belongs to.
@@ -97,7 +99,9 @@ pub struct Jump {
     pub key: Key,
     /// Where it leads, from the block's page.
     pub target: i64,
-    /// The body of the block there, if that needs no more looks.
+    /// It goes back.
+    pub backward: bool,
+    /// The body of the block there, if that serves and needs no more questions.
     pub body: Option<u64>,
 }
 
@@ -129,7 +133,7 @@ impl CodeCache {
             thunks,
             segments: std::array::from_fn(|segment| buffer.segment(segment)),
             spaces: AtomicU32::new(0),
-            state: Mutex::new(State { buffer, blocks, dead: thunks.exit(Exit::Jump), is_closed: false }),
+            state: Mutex::new(State { buffer, blocks, dead: thunks.dead, is_closed: false }),
             _faults: faults,
         })
     }
@@ -209,16 +213,20 @@ impl CodeCache {
     pub fn jump_at(&self, place: u64) -> Option<Jump> {
         let state = &mut *self.lock();
         let from = state.blocks.at(place)?;
-        let (link, target) = state.blocks.link_at(from, place)?;
+        let (link, linked) = state.blocks.link_at(from, place)?;
+        let (target, backward) = (linked.target(), linked.is_backward());
         let key = state.blocks.key(from);
         let near = (0..PAGE_SIZE as i64).contains(&target) && !key.mode.is_pinned();
         let near = near.then_some(Key { gpa: key.gpa & !PAGE_OFFSET | target as u64, ..key });
         let near = near.and_then(|key| state.blocks.find(&key));
-        let near = near.filter(|to| state.blocks.sources(*to).second().is_none());
+        let serves = |to: &BlockId| {
+            state.blocks.sources(*to).second().is_none() && (!backward || state.blocks.looks(*to))
+        };
+        let near = near.filter(serves);
         if let Some((place, code)) = near.and_then(|to| state.blocks.link(from, link, to)) {
             state.buffer.patch_relative(place, code);
         }
-        Some(Jump { key, target, body: near.map(|to| state.blocks.body(to)) })
+        Some(Jump { key, target, backward, body: near.map(|to| state.blocks.body(to)) })
     }
     /// Makes that jump lead to a block, unless one of the two is dead.
     pub fn link(&self, place: u64, to: &Place) {
@@ -237,7 +245,8 @@ impl CodeCache {
             return Added::Stale;
         }
         if let Some(id) = state.blocks.find(&made.block.key) {
-            if state.blocks.sources(id) == made.block.sources {
+            let looks = state.blocks.looks(id) || made.block.entries.attention.is_none();
+            if looks && state.blocks.sources(id) == made.block.sources {
                 state.link_from(from, id);
                 return Added::Kept(Place::of(id, &made.block.key, &self.directory));
             }
@@ -335,8 +344,9 @@ impl CodeCache {
 impl Place {
     fn of(id: BlockId, key: &Key, directory: &Directory) -> Self {
         let (block, checked) = (directory.get(id), directory.checked(id));
-        let second = block.sources().second().map(|(start, _)| start);
-        Self { id, key: *key, checked, body: checked + u64::from(block.entries().body), second }
+        let (second, entries) = (block.sources().second().map(|(start, _)| start), block.entries());
+        let looks = entries.attention.is_some();
+        Self { id, key: *key, checked, body: checked + u64::from(entries.body), second, looks }
     }
 }
 

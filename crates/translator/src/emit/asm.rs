@@ -2,9 +2,13 @@
 //!
 //! Code is written into a byte vector together with the address at which it will run, so that relative operands come out
 //! right; the code cache copies it to its place.
+use std::mem::offset_of;
+
 use super::fixups::{Fixup, FixupKind};
 use super::piece::Piece;
-use crate::mmu::table::{JUMP_PAIR_SHIFT, JUMPS};
+use crate::cpu::Cpu;
+use crate::mmu::table::{JUMP_PLACE_SHIFT, JUMP_STEP_SHIFT, Ring};
+use x86::address::{PAGE_OFFSET, PAGE_SIZE};
 use x86::reg::{RAX, RSP};
 
 /// A host register by its number.
@@ -52,6 +56,10 @@ impl Mem {
     /// `gs:[reg * 8 + offset]`.
     pub const fn gs_index8(index: Reg, offset: usize) -> Self {
         Self { base: None, index: Some((index, 3)), disp: offset as i32, gs: true }
+    }
+    /// `gs:[offset]` with the place of a target in a jump table.
+    pub const fn gs_jump(place: Reg, offset: usize) -> Self {
+        Self { base: None, index: Some((place, JUMP_STEP_SHIFT as u8)), disp: offset as i32, gs: true }
     }
     /// `[reg + disp]`.
     pub const fn base(base: Reg, disp: i32) -> Self {
@@ -239,11 +247,27 @@ impl Asm {
     pub fn store32(&mut self, mem: Mem, reg: Reg) {
         self.plain(false, 0x89, reg, mem);
     }
-    /// `place` = where a jump table has a target ([`crate::mmu::table::jump_index`]), in units of 8 bytes; destroys the flags.
+    /// `place` = the place of a target in a jump table ([`crate::mmu::table::jump_index`]), or
+    /// [`ATTENTION_PLACE`](crate::mmu::table::ATTENTION_PLACE) if somebody wants the CPU's attention. Destroys the flags.
     pub fn jump_place(&mut self, place: Reg, target: Reg) {
-        const { assert!(JUMPS == 2 << 14 && JUMP_PAIR_SHIFT == 5) };
         self.op_reg(false, &[0x0f, 0xb7], place, target); // movzx place32, target16
-        self.raw(&[0x66, 0x40 | place >> 3, 0xc1, 0xe0 | place & 7, 2]); // shl place16, 2: two of the bits go
+        self.raw(&[0x66, 0x40 | place >> 3, 0xc1, 0xe0 | place & 7, JUMP_PLACE_SHIFT as u8]); // shl place16, …
+        self.plain(false, 0x0b, place, Mem::gs(offset_of!(Cpu, attention))); // or
+    }
+    /// The place of a target in a jump table becomes the target's offset in its page. Destroys the flags.
+    pub fn target_offset(&mut self, place: Reg) {
+        self.op_reg(false, &[0xc1], 5, place); // shr …
+        self.byte(JUMP_PLACE_SHIFT as u8);
+        self.and_imm32(place, PAGE_OFFSET as u32);
+    }
+    /// Code of a ring at the address in `target` is entered: `target` becomes its page, if that is to be known
+    /// ([`Cpu::code_page`]). Destroys the flags.
+    pub fn enter_page(&mut self, ring: Ring, target: Reg) {
+        if ring == Ring::User {
+            self.op_reg(true, &[0x81], 4, target); // and …
+            self.dword(-(PAGE_SIZE as i32));
+            self.store(Mem::gs(offset_of!(Cpu, code_page)), target);
+        }
     }
     /// `mov [mem], reg` of 2 or 4 bytes.
     pub fn store_sized(&mut self, size: u32, mem: Mem, reg: Reg) {

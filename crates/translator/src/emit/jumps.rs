@@ -1,5 +1,5 @@
 //! Jumps of the assembler.
-use super::asm::{Asm, Mem, Offset, Reg};
+use super::asm::{Asm, Mem, Offset};
 use super::fixups::FixupKind;
 use crate::cache::code::may_be_patched;
 
@@ -56,11 +56,6 @@ impl Asm {
             true => self.raw(&[PADDING, PADDING]),
             false => self.raw(&[0x0f, 0x1f, 0x44, 0x00, 0x00]),
         }
-    }
-    /// `lea reg, [base + …]` with a displacement of 32 bits, whatever it is; for registers from 8 to 15 but 12.
-    pub fn lea_long(&mut self, reg: Reg, base: Reg, displacement: i32) {
-        self.raw(&[0x4d, 0x8d, 0x80 | (reg & 7) << 3 | (base & 7)]);
-        self.dword(displacement);
     }
     /// So many bytes behind the padding, there may be a displacement that will be changed.
     fn pad_before(&mut self, opcode: usize) {

@@ -325,7 +325,7 @@ impl Core<'_> {
     pub fn interrupt_return(&mut self, size: usize) -> Fallible {
         // Even an IRET that faults lets NMIs in again (SDM 3A §6.7.1); one that waits must be looked at.
         if std::mem::take(&mut self.cpu.nmi_blocked) != 0 {
-            self.cpu.attention.store(1, std::sync::atomic::Ordering::Relaxed);
+            self.cpu.attention.store(crate::cpu::ATTENTION, std::sync::atomic::Ordering::Relaxed);
         }
         if !self.cpu.is_protected() {
             self.interrupt_return_real(size)?;

@@ -16,7 +16,7 @@ use crate::cache::blocks::{
 };
 use crate::cache::marks::Packed;
 use crate::cpu::Cpu;
-use crate::emit::asm::{Asm, Mem, Offset, Reg, T0, T1, cond};
+use crate::emit::asm::{Asm, Mem, Offset, Reg, T1, cond};
 use crate::mmu::table::Ring;
 use crate::runtime::thunks::{Exit, Thunks};
 use x86::address::{PAGE_OFFSET, PAGE_SIZE};
@@ -38,6 +38,8 @@ pub struct Source<'a> {
     pub space: u32,
     /// Instructions that reach memory by look-up even in code with windows.
     pub sites: &'a Sites,
+    /// Jumps back lead here, which have to look for attention.
+    pub looks: bool,
 }
 
 impl Source<'_> {
@@ -83,11 +85,11 @@ pub struct Lowering {
     pub(super) looks_up_twice: bool,
     /// Some access up to the next conditional jump, or since the last one, is near the stack pointer.
     pub(super) anchored: bool,
-    /// STI was lowered: direct jumps out of the block lead to heads that look for attention.
+    /// STI was lowered: direct jumps out of the block look for attention.
     pub(super) wants_attention: bool,
     /// The instruction after the block lies across the end of the page.
     next_crosses: bool,
-    attention: Offset,
+    attention: Option<Offset>,
     pub(super) body: Offset,
     vectors_checked: bool,
     pub(super) links: Vec<Link>,
@@ -131,7 +133,7 @@ impl Lowering {
             anchored: false,
             wants_attention: false,
             next_crosses: false,
-            attention: 0,
+            attention: None,
             body: 0,
             vectors_checked: false,
             links: Vec::new(),
@@ -198,8 +200,7 @@ impl Lowering {
         self.source_bytes.extend_from_slice(&[0; 16]);
         let at_end = self.live_at_end(&last, source);
         liveness::analyse(&mut code, at_end);
-        let live_in = code[0].live_before;
-        self.emit_entries(source, live_in);
+        self.emit_entries(source, &code);
         let has = Needs::of(&code);
         // Without windows there was a look at what follows.
         self.needs_no_rights = !has.rights && source.mode.windows && source.mode.legacy.is_none();
@@ -251,24 +252,36 @@ impl Lowering {
         self.noted.clear();
     }
 
-    /// The entry for jumps through the table (flags put aside), the entry that looks for attention (flags in EFLAGS), and
-    /// the body. The look leaves flags that are live alone: JRCXZ needs none. The first instruction is not shorter than the jump
-    /// that takes its place when the block is dead ([`crate::cache::code::CodeBuffer::patch_jump`]).
-    fn emit_entries(&mut self, source: &Source<'_>, live_in: u8) {
-        let spilled = offset_of!(Cpu, spilled_flags);
-        let pinned = self.is_pinned();
+    /// The entry for jumps through the table (flags put aside), the entry that looks for attention, if jumps lead back here,
+    /// and the body (flags in EFLAGS). The first instruction is not shorter than the jump that takes its place when the
+    /// block is dead ([`crate::cache::code::CodeBuffer::patch_jump`]).
+    fn emit_entries(&mut self, source: &Source<'_>, code: &[Decoded]) {
+        let live_in = code[0].live_before;
         let asm = &mut self.asm;
-        if !pinned {
-            asm.lea_long(T0, T0, -((source.address & PAGE_OFFSET) as i32));
-            asm.store(Mem::gs(offset_of!(Cpu, code_page)), T0);
+        asm.room_for_jump(live_in != 0);
+        if live_in != 0 {
+            asm.restore_flags(offset_of!(Cpu, spilled_flags), T1);
         }
-        let flag = Mem::gs(offset_of!(Cpu, attention));
-        if pinned {
-            asm.room_for_jump(live_in != 0);
+        self.attention = None;
+        if source.looks || code.iter().any(|decoded| self.leads_to(decoded, source.address)) {
+            self.look_for_attention(live_in != 0);
         }
-        let from = if live_in != 0 {
-            asm.restore_flags(spilled, T1);
-            self.attention = asm.here();
+        self.body = self.asm.here();
+        // The entries belong to the first instruction.
+        let guest = (source.address & PAGE_OFFSET) as i16;
+        self.marks.note(Mark { host: 0, guest, flags: FlagPlace::Eflags, pointers: Pointers::Guest });
+        self.guest_start = i64::from(guest);
+    }
+
+    fn leads_to(&self, decoded: &Decoded, address: u64) -> bool {
+        matches!(decoded.way, Way::Jump | Way::JumpIf) && self.branch_target(&decoded.instruction) == address
+    }
+
+    /// The look leaves flags that are live alone: JRCXZ needs none.
+    fn look_for_attention(&mut self, flags_live: bool) {
+        let (asm, flag) = (&mut self.asm, Mem::gs(offset_of!(Cpu, attention)));
+        self.attention = Some(asm.here());
+        let from = if flags_live {
             asm.mov(T1, RCX as Reg);
             asm.load32(RCX as Reg, flag);
             asm.raw(&[0xe3, 5]); // jrcxz over the jump
@@ -276,16 +289,10 @@ impl Lowering {
             asm.mov(RCX as Reg, T1);
             from
         } else {
-            self.attention = asm.here();
             asm.cmp_zero32(flag);
             asm.jcc(cond::NE)
         };
-        self.cold.push(Cold::Attention { from, by_count_register: live_in != 0 });
-        self.body = self.asm.here();
-        // The entries belong to the first instruction.
-        let guest = (source.address & PAGE_OFFSET) as i16;
-        self.marks.note(Mark { host: 0, guest, flags: FlagPlace::Eflags, pointers: Pointers::Guest });
-        self.guest_start = i64::from(guest);
+        self.cold.push(Cold::Attention { from, by_count_register: flags_live });
     }
 
     /// From here on host code belongs to the running guest instruction, with the flags where they are.
@@ -494,7 +501,7 @@ impl Lowering {
     fn finish(&mut self, source: &Source<'_>, linked: Option<Offset>) -> Lowered {
         let asm = &self.asm;
         let entries = Entries {
-            attention: linked.unwrap_or(self.attention) as u32,
+            attention: linked.or(self.attention).map(|at| at as u32),
             linked: linked.unwrap_or(self.body) as u32,
             body: self.body as u32,
             end: asm.here() as u32,

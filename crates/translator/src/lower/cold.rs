@@ -118,7 +118,7 @@ impl Lowering {
                 Cold::Target { from, back, ring, retry } => {
                     asm.bind(from);
                     asm.lea32(T1, Mem::base(T1, SECOND_JUMP));
-                    asm.cmp_mem(T0, Mem::gs_index8(T1, view::jump_target_offset(ring)));
+                    asm.cmp_mem(T0, Mem::gs_jump(T1, view::jump_target_offset(ring)));
                     let back = asm.address(back);
                     asm.jcc_address(cond::E, back);
                     if let Some(start) = retry {

@@ -40,20 +40,22 @@ impl Lowering {
         self.asm.jmp_thunk(self.thunks.far[self.ring() as usize][is_put_aside]);
     }
 
-    /// T1 = where the linear address in T0 is in a jump table, in units of 8 bytes. If the table does not know it, or it is
+    /// T1 = the place of the linear address in T0 in a jump table. If the table does not know it, or it is
     /// not canonical, the runtime goes on: with `retry`, it starts the instruction over, which has done nothing yet.
     pub(super) fn find_target(&mut self, ring: Ring, retry: Option<Offset>) {
         debug_assert!(self.flags == FlagPlace::Spilled);
         self.asm.jump_place(T1, T0);
-        self.asm.cmp_mem(T0, Mem::gs_index8(T1, view::jump_target_offset(ring)));
+        self.asm.cmp_mem(T0, Mem::gs_jump(T1, view::jump_target_offset(ring)));
         let from = self.asm.jcc(cond::NE);
         let back = self.asm.here();
         self.cold.push(Cold::Target { from, back, ring, retry });
     }
 
-    /// Goes to the target in T0 at the place that [`Lowering::find_target`] found.
+    /// Goes to the target in T0 at the place that [`Lowering::find_target`] found. User code may be position-independent: its
+    /// page goes to [`Cpu::code_page`]. Destroys the flags, which are put aside.
     pub(super) fn enter_target(&mut self, ring: Ring) {
-        self.asm.jmp_mem(Mem::gs_index8(T1, view::jump_code_offset(ring)));
+        self.asm.enter_page(ring, T0);
+        self.asm.jmp_mem(Mem::gs_jump(T1, view::jump_code_offset(ring)));
     }
 
     /// Goes to the linear address in T0, with everything else done; flags are put aside.

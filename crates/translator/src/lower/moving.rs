@@ -226,8 +226,16 @@ mod tests {
     /// A block's host code.
     fn lower(lowering: &mut Lowering, bytes: &[u8], page: u64) -> Vec<u8> {
         let (address, sites) = (page + 0x100, Sites::default());
-        let source =
-            Source { address, gpa: 0x5100, bytes, next_gpa: None, mode: mode(), space: 0, sites: &sites };
+        let source = Source {
+            address,
+            gpa: 0x5100,
+            bytes,
+            next_gpa: None,
+            mode: mode(),
+            space: 0,
+            sites: &sites,
+            looks: false,
+        };
         lowering.lower(&source).unwrap();
         lowering.host_code().to_vec()
     }

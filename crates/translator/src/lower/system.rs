@@ -13,7 +13,7 @@ use super::decode::Decoded;
 use super::memory::number;
 use crate::cache::blocks::CodeMode;
 use crate::cache::blocks::FlagPlace;
-use crate::cpu::Cpu;
+use crate::cpu::{ATTENTION, Cpu};
 use crate::emit::asm::{Asm, Mem, Reg, T0, T1, cond};
 use crate::mmu::Access;
 use crate::mmu::table::Ring;
@@ -198,11 +198,11 @@ impl Lowering {
         self.wants_attention = true;
     }
 
-    /// An interrupt that waited for IF is looked for at the next head. Clobbers the flags.
+    /// An interrupt that waited for IF is looked for at the next jump. Clobbers the flags.
     pub(super) fn call_for_attention(&mut self) {
         self.asm.cmp_zero32(Mem::gs(offset_of!(Cpu, interrupt_waiting)));
         let none = self.asm.jcc(cond::E);
-        self.asm.store_imm32(Mem::gs(offset_of!(Cpu, attention)), 1);
+        self.asm.store_imm32(Mem::gs(offset_of!(Cpu, attention)), ATTENTION);
         self.asm.bind(none);
     }
 

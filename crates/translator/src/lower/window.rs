@@ -324,6 +324,7 @@ mod tests {
             mode,
             space: 0,
             sites: &sites,
+            looks: false,
         };
         let mut lowering = Lowering::new(thunks);
         let lowered = lowering.lower(&source).unwrap();

@@ -22,10 +22,16 @@ pub const fn second_entry(ring: Ring) -> usize {
 }
 /// Lowest bits of a target that select two entries of a jump table, the one filled last first.
 const JUMP_BITS: u32 = 14;
+/// Pairs of entries of one jump table.
+pub const JUMP_PAIRS: usize = 1 << JUMP_BITS;
 /// Entries of one jump table.
-pub const JUMPS: usize = 2 << JUMP_BITS;
+pub const JUMPS: usize = 2 * JUMP_PAIRS;
 /// log2 of the bytes of a pair of [`Jump`]s.
-pub const JUMP_PAIR_SHIFT: u32 = 5;
+const JUMP_PAIR_SHIFT: u32 = 5;
+/// The lowest 16 bits of a target, shifted by so many and cut to 16 bits, are its place in a jump table.
+pub const JUMP_PLACE_SHIFT: u32 = 16 - JUMP_BITS;
+/// log2 of the bytes of a step from one place to the next.
+pub const JUMP_STEP_SHIFT: u32 = JUMP_PAIR_SHIFT - JUMP_PLACE_SHIFT;
 
 /// Which tables: translated code of CPL 3 uses one kind, of CPL 0 to 2 the other.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -124,18 +130,25 @@ pub struct Jump {
     pub code: u64,
 }
 
-/// From the first of two entries of a jump table to the second, in units of 8 bytes.
-pub const SECOND_JUMP: i32 = (size_of::<Jump>() / 8) as i32;
+/// From the place of the first of two entries of a jump table to that of the second.
+pub const SECOND_JUMP: i32 = (size_of::<Jump>() >> JUMP_STEP_SHIFT) as i32;
 
 /// The first of the two entries of a jump table that a target selects.
 pub const fn jump_index(target: u64) -> usize {
-    (target as usize & (JUMPS / 2 - 1)) * 2
+    (target as usize & (JUMP_PAIRS - 1)) * 2
 }
 
 /// The target in an empty entry: one that selects other entries. All but the first two are empty when all is zero.
 pub const fn empty_target(index: usize) -> u64 {
     (index < 2) as u64
 }
+
+/// The place of every target while somebody wants the CPU's attention: all bits that a place may have, and one above them.
+pub const ATTENTION_PLACE: u32 = ((2 * JUMP_PAIRS as u32) - 1) << JUMP_PLACE_SHIFT;
+/// The target in both entries there, at the beginning of a page that is not canonical. Its code is the way to the runtime.
+pub const ATTENTION_TARGET: u64 = 1 << 63;
+/// Bytes from the beginning of a jump table to what lies behind it, those two entries included; nothing is between them.
+pub const JUMP_ROOM: usize = 2 * JUMPS * size_of::<Jump>();
 
 /// The index that an address selects.
 pub const fn index(ring: Ring, address: Gva) -> usize {

@@ -7,7 +7,10 @@
 use std::mem::{offset_of, size_of};
 use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
 
-use super::table::{JUMPS, Jump, Lookup, RINGS, Ring, Table, empty_target, lookups};
+use super::table::{
+    ATTENTION_PLACE, ATTENTION_TARGET, JUMP_ROOM, JUMP_STEP_SHIFT, JUMPS, Jump, Lookup, RINGS, Ring, Table,
+    empty_target, lookups,
+};
 use super::window::{self, WINDOWS};
 use crate::cpu::Cpu;
 
@@ -16,7 +19,7 @@ pub const VIEWS: usize = 6;
 
 const PAGE: usize = 4096;
 const STATE_BYTES: usize = size_of::<Cpu>().next_multiple_of(PAGE);
-const JUMP_BYTES: usize = JUMPS * size_of::<Jump>();
+const _: () = assert!(JUMP_ROOM.is_multiple_of(PAGE));
 
 const fn lookup_bytes(ring: Ring) -> usize {
     2 * lookups(ring) * size_of::<Lookup>()
@@ -42,10 +45,10 @@ pub const fn jump_code_offset(ring: Ring) -> usize {
 }
 /// Offset in a view of the table of window deltas of a ring.
 pub const fn window_offset(ring: Ring) -> usize {
-    jump_offset(ring) + JUMP_BYTES
+    jump_offset(ring) + JUMP_ROOM
 }
 /// What all views have in common.
-const SHARED_BYTES: usize = STATE_BYTES + lookup_bytes(Ring::Supervisor) + JUMP_BYTES + PAGE;
+const SHARED_BYTES: usize = STATE_BYTES + lookup_bytes(Ring::Supervisor) + JUMP_ROOM + PAGE;
 const VIEW_BYTES: usize = window_offset(Ring::User) + PAGE;
 
 /// The views of one vCPU.
@@ -149,6 +152,15 @@ impl Views {
     pub fn windows(&mut self, view: usize, ring: Ring) -> &mut [u64; WINDOWS] {
         // SAFETY: as for `lookups`.
         unsafe { &mut *self.start(view).add(window_offset(ring)).cast() }
+    }
+    /// Where jumps lead while somebody wants the CPU's attention.
+    pub fn lead_attention(&mut self, code: u64) {
+        let jump = Jump { target: ATTENTION_TARGET, code };
+        for (view, ring) in (0..VIEWS).flat_map(|view| RINGS.map(|ring| (view, ring))) {
+            let place = jump_offset(ring) + ((ATTENTION_PLACE as usize) << JUMP_STEP_SHIFT);
+            // SAFETY: the two entries lie in the room of the table, aligned as those of the table are.
+            unsafe { self.start(view).add(place).cast::<[Jump; 2]>().write([jump; 2]) };
+        }
     }
     /// The jump table of a ring, for user code of one view.
     pub fn jumps(&mut self, view: usize, ring: Ring) -> &mut [Jump] {

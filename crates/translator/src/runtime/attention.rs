@@ -1,10 +1,10 @@
-//! Getting the attention of a running CPU from another thread: one store to the word that block heads look at.
+//! Getting the attention of a running CPU from another thread: one store to the word that its jumps look at.
 #![expect(unsafe_code, reason = "another thread writes one atomic word of the register file")]
 use std::sync::atomic::Ordering;
 
 use parking_lot::Mutex;
 
-use crate::cpu::Cpu;
+use crate::cpu::{ATTENTION, Cpu};
 
 /// The handle; it outlives the CPU.
 pub struct AttentionHandle {
@@ -41,7 +41,7 @@ impl platform::Attention for AttentionHandle {
     fn raise(&self) {
         if let Some(CpuAddress(cpu)) = &*self.cpu.lock() {
             // SAFETY: attached CPUs are detached before their memory goes; the field is atomic.
-            unsafe { (*std::ptr::addr_of!((**cpu).attention)).store(1, Ordering::SeqCst) };
+            unsafe { (*std::ptr::addr_of!((**cpu).attention)).store(ATTENTION, Ordering::SeqCst) };
         }
     }
 }

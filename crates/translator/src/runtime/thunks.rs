@@ -25,7 +25,7 @@ pub enum Exit {
     /// No translation known for a jump target, which arrives in T0 with the status flags put aside; it is in
     /// [`Cpu::rip`].
     Jump = 1,
-    /// Somebody asked for attention; resume is the block's body.
+    /// Somebody asked for attention before a jump back; resume is the body of the block there.
     Attention = 2,
     /// The instruction at resume is one for the interpreter.
     Interpret = 3,
@@ -66,6 +66,9 @@ pub struct Thunks {
     /// instruction begins: if the second entry is right it becomes the first one and the instruction starts over, else
     /// [`Exit::Read`] or [`Exit::Write`] follows. By ring, then read and write.
     pub misses: [[u64; 2]; 2],
+    /// Where the entries of dead blocks lead, which are entered from a jump table: [`Exit::Jump`] follows. T1 is the place in
+    /// the table, T0 the target or its page.
+    pub dead: u64,
     /// Loads the guest's vector registers and goes on at T1; leaves flags and registers alone.
     pub load_vectors: u64,
     /// T0 is a distance from [`Cpu::code_page`]: goes there by the jump table of a ring. By ring, then with the status flags
@@ -101,6 +104,7 @@ impl Thunks {
             enter: 0,
             exits: [0; EXITS.len()],
             misses: [[0; 2]; 2],
+            dead: 0,
             load_vectors: 0,
             far: [[0; 2]; 2],
         }
@@ -128,6 +132,8 @@ impl Thunks {
             asm.jmp_back(common);
             at
         });
+        let dead = emit_dead(&mut asm, exits[Exit::Jump as usize]);
+        let dead = asm.address(dead);
         let load_vectors = emit_load_vectors(&mut asm);
         let load_vectors = asm.address(load_vectors);
         let misses = RINGS.map(|ring| {
@@ -141,7 +147,7 @@ impl Thunks {
         let far = RINGS.map(|ring| emit_far(&mut asm, ring, exits[Exit::Jump as usize]));
         let far = far.map(|entries| entries.map(|entry| asm.address(entry)));
         let thunks =
-            Self { start: buffer.start(), enter: asm.address(enter), exits, misses, load_vectors, far };
+            Self { start: buffer.start(), enter: asm.address(enter), exits, misses, dead, load_vectors, far };
         let appended = buffer.append(asm.code(), &[]);
         debug_assert_eq!(appended, Some(buffer.start()), "the buffer was empty and has a MiB at least");
         buffer.keep();
@@ -283,15 +289,26 @@ fn emit_far(asm: &mut Asm, ring: Ring, unknown: u64) -> [usize; 2] {
     asm.load(T1, Mem::gs(offset_of!(Cpu, code_page)));
     asm.lea(T0, Mem { base: Some(T0), index: Some((T1, 0)), disp: 0, gs: false });
     asm.jump_place(T1, T0);
-    asm.cmp_mem(T0, Mem::gs_index8(T1, target));
+    asm.cmp_mem(T0, Mem::gs_jump(T1, target));
     let not_first = asm.jcc(cond::NE);
-    asm.jmp_mem(Mem::gs_index8(T1, code));
+    let found = asm.address(asm.here());
+    asm.enter_page(ring, T0);
+    asm.jmp_mem(Mem::gs_jump(T1, code));
     asm.bind(not_first);
     asm.lea32(T1, Mem::base(T1, SECOND_JUMP));
-    asm.cmp_mem(T0, Mem::gs_index8(T1, target));
-    asm.jcc_address(cond::NE, unknown);
-    asm.jmp_mem(Mem::gs_index8(T1, code));
+    asm.cmp_mem(T0, Mem::gs_jump(T1, target));
+    asm.jcc_address(cond::E, found);
+    asm.jmp_address(unknown);
     [in_eflags, put_aside]
+}
+
+/// See [`Thunks::dead`].
+fn emit_dead(asm: &mut Asm, jump: u64) -> usize {
+    let start = asm.here();
+    asm.target_offset(T1);
+    asm.op_reg(true, &[0x09], T1, T0); // or r10, r11
+    asm.jmp_address(jump);
+    start
 }
 
 fn emit_load_vectors(asm: &mut Asm) -> usize {

@@ -57,7 +57,7 @@ impl Translated<'_> {
         let lengths = [
             self.source.len(),
             self.code.len(),
-            self.entries.attention as usize,
+            self.entries.attention.unwrap_or(0) as usize,
             self.entries.linked as usize,
             self.entries.body as usize,
             self.instructions as usize,
@@ -110,6 +110,8 @@ pub struct Wanted<'a> {
     pub bytes: &'a [u8],
     /// Instructions that windows do not serve.
     pub sites: &'a Sites,
+    /// It has to have the entry that looks for attention.
+    pub looks: bool,
 }
 
 /// A stored block.
@@ -154,6 +156,7 @@ impl<'a> Entry<'a> {
         let (sites, rest) = rest.split_at_checked(length(9) * SITE_BYTES)?;
         let (moving, _) = rest.split_at_checked(length(10) * MOVING_BYTES)?;
         let [attention, linked, body] = [2, 3, 4].map(|index| u32::from(number(index)));
+        let attention = Some(attention).filter(|at| *at != 0);
         let entries = Entries { attention, linked, body, end: code.len() as u32 };
         Some(Self {
             size: bytes.len(),
@@ -175,6 +178,7 @@ impl<'a> Entry<'a> {
     pub fn is(&self, wanted: &Wanted<'_>) -> bool {
         let sites = self.sites.iter().map(|site| u16::from_le_bytes(*site));
         (self.identity == wanted.identity || self.identity == wanted.identity.whatever_the_rights())
+            && (!wanted.looks || self.entries.attention.is_some())
             && self.has_source(wanted)
             && (self.page == ANYWHERE || self.page == wanted.page)
             && wanted.sites.within(wanted.gpa, self.source.len()).eq(sites)
@@ -264,7 +268,7 @@ pub(super) mod tests {
             source,
             code,
             page: 0x40_0000,
-            entries: Entries { attention: 1, linked: 2, body: 3, end: code.len() as u32 },
+            entries: Entries { attention: Some(1), linked: 2, body: 3, end: code.len() as u32 },
             instructions: 2,
             marks: &MARKS,
             links: &LINKS,
@@ -285,6 +289,7 @@ pub(super) mod tests {
             gpa: 0x2123,
             bytes,
             sites: &NO_SITES,
+            looks: false,
         }
     }
 

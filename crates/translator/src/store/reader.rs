@@ -192,7 +192,7 @@ impl Found {
             let (place, stub) = (usize::from(link.place), usize::from(link.stub));
             crate::cache::code::may_be_patched(place) && (place + 4..length).contains(&stub)
         };
-        [attention, linked, body].iter().all(|entry| (*entry as usize) < length)
+        [attention.unwrap_or(0), linked, body].iter().all(|entry| (*entry as usize) < length)
             && length >= crate::cache::code::WORD
             && !self.marks.is_empty()
             && self.links.iter().all(is_inside)

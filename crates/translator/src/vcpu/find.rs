@@ -72,6 +72,11 @@ impl BtVcpu {
 
     /// The block at CS:RIP, translated now if need be; `None` where the interpreter has to serve.
     pub(super) fn find(&mut self, mode: CodeMode) -> Result<Option<Place>, Exception> {
+        self.find_to(mode, false)
+    }
+
+    /// The same, with an entry that `looks` for attention if it shall.
+    fn find_to(&mut self, mode: CodeMode, looks: bool) -> Result<Option<Place>, Exception> {
         let rip = legacy::linear_rip(self.cpu());
         if mode.legacy.is_none() && !Gva(rip).is_canonical() {
             return Err(Exception::general_protection(0));
@@ -83,7 +88,7 @@ impl BtVcpu {
         let frame = self.fetch_page(page, mode).map_err(|fault| at_address(fault, rip))?;
         let gpa = frame | rip & PAGE_OFFSET;
         let key = Lowering::key(rip, gpa, mode, self.space_of(mode));
-        if let Some(place) = self.code.find(&key, &mut self.finder) {
+        if let Some(place) = self.code.find(&key, &mut self.finder).filter(|place| !looks || place.looks) {
             if !self.crosses_elsewhere(&place, page, mode) {
                 return Ok(Some(place));
             }
@@ -91,7 +96,7 @@ impl BtVcpu {
             self.statistics.killed += 1;
         }
         self.statistics.enter(Phase::Translating);
-        let made = self.translate(rip, gpa, mode);
+        let made = self.translate(rip, gpa, mode, looks);
         self.statistics.enter(Phase::Runtime);
         Ok(made)
     }
@@ -112,7 +117,7 @@ impl BtVcpu {
             return Next::Enter { code: body, vectors: false };
         }
         self.jump_to_link = Some(place);
-        let found = self.find(jump.key.mode);
+        let found = self.find_to(jump.key.mode, jump.backward);
         // Unless it was linked together with the block being added, or the code that it lies in is gone meanwhile.
         let place = self.jump_to_link.take().filter(|_| !self.code_is_gone);
         match found {

@@ -3,7 +3,7 @@ use std::ops::Range;
 
 use crate::cache::blocks::{CodeMode, WordMap, WordSet};
 use crate::legacy::{Legacy, TAG};
-use crate::mmu::table::{JUMPS, Jump, Ring, empty_target, jump_index};
+use crate::mmu::table::{JUMP_PAIRS, Jump, Ring, empty_target, jump_index};
 use crate::mmu::{Mmu, view};
 use x86::address::{PAGE_OFFSET, PAGE_SHIFT};
 
@@ -16,7 +16,9 @@ pub struct JumpTables {
     /// Targets of position-independent code by linear page (odd for code with windows), frame and kind: when an address
     /// space comes to run a page again
     /// after a flush, or another one has the same frame at the same place, they need not be found one by one.
-    known: WordMap<(u64, u64, Option<Legacy>), Vec<Jump>>,
+    known: WordMap<(u64, u64, Option<Legacy>), Vec<Known>>,
+    /// What the places of host code are counted from.
+    code: u64,
     /// Linear pages of supervisor code that was translated: the frame, and whether the mapping is global.
     supervisor: WordMap<u64, (u64, bool)>,
     non_global: usize,
@@ -24,11 +26,24 @@ pub struct JumpTables {
     legacy: [Option<CodeMode>; 1 + view::VIEWS],
 }
 
+/// A target in a page.
+struct Known {
+    /// From the beginning of the page.
+    offset: u16,
+    /// Its code, from [`JumpTables::code`].
+    code: u32,
+}
+
+impl Known {
+    fn jump(&self, page: u64, code: u64) -> Jump {
+        Jump { target: page | u64::from(self.offset), code: code + u64::from(self.code) }
+    }
+}
+
 /// What is in one jump table.
-#[derive(Default)]
 struct Targets {
-    /// Pairs of entries in use; may repeat.
-    filled: Vec<u16>,
+    /// A bit for each pair of entries: in use.
+    filled: Box<[u64; JUMP_PAIRS / 64]>,
     /// Linear pages (cut to 16 bits) that targets lie in, or lay in once.
     pages: WordSet<u16>,
     /// Pages whose known targets were entered since the table was emptied.
@@ -43,38 +58,50 @@ const KNOWN_PAGES: usize = 2048;
 /// Supervisor pages that are noted before all translations go.
 const PAGES_MOST: usize = 1 << 16;
 
+impl Default for Targets {
+    fn default() -> Self {
+        Self { filled: Box::new([0; _]), pages: WordSet::default(), recalled: WordSet::default() }
+    }
+}
+
 impl Targets {
-    fn fill(&mut self, table: &mut [Jump], target: u64, code: u64) {
-        let index = jump_index(target);
-        if table[index].target != target {
+    fn fill(&mut self, table: &mut [Jump], jump: Jump) {
+        let index = jump_index(jump.target);
+        if table[index].target != jump.target {
             table[index + 1] = table[index];
         }
-        table[index] = Jump { target, code };
-        self.pages.insert((target >> PAGE_SHIFT) as u16);
-        self.filled.push((index / 2) as u16);
-        if self.filled.len() > JUMPS {
-            self.filled.sort_unstable();
-            self.filled.dedup();
-        }
+        table[index] = jump;
+        self.pages.insert((jump.target >> PAGE_SHIFT) as u16);
+        let pair = index / 2;
+        self.filled[pair / 64] |= 1 << (pair % 64);
+    }
+
+    /// The entries in use, by index.
+    fn entries(&self) -> impl Iterator<Item = usize> {
+        let words = self.filled.iter().enumerate().filter(|(_, word)| **word != 0);
+        let pairs = words.flat_map(|(at, word)| {
+            let mut left = *word;
+            std::iter::from_fn(move || {
+                let bit = (left != 0).then(|| left.trailing_zeros() as usize)?;
+                left &= left - 1;
+                Some(64 * at + bit)
+            })
+        });
+        pairs.flat_map(|pair| [2 * pair, 2 * pair + 1])
     }
 
     fn clear(&mut self, table: &mut [Jump]) {
-        for pair in self.filled.drain(..).map(usize::from) {
-            for index in [2 * pair, 2 * pair + 1] {
-                table[index].target = empty_target(index);
-            }
-        }
+        self.entries().for_each(|index| table[index].target = empty_target(index));
+        self.filled.fill(0);
         self.pages.clear();
         self.recalled.clear();
     }
 
     /// Takes out what leads to host code that is gone.
     fn clear_code(&mut self, table: &mut [Jump], gone: &Range<u64>) {
-        for pair in self.filled.iter().map(|pair| usize::from(*pair)) {
-            for index in [2 * pair, 2 * pair + 1] {
-                if gone.contains(&table[index].code) {
-                    table[index].target = empty_target(index);
-                }
+        for index in self.entries() {
+            if gone.contains(&table[index].code) {
+                table[index].target = empty_target(index);
             }
         }
     }
@@ -85,23 +112,23 @@ impl Targets {
         if !self.pages.remove(&((page >> PAGE_SHIFT) as u16)) {
             return;
         }
-        for pair in self.filled.iter().map(|pair| usize::from(*pair)) {
-            for index in [2 * pair, 2 * pair + 1] {
-                if (table[index].target ^ page) >> PAGE_SHIFT & 0xffff == 0 {
-                    table[index].target = empty_target(index);
-                }
+        for index in self.entries() {
+            if (table[index].target ^ page) >> PAGE_SHIFT & 0xffff == 0 {
+                table[index].target = empty_target(index);
             }
         }
     }
 }
 
 impl JumpTables {
-    pub(super) fn new() -> Self {
+    /// Empty ones, of code that lies behind an address.
+    pub(super) fn new(code: u64) -> Self {
         let user_tables = (0..view::VIEWS).map(|_| Targets::default()).collect();
         Self {
             supervisor_table: Targets::default(),
             user_tables,
             known: WordMap::default(),
+            code,
             supervisor: WordMap::default(),
             non_global: 0,
             legacy: [None; 1 + view::VIEWS],
@@ -149,10 +176,11 @@ impl JumpTables {
     /// Enters a jump target of the running address space.
     pub(super) fn fill(&mut self, mmu: &mut Mmu, user: bool, target: u64, code: u64) {
         let view = mmu.current_view();
+        let jump = Jump { target, code };
         if user {
-            self.user_tables[view].fill(mmu.views_mut().jumps(view, Ring::User), target, code);
+            self.user_tables[view].fill(mmu.views_mut().jumps(view, Ring::User), jump);
         } else {
-            self.supervisor_table.fill(mmu.views_mut().jumps(view, Ring::Supervisor), target, code);
+            self.supervisor_table.fill(mmu.views_mut().jumps(view, Ring::Supervisor), jump);
         }
     }
 
@@ -163,20 +191,21 @@ impl JumpTables {
             self.known.clear();
         }
         let known = self.known.entry((page | u64::from(mode.windows), frame, mode.legacy)).or_default();
+        let (offset, place) = ((target & PAGE_OFFSET) as u16, (code - self.code) as u32);
         let room = known.len() < KNOWN;
-        match known.iter_mut().find(|jump| jump.target == target) {
-            Some(jump) => jump.code = code,
-            None if room => known.push(Jump { target, code }),
+        match known.iter_mut().find(|known| known.offset == offset) {
+            Some(known) => known.code = place,
+            None if room => known.push(Known { offset, code: place }),
             None => {}
         }
         let table = mmu.views_mut().jumps(view, Ring::User);
         let targets = &mut self.user_tables[view];
         if targets.recalled.insert(page) {
-            for jump in known.iter().filter(|jump| jump.target != target) {
-                targets.fill(table, jump.target, jump.code);
+            for known in known.iter().filter(|known| known.offset != offset) {
+                targets.fill(table, known.jump(page, self.code));
             }
         }
-        targets.fill(table, target, code);
+        targets.fill(table, Jump { target, code });
     }
 
     /// Remembers that supervisor code was translated under a mapping.
@@ -228,9 +257,10 @@ impl JumpTables {
         for (view, targets) in self.user_tables.iter_mut().enumerate() {
             targets.clear_code(mmu.views_mut().jumps(view, Ring::User), gone);
         }
-        self.known.retain(|_, jumps| {
-            jumps.retain(|jump| !gone.contains(&jump.code));
-            !jumps.is_empty()
+        let code = self.code;
+        self.known.retain(|_, known| {
+            known.retain(|known| !gone.contains(&(code + u64::from(known.code))));
+            !known.is_empty()
         });
     }
 

@@ -21,14 +21,14 @@ const BEYOND: usize = 16;
 const TRIES: u32 = 4;
 
 impl BtVcpu {
-    pub(super) fn translate(&mut self, rip: u64, gpa: u64, mode: CodeMode) -> Option<Place> {
+    pub(super) fn translate(&mut self, rip: u64, gpa: u64, mode: CodeMode, looks: bool) -> Option<Place> {
         if self.jumps.knows_many_pages() || self.pinned.knows_many_pages() {
             // The next instruction begins anew.
             self.begin_anew();
             return None;
         }
         // Bytes that others go on changing are the interpreter's.
-        let made = (0..TRIES).find_map(|_| self.try_translate(rip, gpa, mode));
+        let made = (0..TRIES).find_map(|_| self.try_translate(rip, gpa, mode, looks));
         if made.is_none() {
             self.code.unmark_bare(gpa >> PAGE_SHIFT);
         }
@@ -36,7 +36,7 @@ impl BtVcpu {
     }
 
     /// Makes and keeps a block; `None` if there is none, if its bytes changed meanwhile, or if there was no room for it.
-    fn try_translate(&mut self, rip: u64, gpa: u64, mode: CodeMode) -> Option<Place> {
+    fn try_translate(&mut self, rip: u64, gpa: u64, mode: CodeMode, looks: bool) -> Option<Place> {
         self.mark_frame(gpa >> PAGE_SHIFT);
         let room = (PAGE_SIZE - (gpa & PAGE_OFFSET)) as usize;
         let mut bytes = [0_u8; LONGEST + BEYOND];
@@ -61,7 +61,8 @@ impl BtVcpu {
         let changes = self.code.site_changes();
         let some = self.code.sites_in(gpa >> PAGE_SHIFT);
         let sites = some.as_deref().unwrap_or(&self.no_sites);
-        let source = Source { address: rip, gpa, bytes: &bytes[..length], next_gpa, mode, space, sites };
+        let source =
+            Source { address: rip, gpa, bytes: &bytes[..length], next_gpa, mode, space, sites, looks };
         let recalled = self.store.as_mut().and_then(|store| recall(store, &source));
         let is_stored = recalled.is_some();
         let block = match recalled {
@@ -127,6 +128,7 @@ fn recall(store: &mut Reader, source: &Source<'_>) -> Option<Block> {
         gpa: source.gpa,
         bytes: source.bytes,
         sites: source.sites,
+        looks: source.looks,
     };
     let found = store.find(&wanted)?;
     let (entries, instructions) = (found.entries, found.instructions);

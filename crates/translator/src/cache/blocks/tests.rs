@@ -20,7 +20,7 @@ const LINK: u64 = 20;
 
 fn add(blocks: &mut Blocks, gpa: u64, host: u64) -> BlockId {
     let key = Key { gpa, page: ANY_PAGE, space: 0, mode: MODE };
-    let entries = Entries { attention: 4, linked: 8, body: 8, end: 40 };
+    let entries = Entries { attention: Some(4), linked: 8, body: 8, end: 40 };
     let block = Block { key, entries, sources: Sources::new(gpa, 16), instructions: 2 };
     let link = Link { place: LINK as u16, stub: 30, target: 0, backward: false };
     let mut marks = Packed::default();

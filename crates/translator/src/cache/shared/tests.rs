@@ -49,7 +49,7 @@ fn add_from(code: &CodeCache, gpa: u64, target: i64, from: Option<u64>) -> Added
 }
 
 fn add_when(code: &CodeCache, gpa: u64, target: i64, from: Option<u64>, holds: bool) -> Added {
-    let entries = Entries { attention: 4, linked: 8, body: 8, end: CODE_BYTES as u32 };
+    let entries = Entries { attention: Some(4), linked: 8, body: 8, end: CODE_BYTES as u32 };
     let block = Block { key: key(gpa), entries, sources: Sources::new(gpa, 16), instructions: 1 };
     let mut host = [0x90; CODE_BYTES];
     host[usize::from(JUMP) - 1] = 0xe9;

@@ -29,8 +29,16 @@ fn listing(mode: CodeMode, bytes: &[u8], instructions: usize) -> Vec<String> {
     let mut lowering = Lowering::new(thunks);
     let base = mode.legacy.map_or(0, |legacy| u64::from(legacy.base));
     let sites = Sites::default();
-    let source =
-        Source { address: base + 0x1000, gpa: 0x1000, bytes, next_gpa: None, mode, space: 1, sites: &sites };
+    let source = Source {
+        address: base + 0x1000,
+        gpa: 0x1000,
+        bytes,
+        next_gpa: None,
+        mode,
+        space: 1,
+        sites: &sites,
+        looks: false,
+    };
     let lowered = lowering.lower(&source).unwrap();
     let start = lowered.block.entries.body as usize;
     let mut decoder =
