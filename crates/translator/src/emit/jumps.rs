@@ -1,12 +1,39 @@
 //! Jumps of the assembler.
-use super::asm::{Asm, Mem, Offset};
+use std::mem::offset_of;
+
+use super::asm::{Asm, Mem, Offset, Reg};
 use super::fixups::FixupKind;
 use crate::cache::code::may_be_patched;
+use crate::cpu::Cpu;
+use crate::mmu::table::{JUMP_PLACE_SHIFT, Ring};
+use x86::address::{PAGE_OFFSET, PAGE_SIZE};
 
 /// A segment prefix, which means nothing before a jump.
 const PADDING: u8 = 0x2e;
 
 impl Asm {
+    /// `place` = the place of a target in a jump table ([`crate::mmu::table::jump_index`]), or
+    /// [`ATTENTION_PLACE`](crate::mmu::table::ATTENTION_PLACE) if somebody wants the CPU's attention. Destroys the flags.
+    pub fn jump_place(&mut self, place: Reg, target: Reg) {
+        self.op_reg(false, &[0x0f, 0xb7], place, target); // movzx place32, target16
+        self.raw(&[0x66, 0x40 | place >> 3, 0xc1, 0xe0 | place & 7, JUMP_PLACE_SHIFT as u8]); // shl place16, …
+        self.plain(false, 0x0b, place, Mem::gs(offset_of!(Cpu, attention))); // or
+    }
+    /// The place of a target in a jump table becomes the target's offset in its page. Destroys the flags.
+    pub fn target_offset(&mut self, place: Reg) {
+        self.op_reg(false, &[0xc1], 5, place); // shr …
+        self.byte(JUMP_PLACE_SHIFT as u8);
+        self.and_imm32(place, PAGE_OFFSET as u32);
+    }
+    /// Code of a ring at the address in `target` is entered: `target` becomes its page, if that is to be known
+    /// ([`Cpu::code_page`]). Destroys the flags.
+    pub fn enter_page(&mut self, ring: Ring, target: Reg) {
+        if ring == Ring::User {
+            self.op_reg(true, &[0x81], 4, target); // and …
+            self.dword(-(PAGE_SIZE as i32));
+            self.store(Mem::gs(offset_of!(Cpu, code_page)), target);
+        }
+    }
     /// `jmp [mem]`.
     pub fn jmp_mem(&mut self, mem: Mem) {
         self.plain(false, 0xff, 4, mem);
