@@ -1,4 +1,4 @@
-//! Contracts between the parts of a machine, and guest RAM.
+//! Contracts between the parts of a machine, guest RAM, and the memory of the program itself.
 //!
 //! Engines, devices, disks and networks are strangers to one another; what they share is named here, and only the `machine`
 //! crate brings implementations together.
