@@ -55,7 +55,7 @@ pub enum Outcome {
     },
 }
 
-/// How long a network waits for somebody to come, or to come back.
+/// How long a network waits for somebody to come, or to come back if others may be on it.
 const LINGER: Duration = Duration::from_secs(5);
 /// Bytes of an order at most.
 const ORDER_BYTES_MAX: u64 = 16 << 20;
@@ -79,12 +79,12 @@ pub fn main() -> anyhow::Result<()> {
     if let Ok(null) = null {
         rustix::stdio::dup2_stdout(null)?;
     }
-    let (mut network, _listener) = begun?;
-    work(&mut network)?;
+    let (mut network, _listener, linger) = begun?;
+    work(&mut network, linger)?;
     Ok(())
 }
 
-fn begin(order: Order) -> anyhow::Result<(Network, Listener)> {
+fn begin(order: Order) -> anyhow::Result<(Network, Listener, Duration)> {
     raise_file_limit();
     let leases_path = order.state.as_ref().map(|directory| directory.join("leases.json"));
     if let Some(directory) = &order.state {
@@ -120,23 +120,29 @@ fn begin(order: Order) -> anyhow::Result<(Network, Listener)> {
     tracing::info!(?jail, "the jail is closed");
     let answers = answers::Answers::new(order.name, order.mode, handle);
     let listener = bound.listen(Arc::new(move |request, talk| answers.answer(request, talk)))?;
-    Ok((network, listener))
+    // Ports of the host that lead to the only guest there is are free again as soon as it is gone.
+    let linger = if is_nat { Duration::ZERO } else { LINGER };
+    Ok((network, listener, linger))
 }
 
-/// Works as long as somebody is there.
-fn work(network: &mut Network) -> io::Result<()> {
+/// Works as long as somebody is there, and for so long after the last one has left.
+fn work(network: &mut Network, linger: Duration) -> io::Result<()> {
     let mut alone_since = Some(Instant::now());
+    let mut patience = LINGER;
     let mut news = Vec::new();
     while !network.is_stopped() {
         network.turn(alone_since.map(|_| LINGER / 5), &mut news)?;
         // The host's own port is no reason to stay; a command that is on the network is.
         let somebody = network.members().any(|(_, member, _)| member.nic != TRUNK);
         alone_since = match (somebody, alone_since) {
-            (true, _) => None,
+            (true, _) => {
+                patience = linger;
+                None
+            }
             (false, None) => Some(Instant::now()),
             (false, since) => since,
         };
-        if alone_since.is_some_and(|since| since.elapsed() > LINGER) {
+        if alone_since.is_some_and(|since| since.elapsed() >= patience) {
             return Ok(());
         }
     }

@@ -31,6 +31,7 @@ pub fn cases() -> Vec<Case> {
         case("apache-and-firewalld-in-the-guest", firewalld::in_the_guest),
         case("zones-answer-as-firewall-cmd", firewalld::compared),
         case("without-a-network-process", faults::restored),
+        case("ports-are-free-after-a-kill", faults::killed),
         case("a-bad-line", faults::bad_line),
     ]
 }

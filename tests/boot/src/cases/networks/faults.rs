@@ -3,12 +3,15 @@ use std::io::{Read, Write};
 use std::net::Shutdown;
 use std::process::Command;
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context, ensure};
+use boot_tests::console::Guest;
 use boot_tests::lands::{Lands, OUTSIDE};
+use manager::images::INIT_MARKER;
 
-use super::{address, boot, bytes, end, sum, told};
-use crate::lab::Lab;
+use super::{address, boot, bytes, end, gasang, sum, told};
+use crate::lab::{Lab, Setup};
 
 /// The network's process is killed while the machine runs.
 pub fn restored(lab: &Lab, lands: &Lands) -> anyhow::Result<()> {
@@ -28,6 +31,31 @@ pub fn restored(lab: &Lab, lands: &Lands) -> anyhow::Result<()> {
     told(lab, lands, &["net", "restore", "web"], 0)?;
     guest.comes_to_say(&get, "a small page")?;
     end(guest)
+}
+
+/// A machine is killed: the next one's ports may be the same.
+pub fn killed(lab: &Lab, lands: &Lands) -> anyhow::Result<()> {
+    let setup = Setup::shell();
+    let kernel = lab.images().kernel(setup.kernel)?;
+    let initramfs = lab.images().initramfs(&setup.script)?;
+    let port = "127.0.0.1:9000".parse()?;
+    for name in ["first", "second", "third"] {
+        let mut words = gasang(lab, lands, &["run", "--name", name, "--publish", "9000:9000"]);
+        words.arg("--kernel").arg(&kernel).arg("--initrd").arg(&initramfs);
+        words.args(["--append", "console=ttyS0"]);
+        let mut guest = Guest::start(&mut words)?;
+        guest.expect(INIT_MARKER).with_context(|| format!("the {name} does not start"))?;
+        lands.connect_from_host(port).with_context(|| format!("nothing leads to the {name}"))?;
+        Command::new("kill").args(["-9", &guest.id().to_string()]).status()?;
+        let complaints = guest.finish()?.errors;
+        ensure!(complaints.is_empty(), "the {name} complains: {complaints}");
+        // The network's process has to notice.
+        let killed = Instant::now();
+        while lands.connect_from_host(port).is_ok() {
+            ensure!(killed.elapsed() < Duration::from_secs(3), "the {name} keeps its port");
+        }
+    }
+    Ok(())
 }
 
 /// Bytes of the files that go over a bad line.
@@ -73,7 +101,10 @@ pub fn bad_line(lab: &Lab, lands: &Lands) -> anyhow::Result<()> {
     let came = taken.join().map_err(|_| anyhow::anyhow!("a thread panicked"))??;
     ensure!(came == *file, "{} of {} bytes came out, or others", came.len(), file.len());
     lands.host_mtu(1500)?;
-    guest.ask("{ (nc -l -p 9000 > /tmp/g; md5sum < /tmp/g | cut -d' ' -f1 > /tmp/sum) & } 2>/dev/null")?;
+    // Not on the terminal, where a command in the background that looks for input is stopped.
+    guest.ask(
+        "{ (nc -l -p 9000 < /dev/null > /tmp/g; md5sum < /tmp/g | cut -d' ' -f1 > /tmp/sum) & } 2>/dev/null",
+    )?;
     guest.comes_to_say("ss -Hltn 'sport = 9000' | wc -l", "1")?;
     let mut stream = lands.connect_from_host("127.0.0.1:9000".parse()?)?;
     stream.write_all(&file)?;
