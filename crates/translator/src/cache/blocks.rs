@@ -56,9 +56,11 @@ struct Frame {
 }
 
 /// Parts of the room for code; one's blocks go when there is no room left.
-pub const SEGMENTS: usize = 8;
+pub const SEGMENTS: usize = 16;
 /// The segments that were filled last and do not go yet.
 const YOUNG: usize = 3;
+/// One of so many segments that go is the oldest one.
+const OLDEST: u64 = 4;
 /// When each segment began to be filled, at first: the first one did, all others have not.
 const FIRST_FILLED: [u64; SEGMENTS] = {
     let mut filled = [0; SEGMENTS];
@@ -392,24 +394,23 @@ impl Blocks {
     pub fn going(&self) -> usize {
         self.going
     }
-    /// The segment to go next: of those that are not young the one whose blocks were looked for least. The oldest would be
-    /// the wrong one for programs that run one after the other through more code than there is room for: each would find
-    /// that what it wants next has just gone.
-    fn least_used(&self) -> usize {
+    /// The segment to go next. Programs that run one after the other go through the same code in turn, more of it than there
+    /// is room for: if the oldest went, each would find that what it wants next has just gone. So most of what is there
+    /// stays, and what there is no room for passes through a few segments; but now and then the oldest goes, since
+    /// other programs will run.
+    fn next_to_go(&self) -> usize {
         let mut others: Vec<_> = (0..SEGMENTS).filter(|segment| *segment != self.filling).collect();
         others.sort_by_key(|segment| self.filled[*segment]);
-        if self.fills >= SEGMENTS as u64 {
-            others.truncate(SEGMENTS - 1 - YOUNG);
-            others.sort_by_key(|segment| self.directory.uses(*segment));
-        }
-        others[0]
+        let begins = self.fills < SEGMENTS as u64;
+        let is_turn_of_oldest = self.fills.is_multiple_of(OLDEST);
+        if begins || is_turn_of_oldest { others[0] } else { others[SEGMENTS - 2 - YOUNG] }
     }
     /// Some blocks of a segment, from an index on, go: nobody finds them or jumps to them any more, but who runs one still
     /// learns what it runs. Adds to `patches` and `bare` as [`Blocks::kill`] does, but frames that hold no code any more are
     /// bare only when there are many: most will hold some again soon. Where to go on, if there are more.
     pub fn retire(&mut self, from: usize, patches: &mut Vec<Patch>, bare: &mut Vec<u64>) -> Option<usize> {
         if from == 0 {
-            self.going = self.least_used();
+            self.going = self.next_to_go();
         }
         let (gone, all) = (self.going, self.segments[self.going].count);
         let next = all.min(from + RETIRED_TOGETHER);
@@ -434,7 +435,6 @@ impl Blocks {
         self.filling = segment;
         self.fills += 1;
         self.filled[segment] = self.fills;
-        self.directory.begin(segment);
     }
 
     /// Takes the links of a segment out of those that lead to a block.

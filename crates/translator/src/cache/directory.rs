@@ -20,19 +20,14 @@ pub struct Directory {
     room: usize,
     /// Where the host code of the first block of each segment begins.
     bases: [AtomicU64; SEGMENTS],
-    /// How often blocks of each segment were looked for lately.
-    uses: [AtomicU32; SEGMENTS],
 }
-
-/// Of the uses of a segment one of so many is forgotten whenever one goes.
-const FORGOTTEN: u32 = 16;
 
 impl Directory {
     /// No blocks yet, with room for so many in each segment.
     pub fn with_room_for(room: usize, hashes: usize) -> std::io::Result<Self> {
         let index = (0..hashes.next_power_of_two()).map(|_| AtomicU32::new(NOBODY)).collect();
-        let (bases, uses) = ([0; SEGMENTS].map(AtomicU64::new), [0; SEGMENTS].map(AtomicU32::new));
-        Ok(Self { index, records: Records::new(room * SEGMENTS)?, room, bases, uses })
+        let bases = [0; SEGMENTS].map(AtomicU64::new);
+        Ok(Self { index, records: Records::new(room * SEGMENTS)?, room, bases })
     }
 
     /// The block of a key whose mode has this number.
@@ -69,22 +64,6 @@ impl Directory {
     /// First address of a block's host code: the entry for jumps through the table.
     pub fn checked(&self, id: BlockId) -> u64 {
         self.base(segment_of(id)) + u64::from(self.get(id).code())
-    }
-
-    /// Blocks of a segment were looked for so often since the last time.
-    pub fn note_uses(&self, segment: usize, uses: u32) {
-        self.uses[segment].fetch_add(uses, Ordering::Relaxed);
-    }
-    /// How often blocks of a segment were looked for lately.
-    pub fn uses(&self, segment: usize) -> u32 {
-        self.uses[segment].load(Ordering::Relaxed)
-    }
-    /// Other blocks will be in a segment; uses grow older.
-    pub fn begin(&self, segment: usize) {
-        for uses in &self.uses {
-            uses.fetch_sub(uses.load(Ordering::Relaxed) / FORGOTTEN, Ordering::Relaxed);
-        }
-        self.uses[segment].store(0, Ordering::Relaxed);
     }
 
     /// A block that is written is found from now on. One CPU at a time.

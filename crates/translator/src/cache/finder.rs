@@ -1,12 +1,8 @@
 //! What a CPU keeps between two look-ups in the directory of blocks.
 use super::block::CodeMode;
-use super::blocks::SEGMENTS;
-use super::directory::Directory;
 
 /// Modes that a CPU is in by turns.
 const MODES: usize = 4;
-/// Uses of a segment that are told together: others read the count, too.
-const USES: u32 = 16;
 
 /// One CPU's own.
 #[derive(Default)]
@@ -17,7 +13,6 @@ pub struct Finder {
     next: usize,
     /// The beginning that the numbers are good for.
     beginning: u64,
-    uses: [u32; SEGMENTS],
 }
 
 impl Finder {
@@ -39,14 +34,5 @@ impl Finder {
         self.modes[self.next] = Some((mode, number));
         self.next = (self.next + 1) % MODES;
         Some(number)
-    }
-
-    /// A block of a segment was found.
-    pub fn note_use(&mut self, segment: usize, directory: &Directory) {
-        self.uses[segment] += 1;
-        if self.uses[segment] == USES {
-            self.uses[segment] = 0;
-            directory.note_uses(segment, USES);
-        }
     }
 }

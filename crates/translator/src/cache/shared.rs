@@ -13,7 +13,7 @@ use platform::ram::watch::{Keeper, Watcher};
 use platform::{Attention, GuestRam};
 use x86::address::{PAGE_OFFSET, PAGE_SHIFT, PAGE_SIZE};
 
-use super::blocks::{BlockId, Blocks, Key, Made, Mark, Patch, SEGMENTS, segment_of};
+use super::blocks::{BlockId, Blocks, Key, Made, Mark, Patch, SEGMENTS};
 use super::code::CodeBuffer;
 use super::directory::Directory;
 use super::finder::Finder;
@@ -199,7 +199,6 @@ impl CodeCache {
         let beginning = self.beginnings.load(Ordering::Acquire);
         let mode = finder.number(key.mode, beginning, || self.lock().blocks.mode(key.mode))?;
         let id = self.directory.find(key, mode)?;
-        finder.note_use(segment_of(id), &self.directory);
         Some(Place::of(id, key, &self.directory))
     }
     /// What an address in host code belongs to.
