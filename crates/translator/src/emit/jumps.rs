@@ -6,7 +6,7 @@ use super::fixups::FixupKind;
 use crate::cache::code::may_be_patched;
 use crate::cpu::Cpu;
 use crate::mmu::table::{JUMP_PLACE_SHIFT, Ring};
-use x86::address::{PAGE_OFFSET, PAGE_SIZE};
+use x86::address::{PAGE_OFFSET, PAGE_SHIFT, PAGE_SIZE};
 
 /// A segment prefix, which means nothing before a jump.
 const PADDING: u8 = 0x2e;
@@ -15,14 +15,23 @@ impl Asm {
     /// `place` = the place of a target in a jump table ([`crate::mmu::table::jump_index`]), or
     /// [`ATTENTION_PLACE`](crate::mmu::table::ATTENTION_PLACE) if somebody wants the CPU's attention. Destroys the flags.
     pub fn jump_place(&mut self, place: Reg, target: Reg) {
-        self.op_reg(false, &[0x0f, 0xb7], place, target); // movzx place32, target16
-        self.raw(&[0x66, 0x40 | place >> 3, 0xc1, 0xe0 | place & 7, JUMP_PLACE_SHIFT as u8]); // shl place16, …
+        self.rorx(place, target, PAGE_SHIFT as u8);
+        self.op_reg(false, &[0x33], place, target); // xor
+        self.op_reg(false, &[0xc1], 4, place); // shl …
+        self.byte(16 + JUMP_PLACE_SHIFT as u8);
+        self.op_reg(false, &[0xc1], 5, place); // shr …
+        self.byte(16);
         self.plain(false, 0x0b, place, Mem::gs(offset_of!(Cpu, attention))); // or
     }
-    /// The place of a target in a jump table becomes the target's offset in its page. Destroys the flags.
-    pub fn target_offset(&mut self, place: Reg) {
+    /// The place of a target in a jump table becomes the target's offset in its page; `page` holds the target or its page.
+    /// Destroys the flags.
+    pub fn target_offset(&mut self, place: Reg, page: Reg) {
+        // The lowest bits of the place are those of the offset and of the number of the page.
+        self.op_reg(false, &[0xc1], 4, place); // shl …
+        self.byte((PAGE_SHIFT - JUMP_PLACE_SHIFT) as u8);
+        self.op_reg(false, &[0x33], place, page); // xor
         self.op_reg(false, &[0xc1], 5, place); // shr …
-        self.byte(JUMP_PLACE_SHIFT as u8);
+        self.byte(PAGE_SHIFT as u8);
         self.and_imm32(place, PAGE_OFFSET as u32);
     }
     /// Code of a ring at the address in `target` is entered: `target` becomes its page, if that is to be known

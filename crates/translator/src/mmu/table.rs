@@ -20,15 +20,16 @@ pub const LOOKUP_SHIFT: u32 = 5;
 pub const fn second_entry(ring: Ring) -> usize {
     lookups(ring) << LOOKUP_SHIFT
 }
-/// Lowest bits of a target that select two entries of a jump table, the one filled last first.
-const JUMP_BITS: u32 = 14;
+/// Lowest bits of a target, exclusive-or those of its page's number, that select two entries of a jump table, the one filled
+/// last first. Code of a shared library and of a program often lies at like offsets in pages.
+const JUMP_BITS: u32 = 13;
 /// Pairs of entries of one jump table.
 pub const JUMP_PAIRS: usize = 1 << JUMP_BITS;
 /// Entries of one jump table.
 pub const JUMPS: usize = 2 * JUMP_PAIRS;
 /// log2 of the bytes of a pair of [`Jump`]s.
 const JUMP_PAIR_SHIFT: u32 = 5;
-/// The lowest 16 bits of a target, shifted by so many and cut to 16 bits, are its place in a jump table.
+/// Those bits, shifted by so many, are a target's place in a jump table.
 pub const JUMP_PLACE_SHIFT: u32 = 16 - JUMP_BITS;
 /// log2 of the bytes of a step from one place to the next.
 pub const JUMP_STEP_SHIFT: u32 = JUMP_PAIR_SHIFT - JUMP_PLACE_SHIFT;
@@ -135,7 +136,7 @@ pub const SECOND_JUMP: i32 = (size_of::<Jump>() >> JUMP_STEP_SHIFT) as i32;
 
 /// The first of the two entries of a jump table that a target selects.
 pub const fn jump_index(target: u64) -> usize {
-    (target as usize & (JUMP_PAIRS - 1)) * 2
+    ((target ^ target >> PAGE_SHIFT) as usize & (JUMP_PAIRS - 1)) * 2
 }
 
 /// The target in an empty entry: one that selects other entries. All but the first two are empty when all is zero.

@@ -305,7 +305,7 @@ fn emit_far(asm: &mut Asm, ring: Ring, unknown: u64) -> [usize; 2] {
 /// See [`Thunks::dead`].
 fn emit_dead(asm: &mut Asm, jump: u64) -> usize {
     let start = asm.here();
-    asm.target_offset(T1);
+    asm.target_offset(T1, T0);
     asm.op_reg(true, &[0x09], T1, T0); // or r10, r11
     asm.jmp_address(jump);
     start
