@@ -140,6 +140,8 @@ pub struct Counters {
     pub switches: u64,
     /// Address spaces that got windows.
     pub spaces_opened: u64,
+    /// Address spaces whose code is translated for them alone.
+    pub spaces_settled: u64,
     /// Pages that were shown in windows.
     pub window_faults: u64,
 }

@@ -29,8 +29,11 @@ const TICKS_TO_OPEN: u32 = 3;
 /// The same for keeping them over a flush of everything.
 const TICKS_TO_KEEP: u32 = 6;
 /// Interrupts that must find user code with windows, in code that it ran before, until the address space is settled: its code
-/// is translated anew, faster but for it alone. Compilers with their megabytes of code never come so far.
+/// is translated anew, faster but for it alone.
 const TICKS_TO_SETTLE: u32 = 4;
+/// So many pages with targets of jumps take one interrupt more: that much more is to be translated anew, and pushes other
+/// code out. Compilers with their megabytes of code never come so far.
+const PAGES_OF_TICK: usize = 16;
 /// Where an address space that wants more windows than there are begins to count again.
 const REFUSED: i64 = -2000;
 
@@ -80,8 +83,8 @@ impl Mmu {
     }
 
     /// An interrupt found user code running, at these addresses of code and stack; `calm` says that it has run little new
-    /// code since the last one.
-    pub fn count_user_tick(&mut self, code: Gva, stack: Gva, calm: bool) {
+    /// code since the last one, and `pages` how many pages its jumps lead to.
+    pub fn count_user_tick(&mut self, code: Gva, stack: Gva, calm: bool, pages: usize) {
         let heat = &mut self.slots[self.current].heat;
         heat.ticks = heat.ticks.saturating_add(1);
         if self.policy != WindowPolicy::Adaptive {
@@ -97,8 +100,9 @@ impl Mmu {
             heat.on_word_of = None;
         }
         heat.calm = if calm { heat.calm + 1 } else { 0 };
-        if heat.calm >= TICKS_TO_SETTLE && !heat.settled {
+        if heat.calm >= TICKS_TO_SETTLE + (pages / PAGES_OF_TICK) as u32 && !heat.settled {
             heat.settled = true;
+            self.counters.spaces_settled += 1;
             self.changes.push(MappingChange::Windows { view: self.current });
         }
     }

@@ -208,6 +208,11 @@ impl JumpTables {
         targets.fill(table, Jump { target, code });
     }
 
+    /// How many pages the targets of user code in one view lie in.
+    pub(super) fn user_pages(&self, view: usize) -> usize {
+        self.user_tables[view].pages.len()
+    }
+
     /// Remembers that supervisor code was translated under a mapping.
     pub(super) fn note_supervisor_page(&mut self, page: u64, frame: u64, global: bool) {
         if let Some((_, was_global)) = self.supervisor.insert(page, (frame, global)) {

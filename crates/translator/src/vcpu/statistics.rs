@@ -145,6 +145,7 @@ impl Statistics {
             ("flushes", counters.flushes),
             ("address space switches", counters.switches),
             ("address spaces with windows", counters.spaces_opened),
+            ("address spaces settled", counters.spaces_settled),
             ("pages shown in windows", counters.window_faults),
             ("pages in windows", mmu.window_pages() as u64),
         ];

@@ -46,7 +46,8 @@ impl BtVcpu {
     pub(super) fn count_user_tick(&mut self) {
         let (code, stack) = (Gva(legacy::linear_rip(self.cpu())), Gva(self.cpu().gpr[RSP]));
         let calm = self.statistics.new_targets() < CALM_TARGETS;
-        self.mmu.count_user_tick(code, stack, calm);
+        let pages = self.jumps.user_pages(self.mmu.current_view());
+        self.mmu.count_user_tick(code, stack, calm, pages);
         if !self.mmu.has_windows() {
             return;
         }
