@@ -7,12 +7,13 @@ use crate::disks::DiskConfig;
 use crate::nics::NicConfig;
 use x86::address::PAGE_SIZE;
 
-/// What the process takes beside guest RAM, if the user says nothing about room for translated code; with more than four CPUs
-/// it may be more.
+/// What the process takes beside guest RAM, if the user says nothing about room for translated code; with many CPUs it may be
+/// more.
 const BESIDE_RAM: u64 = 64 << 20;
-/// What of that is not translated code: the program and what CPUs share, and the tables of one CPU.
-const BESIDE_CODE: u64 = 24 << 20;
-const BESIDE_CODE_PER_CPU: u64 = 6 << 20;
+/// What of it is neither the process's own memory nor code: shared memory in which each CPU has its views.
+const SHARED_PER_CPU: u64 = 1 << 19;
+/// More of it is not used for code, even if it is there.
+const CODE_CACHE_USUAL: u64 = 32 << 20;
 /// Large guests have at least such a part of their memory for translated code, up to so much.
 const CODE_CACHES_PART: u64 = 256;
 const CODE_CACHE_LARGE: u64 = 96 << 20;
@@ -21,6 +22,17 @@ const CODE_CACHE_LEAST: u64 = 8 << 20;
 const CODE_CACHE_MOST: u64 = 1 << 30;
 /// How many CPUs a machine can have.
 pub const CPUS_MAX: u8 = 16;
+
+/// Memory for translated code, without its description.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct CodeRoom {
+    /// Bytes that it may take in any case.
+    pub least: usize,
+    /// Bytes that it may take at most.
+    pub most: usize,
+    /// Between the two, as many as the rest of the process leaves of so many, guest RAM apart; if nothing is said, the most.
+    pub process: Option<u64>,
+}
 
 /// A machine, described.
 #[derive(Clone, Debug)]
@@ -42,7 +54,7 @@ pub struct MachineConfig {
     /// Whether there is a debug console at port 0xe9.
     pub debug_console: bool,
     /// Bound on the memory for translated code, which all CPUs share, 8 MiB to 1 GiB. The description of the code takes half
-    /// of that again. `None` for one that goes by memory and CPUs.
+    /// of that again. `None` for one that goes by what the process takes for everything else ([`CodeRoom`]).
     pub code_cache_bytes: Option<u64>,
     /// Where translated code is kept for the next machine, if anywhere.
     pub translations: Option<PathBuf>,
@@ -102,17 +114,15 @@ impl MachineConfig {
     }
 
     /// Room for the translated code of all CPUs.
-    pub fn code_cache(&self) -> usize {
-        let all = self.code_cache_bytes.unwrap_or_else(|| self.usual_code_cache());
-        all.clamp(CODE_CACHE_LEAST, CODE_CACHE_MOST) as usize
-    }
-
-    fn usual_code_cache(&self) -> u64 {
-        let cpus = u64::from(self.cpus.max(1));
-        let room = BESIDE_RAM.saturating_sub(BESIDE_CODE + BESIDE_CODE_PER_CPU * cpus);
-        // Two bytes of code take one more to be described.
+    pub fn code_room(&self) -> CodeRoom {
+        if let Some(bytes) = self.code_cache_bytes {
+            let bytes = bytes.clamp(CODE_CACHE_LEAST, CODE_CACHE_MOST) as usize;
+            return CodeRoom { least: bytes, most: bytes, process: None };
+        }
         let large = (self.memory_bytes / CODE_CACHES_PART).min(CODE_CACHE_LARGE);
-        large.max(room / 3 * 2)
+        let (least, most) = (large.max(CODE_CACHE_LEAST) as usize, large.max(CODE_CACHE_USUAL) as usize);
+        let process = BESIDE_RAM - SHARED_PER_CPU * u64::from(self.cpus);
+        CodeRoom { least, most, process: Some(process) }
     }
 
     /// Checks what can be checked without the host.
@@ -163,24 +173,19 @@ mod tests {
             let code_cache_bytes = Some(24 << 20);
             let usual = MachineConfig::new(RAM_MIN_BYTES, BootFiles::default());
             let config = MachineConfig { cpus, code_cache_bytes, ..usual };
-            assert_eq!(config.code_cache(), 24 << 20);
+            assert_eq!(config.code_room(), CodeRoom { least: 24 << 20, most: 24 << 20, process: None });
         }
     }
 
     #[test]
-    fn room_for_code_goes_by_memory_and_cpus() {
-        for (memory_mib, cpus, mib) in [
-            (128, 1, 22),
-            (2048, 1, 22),
-            (2048, 2, 18),
-            (2048, 4, 10),
-            (2048, 8, 8),
-            (8192, 1, 32),
-            (8192, 4, 32),
-            (32768, 1, 96),
-        ] {
-            let config = MachineConfig { cpus, ..MachineConfig::new(memory_mib << 20, BootFiles::default()) };
-            assert_eq!(config.code_cache() >> 20, mib, "{memory_mib} MiB, {cpus} CPUs");
+    fn large_guests_have_more_room_for_code() {
+        for (memory_mib, least, most) in
+            [(128, 8, 32), (2048, 8, 32), (4096, 16, 32), (8192, 32, 32), (32768, 96, 96)]
+        {
+            let room = MachineConfig::new(memory_mib << 20, BootFiles::default()).code_room();
+            let expected =
+                CodeRoom { least: least << 20, most: most << 20, process: Some((64 << 20) - (1 << 19)) };
+            assert_eq!(room, expected, "{memory_mib} MiB");
         }
     }
 

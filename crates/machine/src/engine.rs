@@ -4,6 +4,7 @@ use std::sync::{Arc, OnceLock};
 
 use platform::{GuestRam, Vcpu};
 
+use crate::config::CodeRoom;
 use crate::tsc::GuestTsc;
 
 /// What an engine is built from.
@@ -16,8 +17,8 @@ pub struct EngineSetup {
     pub cpu_count: u32,
     /// The guest's time-stamp counter.
     pub tsc: GuestTsc,
-    /// Bound on the memory for translated code of all CPUs.
-    pub code_cache_bytes: usize,
+    /// Memory for translated code of all CPUs.
+    pub code_room: CodeRoom,
     /// Interpret everything: slow, for finding the engine's own bugs.
     pub interpret_only: bool,
     /// Measure where time goes; costs a little.
@@ -62,10 +63,15 @@ impl Translations {
         if let Some(code) = self.code.get() {
             return Ok(Arc::clone(code));
         }
-        let code = translator::CodeCache::new(&setup.ram, setup.code_cache_bytes);
+        let code = translator::CodeCache::new(&setup.ram, code_room(setup));
         let code = Arc::new(code.map_err(|error| EngineError(Box::new(error)))?);
         Ok(Arc::clone(self.code.get_or_init(|| code)))
     }
+}
+
+fn code_room(setup: &EngineSetup) -> translator::CodeRoom {
+    let CodeRoom { least, most, process } = setup.code_room;
+    translator::CodeRoom { least, most, process }
 }
 
 /// The engine that needs nothing but the CPU: binary translation.
@@ -75,7 +81,7 @@ pub fn binary_translator(
 ) -> Result<Box<dyn Vcpu>, EngineError> {
     let code = translations.code(&setup)?;
     let config = translator::Config {
-        code_cache_bytes: setup.code_cache_bytes,
+        code_room: code_room(&setup),
         tsc: translator::TscModel { frequency_hz: setup.tsc.frequency_hz, offset: setup.tsc.offset },
         cpu_index: setup.cpu_index,
         cpu_count: setup.cpu_count,

@@ -97,7 +97,7 @@ impl Machine {
                 cpu_index: index as u32,
                 cpu_count: config.cpus.into(),
                 tsc,
-                code_cache_bytes: config.code_cache(),
+                code_room: config.code_room(),
                 interpret_only: config.interpret_only,
                 timed: config.timed,
                 perf_map: config.perf_map,

@@ -124,7 +124,7 @@ fn run_with(program: &[u8], interpret_only: bool, windows: WindowPolicy) -> (Gue
     let mut cpu = BtVcpu::new(
         ram.clone(),
         Config {
-            code_cache_bytes: 1 << 20,
+            code_room: (1 << 20).into(),
             tsc,
             cpu_index: 0,
             cpu_count: 1,

@@ -13,6 +13,7 @@ pub mod memory;
 pub mod net;
 pub mod program;
 pub mod ram;
+pub mod resident;
 pub mod saved;
 
 pub use bus::{Bus, BusError};

@@ -11,11 +11,29 @@ pub struct TscModel {
     pub offset: u64,
 }
 
+/// How much memory translated code may take.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct CodeRoom {
+    /// Bytes that it may take in any case, and at most. Its description takes half of that again.
+    pub least: usize,
+    /// See [`CodeRoom::least`].
+    pub most: usize,
+    /// Between the two, as many as there are left of so many for the whole process, guest RAM apart; if nothing is said, the
+    /// most.
+    pub process: Option<u64>,
+}
+
+impl From<usize> for CodeRoom {
+    fn from(bytes: usize) -> Self {
+        Self { least: bytes, most: bytes, process: None }
+    }
+}
+
 /// What a virtual CPU is made of.
 #[derive(Clone, Copy, Debug)]
 pub struct Config {
-    /// Bytes for translated code.
-    pub code_cache_bytes: usize,
+    /// Memory for translated code.
+    pub code_room: CodeRoom,
     /// The time-stamp counter.
     pub tsc: TscModel,
     /// Number of this CPU, which is also its APIC id.

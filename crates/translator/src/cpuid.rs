@@ -225,7 +225,7 @@ mod tests {
         let tsc = TscModel { frequency_hz: 2_400_000_000, offset: 0 };
         CpuidModel::new(&Config {
             windows: crate::WindowPolicy::Never,
-            code_cache_bytes: 1 << 20,
+            code_room: (1 << 20).into(),
             tsc,
             cpu_index: 0,
             cpu_count,

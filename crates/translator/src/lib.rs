@@ -20,6 +20,6 @@ pub mod store;
 pub mod vcpu;
 
 pub use cache::shared::CodeCache;
-pub use config::{Config, SetupError, TscModel, WindowPolicy};
+pub use config::{CodeRoom, Config, SetupError, TscModel, WindowPolicy};
 pub use store::Store;
 pub use vcpu::BtVcpu;

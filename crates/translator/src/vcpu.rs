@@ -94,7 +94,7 @@ enum Next {
 impl BtVcpu {
     /// A CPU in its power-up state over `ram`, with room of its own for its code.
     pub fn new(ram: GuestRam, config: Config) -> Result<Self, SetupError> {
-        let code = CodeCache::new(&ram, config.code_cache_bytes)?;
+        let code = CodeCache::new(&ram, config.code_room)?;
         Self::sharing(ram, config, Arc::new(code))
     }
 

@@ -66,7 +66,7 @@ pub struct Engine {
 /// How an engine is set up.
 pub fn config(kind: Kind) -> Config {
     Config {
-        code_cache_bytes: 16 << 20,
+        code_room: (16 << 20).into(),
         tsc: TscModel { frequency_hz: 2_000_000_000, offset: 0 },
         cpu_index: 0,
         cpu_count: 1,

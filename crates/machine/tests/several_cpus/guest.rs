@@ -129,7 +129,7 @@ pub fn cpu(
     let at = PROGRAMS + index as u64 * 0x1_0000;
     ram.write(Gpa(at), program).unwrap();
     let config = Config {
-        code_cache_bytes: CODE_BYTES,
+        code_room: CODE_BYTES.into(),
         tsc: TscModel { frequency_hz: 1_000_000_000, offset: 0 },
         cpu_index: index as u32,
         cpu_count: cpus as u32,

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use x86::address::PAGE_OFFSET;
 
+use super::ages::Ages;
 pub use super::block::{
     ANY_PAGE, Block, CodeMode, Entries, FlagPlace, Key, Link, Made, Mark, Pointers, Sources,
 };
@@ -56,19 +57,9 @@ struct Frame {
 }
 
 /// Parts of the room for code; one's blocks go when there is no room left.
-pub const SEGMENTS: usize = 16;
-/// The segments that were filled last and do not go yet.
-const YOUNG: usize = 3;
-/// One of so many segments that go is the oldest one.
-const OLDEST: u64 = 4;
-/// When each segment began to be filled, at first: the first one did, all others have not.
-const FIRST_FILLED: [u64; SEGMENTS] = {
-    let mut filled = [0; SEGMENTS];
-    filled[0] = 1;
-    filled
-};
+pub const SEGMENTS: usize = 32;
 /// A number of a block or link has that of its segment above these bits.
-const SEGMENT_SHIFT: u32 = 28;
+const SEGMENT_SHIFT: u32 = 27;
 
 pub(super) fn segment_of(number: u32) -> usize {
     (number >> SEGMENT_SHIFT) as usize
@@ -96,13 +87,7 @@ struct Segment {
 /// All blocks.
 pub struct Blocks {
     segments: [Segment; SEGMENTS],
-    /// Where new ones go.
-    filling: usize,
-    /// What goes, or went last.
-    going: usize,
-    /// Counts how often a segment began to be filled, and when each did last.
-    fills: u64,
-    filled: [u64; SEGMENTS],
+    ages: Ages,
     modes: Modes,
     directory: Arc<Directory>,
     frames: WordMap<u64, Frame>,
@@ -111,6 +96,8 @@ pub struct Blocks {
 /// Bytes of host code that a block, and one instruction of it, takes at least, but for rare ones.
 const LEAST_BLOCK: usize = 128;
 const LEAST_INSTRUCTION: usize = 8;
+/// Bytes of host code that a block takes mostly.
+const USUAL_BLOCK: usize = 256;
 /// A segment has room for the records of as many blocks as have so many bytes of host code each.
 const SMALLEST_BLOCK: usize = 64;
 /// log2 of the bytes of a granule.
@@ -177,19 +164,23 @@ impl Segment {
         self.links.clear();
         self.granules.clear();
     }
+    /// The same, and the memory goes back.
+    fn give_back(&mut self) {
+        self.clear();
+        self.marks.give_back();
+        self.links.give_back();
+        self.directory.give_back(self.number);
+    }
 }
 
 impl Blocks {
     /// No blocks yet, with room for those of so many bytes of host code.
     pub fn with_room_for(code_bytes: usize) -> std::io::Result<Self> {
-        let (segment, hashes) = (code_bytes / SEGMENTS, code_bytes / LEAST_BLOCK);
+        let (segment, hashes) = (code_bytes / SEGMENTS, code_bytes / USUAL_BLOCK);
         let directory = Arc::new(Directory::with_room_for(segment / SMALLEST_BLOCK, hashes)?);
         Ok(Self {
             segments: std::array::from_fn(|number| Segment::with_room_for(segment, number, &directory)),
-            filling: 0,
-            going: 0,
-            fills: 1,
-            filled: FIRST_FILLED,
+            ages: Ages::default(),
             modes: Modes::default(),
             directory,
             frames: WordMap::default(),
@@ -216,7 +207,7 @@ impl Blocks {
     }
     /// Whether there is room for another block, beside that for its code.
     pub fn has_room(&self) -> bool {
-        self.segments[self.filling].count < self.directory.room()
+        self.segments[self.ages.filling()].count < self.directory.room()
     }
     /// What a block is found by.
     pub fn key(&self, id: BlockId) -> Key {
@@ -250,16 +241,17 @@ impl Blocks {
 
     /// Adds a block that lies at an address, which is behind that of the last one of the segment that is being filled.
     pub fn add(&mut self, made: &Made<'_>, checked: u64) -> BlockId {
-        let (id, block) = (number(self.filling, self.segments[self.filling].count), &made.block);
+        let (id, block) =
+            (number(self.ages.filling(), self.segments[self.ages.filling()].count), &made.block);
         for frame in block.sources.frames() {
             let entry = self.frames.entry(frame).or_default();
             entry.blocks.push(id);
             entry.missed_writes = 0;
         }
         let mode = self.modes.number(block.key.mode);
-        let segment = &mut self.segments[self.filling];
+        let segment = &mut self.segments[self.ages.filling()];
         if segment.count == 0 {
-            self.directory.set_base(self.filling, checked);
+            self.directory.set_base(self.ages.filling(), checked);
         }
         let code = (checked - segment.base()) as u32;
         let record = self.directory.get(id);
@@ -390,29 +382,21 @@ impl Blocks {
         true
     }
 
-    /// The segment whose blocks have gone, or are going.
-    pub fn going(&self) -> usize {
-        self.going
+    /// Which segments go next.
+    pub fn ages(&self) -> &Ages {
+        &self.ages
     }
-    /// The segment to go next. Programs that run one after the other go through the same code in turn, more of it than there
-    /// is room for: if the oldest went, each would find that what it wants next has just gone. So most of what is there
-    /// stays, and what there is no room for passes through a few segments; but now and then the oldest goes, since
-    /// other programs will run.
-    fn next_to_go(&self) -> usize {
-        let mut others: Vec<_> = (0..SEGMENTS).filter(|segment| *segment != self.filling).collect();
-        others.sort_by_key(|segment| self.filled[*segment]);
-        let begins = self.fills < SEGMENTS as u64;
-        let is_turn_of_oldest = self.fills.is_multiple_of(OLDEST);
-        if begins || is_turn_of_oldest { others[0] } else { others[SEGMENTS - 2 - YOUNG] }
-    }
-    /// Some blocks of a segment, from an index on, go: nobody finds them or jumps to them any more, but who runs one still
+    /// Some blocks of a segment that goes, from an index on: nobody finds them or jumps to them any more, but who runs one still
     /// learns what it runs. Adds to `patches` and `bare` as [`Blocks::kill`] does, but frames that hold no code any more are
     /// bare only when there are many: most will hold some again soon. Where to go on, if there are more.
-    pub fn retire(&mut self, from: usize, patches: &mut Vec<Patch>, bare: &mut Vec<u64>) -> Option<usize> {
-        if from == 0 {
-            self.going = self.next_to_go();
-        }
-        let (gone, all) = (self.going, self.segments[self.going].count);
+    pub fn retire(
+        &mut self,
+        gone: usize,
+        from: usize,
+        patches: &mut Vec<Patch>,
+        bare: &mut Vec<u64>,
+    ) -> Option<usize> {
+        let all = self.segments[gone].count;
         let next = all.min(from + RETIRED_TOGETHER);
         let many = self.frames.len() > FRAMES_MANY;
         for index in from..next {
@@ -432,9 +416,13 @@ impl Blocks {
     /// Nobody runs blocks of a segment any more that has retired: new ones go there.
     pub fn fill(&mut self, segment: usize) {
         self.segments[segment].clear();
-        self.filling = segment;
-        self.fills += 1;
-        self.filled[segment] = self.fills;
+        self.ages.fill(segment);
+    }
+
+    /// Nobody runs blocks of a segment any more that has retired: its memory goes back.
+    pub fn give_back(&mut self, segment: usize) {
+        self.segments[segment].give_back();
+        self.ages.give_back(segment);
     }
 
     /// Takes the links of a segment out of those that lead to a block.
@@ -468,8 +456,8 @@ impl Blocks {
     }
     /// Forgets everything; nobody runs a block any more.
     pub fn clear(&mut self) {
-        self.segments.iter_mut().for_each(Segment::clear);
-        (self.filling, self.fills, self.filled) = (0, 1, FIRST_FILLED);
+        self.segments.iter_mut().for_each(Segment::give_back);
+        self.ages = Ages::default();
         self.modes.clear();
         self.directory.clear();
     }

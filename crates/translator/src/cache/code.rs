@@ -7,6 +7,7 @@
 use std::ops::Range;
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 
+use super::give_back;
 use super::touch::Toucher;
 use crate::emit::fixups::{self, Fixup};
 
@@ -37,8 +38,9 @@ pub struct CodeBuffer {
     used: usize,
     /// What [`CodeBuffer::clear`] leaves in place: the thunks at the beginning.
     kept: usize,
-    /// All segments were in use once since it was cleared.
-    is_full: bool,
+    /// A bit for each segment that takes memory, and whether the one that is being filled took none before.
+    held: u32,
+    is_fresh: bool,
     /// Who asks the host for memory, and for how much so far.
     toucher: Option<Toucher>,
     touched: usize,
@@ -91,7 +93,8 @@ impl CodeBuffer {
             segment: 0,
             used: 0,
             kept: 0,
-            is_full: false,
+            held: 1,
+            is_fresh: true,
             toucher: Toucher::new(writable as usize).ok(),
             touched: 0,
         })
@@ -116,12 +119,21 @@ impl CodeBuffer {
             self.capacity / self.segments * (segment + 1)
         }
     }
+    /// Bytes of a segment.
+    pub fn segment_bytes(&self) -> usize {
+        self.capacity / self.segments
+    }
     /// Bytes in use, those left at the ends of segments included.
     pub fn used(&self) -> usize {
-        if self.is_full { self.capacity } else { self.used }
+        let held = (0..self.segments).filter(|segment| self.held & 1 << segment != 0);
+        let all: usize = held.map(|segment| self.end_of(segment) - self.beginning_of(segment)).sum();
+        if self.is_fresh { all - self.room() } else { all }
+    }
+    fn beginning_of(&self, segment: usize) -> usize {
+        segment.checked_sub(1).map_or(0, |before| self.end_of(before))
     }
     fn start_of(&self, segment: usize) -> usize {
-        let start = if segment == 0 { self.kept } else { self.end_of(segment - 1) };
+        let start = if segment == 0 { self.kept } else { self.beginning_of(segment) };
         start.next_multiple_of(BLOCK_ALIGNMENT)
     }
     /// The executable addresses of a segment.
@@ -130,9 +142,20 @@ impl CodeBuffer {
     }
     /// Goes on to another segment, whose code is gone.
     pub fn go_on(&mut self, segment: usize) {
-        self.is_full |= self.segment + 1 == self.segments;
         self.segment = segment;
+        self.is_fresh = self.held & 1 << segment == 0;
+        self.held |= 1 << segment;
         self.used = self.start_of(self.segment);
+    }
+    /// A segment whose code is gone takes no memory until it is filled again.
+    pub fn give_back(&mut self, segment: usize) {
+        debug_assert!(segment != self.segment);
+        let start = self.writable.addr();
+        let unused = start + self.start_of(segment)..start + self.end_of(segment);
+        // SAFETY: inside the writable mapping; nobody runs what lies there any more. Memory that is shared goes only if its
+        // pages are taken out of what is mapped.
+        unsafe { give_back::discard(unused, libc::MADV_REMOVE) };
+        self.held &= !(1 << segment);
     }
     /// First and one-past-last address of executable memory.
     pub fn range(&self) -> Range<u64> {
@@ -212,7 +235,9 @@ impl CodeBuffer {
     }
     /// Forgets all code but what [`CodeBuffer::keep`] kept.
     pub fn clear(&mut self) {
-        (self.segment, self.used, self.is_full) = (0, self.kept, false);
+        (self.segment, self.used, self.is_fresh) = (0, self.kept, true);
+        (1..self.segments).for_each(|segment| self.give_back(segment));
+        self.touched = self.touched.min(self.end_of(0));
     }
 }
 
@@ -271,6 +296,30 @@ mod tests {
         buffer.patch_jump(address, functions[1]);
         assert_eq!(call(address), 2);
         assert_eq!((0..8).filter(|place| may_be_patched(*place)).collect::<Vec<_>>(), [0, 1, 2, 3, 4]);
+    }
+
+    #[test]
+    fn a_segment_that_is_given_back_takes_no_memory() {
+        let mut buffer = CodeBuffer::new(1 << 20, 4).unwrap();
+        for segment in 0..3 {
+            if segment != 0 {
+                buffer.go_on(segment);
+            }
+            while buffer.append(&[0xc3; 4096], &[]).is_some() {}
+        }
+        let present = |buffer: &CodeBuffer| {
+            let mut pages = [0_u8; 256];
+            // SAFETY: `mincore` writes a byte for each page of the mapping.
+            let asked = unsafe { libc::mincore(buffer.writable.cast(), 1 << 20, pages.as_mut_ptr()) };
+            assert_eq!(asked, 0);
+            (0..4).map(|segment| (pages[64 * segment] & 1, pages[64 * segment + 40] & 1)).collect::<Vec<_>>()
+        };
+        assert_eq!((present(&buffer)[1], buffer.used()), ((1, 1), 3 << 18));
+        buffer.give_back(1);
+        assert_eq!((present(&buffer)[..3].to_vec(), buffer.used()), (vec![(1, 1), (0, 0), (1, 1)], 2 << 18));
+        buffer.go_on(1);
+        let code = buffer.append(&[0xb8, 5, 0, 0, 0, 0xc3], &[]).unwrap(); // mov eax, 5; ret
+        assert_eq!(call(code), 5);
     }
 
     #[test]

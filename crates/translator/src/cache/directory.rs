@@ -53,6 +53,10 @@ impl Directory {
     pub fn room(&self) -> usize {
         self.room
     }
+    /// The room for the blocks of a segment takes no memory for now: it has none, and nobody looks for them.
+    pub fn give_back(&self, segment: usize) {
+        self.records.give_back(segment * self.room..(segment + 1) * self.room);
+    }
     /// Where the host code of a segment's first block begins.
     pub fn base(&self, segment: usize) -> u64 {
         self.bases[segment].load(Ordering::Relaxed)

@@ -1,6 +1,7 @@
 //! Links as they are kept: there are hundreds of thousands, of 18 bytes.
 use super::block::Link;
 use super::blocks::{BlockId, NOBODY};
+use super::give_back;
 
 /// A link of a block that is kept.
 pub struct Linked {
@@ -75,6 +76,11 @@ impl Links {
     /// Where one leads while it is not linked, from the first block's host code.
     pub fn stub(&self, index: usize) -> u64 {
         self.links[index].place() + u64::from(self.stubs[index])
+    }
+    /// Forgets all, and gives their memory back.
+    pub fn give_back(&mut self) {
+        give_back::empty(&mut self.links);
+        give_back::empty(&mut self.stubs);
     }
     /// Forgets all.
     pub fn clear(&mut self) {

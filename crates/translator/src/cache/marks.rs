@@ -3,6 +3,7 @@
 //! Marks follow one another by distances. A byte has that of the host code ([`FAR`] if two more have it); the next one that
 //! of the guest's ([`ELSEWHERE`] if two more have the offset itself), with the places of flags and pointers above it.
 use super::block::{FlagPlace, Mark, Pointers};
+use super::give_back;
 
 const FAR: u8 = 0xff;
 const ELSEWHERE: u8 = 0x0f;
@@ -23,6 +24,10 @@ impl Marks {
     /// Where the next block's begin.
     pub fn end(&self) -> u32 {
         self.bytes.len() as u32
+    }
+    /// Forgets all, and gives their memory back.
+    pub fn give_back(&mut self) {
+        give_back::empty(&mut self.bytes);
     }
     /// Forgets all.
     pub fn clear(&mut self) {

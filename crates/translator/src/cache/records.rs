@@ -1,9 +1,10 @@
 //! Room for the records of a segment: memory that is zero, and that the host gives only as it is touched. (The allocator
 //! would touch all of it, for what has to lie on cache lines.)
 #![expect(unsafe_code, reason = "maps memory for records")]
-use std::ops::Deref;
+use std::ops::{Deref, Range};
 use std::ptr::NonNull;
 
+use super::give_back;
 use super::record::Record;
 
 /// Records, of no blocks yet.
@@ -29,6 +30,12 @@ impl Records {
         }
         let first = NonNull::new(first.cast()).ok_or(std::io::ErrorKind::OutOfMemory)?;
         Ok(Self { first, count })
+    }
+    /// Some of them take no memory until they are used again. Nobody looks at them.
+    pub fn give_back(&self, range: Range<usize>) {
+        let records = self[range].as_ptr_range();
+        // SAFETY: all of a record's atomics may be zero.
+        unsafe { give_back::discard(records.start.addr()..records.end.addr(), libc::MADV_DONTNEED) };
     }
 }
 

@@ -17,7 +17,8 @@ use super::blocks::{BlockId, Blocks, Key, Made, Mark, Patch, SEGMENTS};
 use super::code::CodeBuffer;
 use super::directory::Directory;
 use super::finder::Finder;
-use crate::SetupError;
+use super::gauge::Gauge;
+use crate::config::{CodeRoom, SetupError};
 use crate::lower::sites::Sites;
 use crate::runtime::fault::FaultGuard;
 use crate::runtime::thunks::{Exit, Thunks};
@@ -36,6 +37,7 @@ pub struct CodeCache {
     /// A bit for each frame that some are in, or another frame with the same number here: most have none.
     site_frames: Vec<AtomicU64>,
     keeper: Keeper,
+    gauge: Gauge,
     thunks: Thunks,
     /// The executable addresses of each segment.
     segments: [Range<u64>; SEGMENTS],
@@ -65,6 +67,33 @@ const LOOKS: u32 = 300;
 
 /// All segments, in place of a bit for each.
 pub const ALL: u32 = u32::MAX;
+
+/// Blocks that nobody finds any more ([`CodeCache::retire`]).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Retired {
+    /// None: there is room.
+    Nothing,
+    /// Those of one segment or two.
+    Some {
+        /// The one where new blocks will go.
+        filled: usize,
+        /// The one whose memory will go.
+        given_back: Option<usize>,
+    },
+    /// All.
+    All,
+}
+
+impl Retired {
+    /// A bit for each segment, or [`ALL`].
+    pub fn segments(self) -> u32 {
+        match self {
+            Self::Nothing => 0,
+            Self::Some { filled, given_back } => 1 << filled | given_back.map_or(0, |segment| 1 << segment),
+            Self::All => ALL,
+        }
+    }
+}
 
 /// A block, and where it is. Good until the CPU that asked for it serves others
 /// ([`Serve::forget`](platform::ram::watch::Serve::forget)).
@@ -116,8 +145,10 @@ pub enum Added {
 }
 
 impl CodeCache {
-    /// Room for so many bytes of the code of one memory.
-    pub fn new(ram: &GuestRam, bytes: usize) -> Result<Self, SetupError> {
+    /// Room for the code of one memory.
+    pub fn new(ram: &GuestRam, room: impl Into<CodeRoom>) -> Result<Self, SetupError> {
+        let room = room.into();
+        let bytes = room.most.max(room.least);
         let mut buffer = CodeBuffer::new(bytes, SEGMENTS).map_err(SetupError::CodeCache)?;
         let thunks = Thunks::build(&mut buffer);
         let faults =
@@ -130,6 +161,7 @@ impl CodeCache {
             site_changes: AtomicU64::new(0),
             site_frames: (0..SITE_FRAMES / 64).map(|_| AtomicU64::new(0)).collect(),
             keeper: ram.watch().keeper(),
+            gauge: Gauge::new(room),
             thunks,
             segments: std::array::from_fn(|segment| buffer.segment(segment)),
             spaces: AtomicU32::new(0),
@@ -300,43 +332,54 @@ impl CodeCache {
         }
     }
 
-    /// The least used blocks go, if there is no room for one of so many bytes, or all if they have to. Which segments that
-    /// were, a bit for each, or [`ALL`]: other CPUs may still run their code until they are asked to forget it. One CPU at a
-    /// time.
-    pub fn retire(&self, bytes: usize) -> u32 {
-        let mut rest = 0;
-        loop {
+    /// Some blocks go, if there is no room for one of so many bytes, or all if they have to. Other CPUs may still run their
+    /// code until they are asked to forget it. One CPU at a time.
+    pub fn retire(&self, bytes: usize) -> Retired {
+        let (filled, given_back) = {
             let state = &mut *self.lock();
-            if state.is_closed || state.blocks.has_many_modes() {
-                state.retire_all(&self.keeper);
-                return ALL;
+            if !state.is_closed && !state.blocks.has_many_modes() && state.has_room(bytes) {
+                return Retired::Nothing;
             }
-            if state.has_room(bytes) {
-                return 0;
-            }
-            // Piece by piece: other CPUs need not wait for all of it.
-            let (mut patches, mut bare) = (Vec::new(), Vec::new());
-            let next = state.blocks.retire(rest, &mut patches, &mut bare);
-            state.change(patches, bare, &self.keeper);
-            match next {
-                Some(next) => rest = next,
-                None => return 1 << state.blocks.going(),
+            let turn = self.gauge.turn(state.buffer.used(), state.buffer.segment_bytes());
+            let next = state.blocks.ages().next_to_fill(turn);
+            (next, state.blocks.ages().next_to_give_back(next, turn))
+        };
+        for segment in [Some(filled), given_back].into_iter().flatten() {
+            let mut rest = Some(0);
+            while let Some(from) = rest {
+                // Piece by piece: other CPUs need not wait for all of it.
+                let state = &mut *self.lock();
+                if state.is_closed || state.blocks.has_many_modes() {
+                    state.retire_all(&self.keeper);
+                    return Retired::All;
+                }
+                let (mut patches, mut bare) = (Vec::new(), Vec::new());
+                rest = state.blocks.retire(segment, from, &mut patches, &mut bare);
+                state.change(patches, bare, &self.keeper);
             }
         }
+        Retired::Some { filled, given_back }
     }
     /// Nobody runs code of these segments any more: there is room for new one.
-    pub fn fill(&self, segments: u32) {
+    pub fn fill(&self, retired: Retired) {
         let state = &mut *self.lock();
-        if segments == ALL {
-            state.blocks.clear();
-            state.buffer.clear();
-            state.is_closed = false;
-            self.beginnings.fetch_add(1, Ordering::Release);
-            return;
+        match retired {
+            Retired::Nothing => {}
+            Retired::All => {
+                state.blocks.clear();
+                state.buffer.clear();
+                state.is_closed = false;
+                self.beginnings.fetch_add(1, Ordering::Release);
+            }
+            Retired::Some { filled, given_back } => {
+                state.blocks.fill(filled);
+                state.buffer.go_on(filled);
+                if let Some(segment) = given_back {
+                    state.blocks.give_back(segment);
+                    state.buffer.give_back(segment);
+                }
+            }
         }
-        let segment = segments.trailing_zeros() as usize;
-        state.blocks.fill(segment);
-        state.buffer.go_on(segment);
     }
 }
 

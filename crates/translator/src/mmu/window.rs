@@ -6,12 +6,15 @@
 //! alone where a displacement is added. An address that is not canonical plus a delta is not canonical either, and
 //! where there is no window the delta is [`NOWHERE`]: such accesses fault on the host.
 #![expect(unsafe_code, reason = "maps guest RAM where translated code reaches it")]
+mod pages;
 pub mod regions;
 
 use std::collections::{HashMap, HashSet};
 use std::os::fd::AsRawFd;
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicUsize, Ordering};
+
+use pages::Pages;
 
 use platform::GuestRam;
 use x86::address::{PAGE_OFFSET, PAGE_SHIFT, PAGE_SIZE};
@@ -116,10 +119,7 @@ struct Window {
 pub struct AddressSpace {
     half: Half,
     windows: Vec<Window>,
-    /// Linear page numbers.
-    pages: HashMap<u64, Mapped>,
-    /// Linear page numbers by frame.
-    frames: HashMap<u64, Vec<u64>>,
+    pages: Pages,
     /// 2 MiB each, by number.
     regions: HashMap<u64, Mapped>,
     /// Numbers of regions by frame, both in units of 2 MiB.
@@ -198,16 +198,8 @@ impl AddressSpace {
         self.unmap_large(page);
         self.place(ram, page.page_start(), PAGE_SIZE, file_offset, writable)?;
         let (number, frame) = (page.0 >> PAGE_SHIFT, gpa.frame());
-        match self.pages.insert(number, Mapped { frame, writable }) {
-            Some(before) if before.frame == frame => {}
-            before => {
-                if let Some(before) = before {
-                    self.forget_frame(before.frame, number);
-                } else {
-                    MAPPED.fetch_add(1, Ordering::Relaxed);
-                }
-                self.frames.entry(frame).or_default().push(number);
-            }
+        if self.pages.show(number, Mapped { frame, writable }) {
+            MAPPED.fetch_add(1, Ordering::Relaxed);
         }
         Some(())
     }
@@ -246,15 +238,6 @@ impl AddressSpace {
         Some(())
     }
 
-    fn forget_frame(&mut self, frame: u64, page: u64) {
-        if let Some(pages) = self.frames.get_mut(&frame) {
-            pages.retain(|other| *other != page);
-            if pages.is_empty() {
-                self.frames.remove(&frame);
-            }
-        }
-    }
-
     fn host_page(&self, page: u64) -> Option<u64> {
         let address = Gva(page << PAGE_SHIFT);
         let window = self.windows.iter().find(|window| window.number == number(address))?;
@@ -265,9 +248,10 @@ impl AddressSpace {
     pub fn unmap(&mut self, address: Gva) {
         let page = address.0 >> PAGE_SHIFT;
         self.unmap_large(address);
-        let Some(mapped) = self.pages.remove(&page) else { return };
+        if !self.pages.hide(page) {
+            return;
+        }
         MAPPED.fetch_sub(1, Ordering::Relaxed);
-        self.forget_frame(mapped.frame, page);
         if let Some(host) = self.host_page(page) {
             map_nothing(Some(host), PAGE_SIZE as usize);
         }
@@ -277,8 +261,8 @@ impl AddressSpace {
     pub fn unmap_region(&mut self, address: Gva, shift: u32) {
         let region = address.0 >> shift;
         self.unmap_all_large(region, shift);
-        let pages: Vec<u64> =
-            self.pages.keys().copied().filter(|page| page >> (shift - PAGE_SHIFT) == region).collect();
+        let is_inside = |page: &u64| page >> (shift - PAGE_SHIFT) == region;
+        let pages: Vec<u64> = self.pages.iter().map(|(page, _)| page).filter(is_inside).collect();
         for page in pages {
             self.unmap(Gva(page << PAGE_SHIFT));
         }
@@ -287,11 +271,10 @@ impl AddressSpace {
     /// Takes the right to write from every page that shows a frame.
     pub fn protect(&mut self, frame: u64) {
         self.protect_large(frame);
-        let Some(pages) = self.frames.get(&frame).cloned() else { return };
+        let pages: Vec<u64> = self.pages.of_frame(frame).collect();
         for page in pages {
             let Some(host) = self.host_page(page) else { continue };
-            let Some(mapped) = self.pages.get_mut(&page) else { continue };
-            if std::mem::replace(&mut mapped.writable, false) && !protect_host(host, false) {
+            if self.pages.protect(page) && !protect_host(host, false) {
                 self.unmap(Gva(page << PAGE_SHIFT));
             }
         }
@@ -301,7 +284,6 @@ impl AddressSpace {
     pub fn clear(&mut self) {
         MAPPED.fetch_sub(self.mappings(), Ordering::Relaxed);
         self.pages.clear();
-        self.frames.clear();
         self.forget_large();
         for window in self.windows.iter_mut().filter(|window| window.used) {
             window.used = false;
@@ -325,7 +307,7 @@ impl AddressSpace {
     /// Looks again at all that is shown: keeps what `leads` says is still so, with the right to write only where it does
     /// and no code is.
     pub fn review(&mut self, mut leads: impl FnMut(Gva) -> Option<Shown>, is_code: impl Fn(u64) -> bool) {
-        let pages: Vec<_> = self.pages.iter().map(|(page, mapped)| (*page, *mapped)).collect();
+        let pages: Vec<_> = self.pages.iter().collect();
         for (page, mapped) in pages {
             let address = Gva(page << PAGE_SHIFT);
             let may_write = |now: Shown| now.writable && !is_code(mapped.frame);
@@ -401,7 +383,7 @@ mod tests {
         assert_eq!(space.guest_address(host), Some(address));
         assert_eq!(space.guest_address(host + (1 << WINDOW_SHIFT)), None);
         space.unmap(address);
-        assert!(space.is_empty() && space.frames.is_empty());
+        assert!(space.is_empty());
     }
 
     #[test]
@@ -414,7 +396,7 @@ mod tests {
         }
         space.map(&ram, Gva(0x50_0000), Gpa(0x4000), true).unwrap();
         space.protect(3);
-        let writable = |page: u64| space.pages[&page].writable;
+        let writable = |page: u64| space.pages.iter().any(|(shown, mapped)| shown == page && mapped.writable);
         assert_eq!([writable(0x400), writable(0x500)], [false, true]);
         assert_eq!(space.len(), 2);
         space.clear();

@@ -6,7 +6,7 @@ use platform::ram::watch::{Serve, Watcher};
 
 use super::BtVcpu;
 use super::jumps::JumpTables;
-use crate::cache::shared::{ALL, CodeCache};
+use crate::cache::shared::{ALL, CodeCache, Retired};
 use crate::mmu::Mmu;
 
 /// PAUSE instructions that translated code executes before the runtime looks how long they took.
@@ -76,14 +76,14 @@ impl BtVcpu {
         let (watcher, mut own) = self.own();
         let alone = watcher.alone(&mut own);
         let code = own.code;
-        let gone = code.retire(bytes);
-        if gone == 0 {
+        let retired = code.retire(bytes);
+        if retired == Retired::Nothing {
             // Another CPU has made room meanwhile.
             return;
         }
-        own.forget(gone);
-        alone.forget(gone);
-        code.fill(gone);
+        own.forget(retired.segments());
+        alone.forget(retired.segments());
+        code.fill(retired);
         drop(alone);
         self.statistics.evictions += 1;
     }

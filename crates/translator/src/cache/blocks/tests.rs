@@ -1,3 +1,4 @@
+use super::super::gauge::Turn;
 use super::super::marks::Packed;
 use super::*;
 
@@ -83,8 +84,8 @@ fn data_beside_code_becomes_fast_again() {
 }
 
 fn evict(blocks: &mut Blocks, patches: &mut Vec<Patch>, bare: &mut Vec<u64>) -> usize {
-    assert_eq!(blocks.retire(0, patches, bare), None);
-    let segment = blocks.going();
+    let segment = blocks.ages().next_to_fill(Turn::Grow);
+    assert_eq!(blocks.retire(segment, 0, patches, bare), None);
     blocks.fill(segment);
     segment
 }
@@ -106,7 +107,8 @@ fn a_segment_goes_and_others_are_unlinked_from_it() {
         assert_eq!(evict(&mut blocks, &mut patches, &mut bare), segment);
     }
     assert!(patches.is_empty());
-    assert_eq!((blocks.retire(0, &mut patches, &mut bare), blocks.going()), (None, 0));
+    assert_eq!(blocks.ages().next_to_fill(Turn::Grow), 0);
+    assert_eq!(blocks.retire(0, 0, &mut patches, &mut bare), None);
     // Who runs one of them still learns what it runs.
     assert_eq!((blocks.at(0x8001), blocks.is_alive(old), blocks.is_alive(new)), (Some(old), false, true));
     assert_eq!((link(&mut blocks, new, old), link(&mut blocks, old, new)), (None, None));
@@ -121,20 +123,17 @@ fn a_segment_goes_and_others_are_unlinked_from_it() {
 }
 
 #[test]
-fn most_segments_stay_and_some_are_filled_again_and_again() {
+fn a_segment_is_given_back_and_comes_again() {
     let mut blocks = Blocks::with_room_for(1 << 16).unwrap();
-    let mut went = Vec::new();
-    for round in 0..5 * SEGMENTS as u64 {
-        add(&mut blocks, 0x1000 * (round + 1), 0x8000 * (round + 1));
-        went.push(evict(&mut blocks, &mut Vec::new(), &mut Vec::new()));
-    }
-    // Those that were never filled come first.
-    let (first, later) = went.split_at(SEGMENTS - 1);
-    assert_eq!(first, (1..SEGMENTS).collect::<Vec<_>>());
-    // One in four is the oldest, the others are as young as may be.
-    assert_eq!(later[..9], [0, 12, 13, 14, 1, 0, 12, 13, 2]);
-    // All come to go in time, but for a while half of what was there stays.
-    let distinct = |range: &[usize]| range.iter().collect::<std::collections::BTreeSet<_>>().len();
-    assert!(distinct(&later[..SEGMENTS]) < SEGMENTS / 2 + 2, "{later:?}");
-    assert_eq!(distinct(later), SEGMENTS, "{later:?}");
+    let (mut patches, mut bare) = (Vec::new(), Vec::new());
+    let old = add(&mut blocks, 0x1000, 0x8000);
+    evict(&mut blocks, &mut patches, &mut bare);
+    let new = add(&mut blocks, 0x2000, 0x9000);
+    assert!(link(&mut blocks, new, old).is_some());
+    assert_eq!(blocks.retire(0, 0, &mut patches, &mut bare), None);
+    blocks.give_back(0);
+    assert_eq!((patches.len(), blocks.at(0x8001), blocks.count()), (1, None, 1));
+    assert_eq!(evict(&mut blocks, &mut patches, &mut bare), 0);
+    let again = add(&mut blocks, 0x1000, 0x8000);
+    assert_eq!((blocks.at(0x8001), blocks.is_alive(again), blocks.count()), (Some(again), true, 2));
 }

@@ -1,6 +1,7 @@
 use std::sync::atomic::AtomicBool;
 
 use platform::ram::watch::Serve;
+use platform::resident::Resident;
 
 use super::super::block::{ANY_PAGE, Block, CodeMode, Entries, Link, Sources};
 use super::super::marks::Packed;
@@ -178,28 +179,28 @@ fn frames_without_code_are_unmarked() {
 #[test]
 fn code_goes_when_there_is_no_room() {
     let (_ram, code) = code();
-    let (mut added, mut gone) = (0_u64, 0);
-    while gone == 0 {
+    let (mut added, mut gone) = (0_u64, Retired::Nothing);
+    while gone == Retired::Nothing {
         match add_if(&code, added * 16, 0, true) {
             Added::Kept(_) => added += 1,
             Added::Full => {
                 gone = code.retire(CODE_BYTES);
-                assert!(gone.is_power_of_two());
+                assert!(gone.segments().is_power_of_two());
                 if find(&code, 0).is_some() {
                     code.fill(gone);
-                    gone = 0;
+                    gone = Retired::Nothing;
                 }
             }
             Added::Stale => panic!("nothing was written"),
         }
     }
     // Those of the first segment have retired, but are where they were.
-    assert_eq!((gone, code.size().0 as u64), (1, added));
-    let first = code.ranges(gone).next().unwrap().start;
+    assert_eq!((gone.segments(), code.size().0 as u64), (1, added));
+    let first = code.ranges(gone.segments()).next().unwrap().start;
     assert_eq!(code.spot(first).unwrap().key, key(0));
     code.fill(gone);
     assert!(code.spot(first).is_none() && (code.size().0 as u64) < added);
-    assert_eq!(code.retire(CODE_BYTES), 0);
+    assert_eq!(code.retire(CODE_BYTES), Retired::Nothing);
     assert_eq!(add(&code, added * 16, 0).checked, first);
 }
 
@@ -213,8 +214,8 @@ fn when_all_was_written_nothing_is_added_until_all_has_gone() {
     code.follow_news();
     assert!(code.is_closed() && find(&code, 0x1000).is_none());
     assert!(matches!(add_if(&code, 0x1000, 0, true), Added::Full));
-    assert_eq!(code.retire(0), ALL);
-    code.fill(ALL);
+    assert_eq!(code.retire(0), Retired::All);
+    code.fill(Retired::All);
     assert!(!code.is_closed() && code.size().0 == 0);
     add(&code, 0x1000, 0);
 }
@@ -228,4 +229,35 @@ fn instructions_that_windows_do_not_serve_are_known_by_their_frame() {
     assert_eq!((code.note_site(0x5004), code.note_site(0x5004)), (0, 1));
     assert!(code.site_changes() != changes && code.sites_in(6).is_none());
     assert!(code.sites_in(5).unwrap().within(0x5000, 16).eq([4]));
+}
+
+/// The process takes more than it may: code makes room for what has come, but for the least that it has.
+#[test]
+fn room_for_code_goes_by_the_process() {
+    const MIB: usize = 1 << 20;
+    let ram = GuestRam::new(16 << 20).unwrap();
+    let now = Resident::open().unwrap().bytes().unwrap();
+    let process = Some(now + 32 * MIB as u64);
+    let code = CodeCache::new(&ram, CodeRoom { least: MIB, most: 4 * MIB, process }).unwrap();
+    let mut added = 0;
+    // Adds until so many segments were filled; the bytes in use then.
+    let mut fill = |mut segments: u32| {
+        while segments > 0 {
+            match add_if(&code, added % (1 << 18) * 16, 0, true) {
+                Added::Kept(_) => added += 1,
+                Added::Full => {
+                    code.fill(code.retire(CODE_BYTES));
+                    segments -= 1;
+                }
+                Added::Stale => panic!("nothing was written"),
+            }
+        }
+        code.size().1
+    };
+    assert!(fill(3 * SEGMENTS as u32) > 3 * MIB);
+    let other = vec![1_u8; 64 * MIB];
+    let less = fill(3 * SEGMENTS as u32);
+    assert!((MIB..2 * MIB).contains(&less), "{less} bytes with {} others", other.len());
+    drop(other);
+    assert!(fill(3 * SEGMENTS as u32) > 3 * MIB);
 }

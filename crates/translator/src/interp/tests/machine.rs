@@ -105,7 +105,7 @@ impl Machine {
         let ram = GuestRam::new(RAM).unwrap();
         let config = Config {
             windows: crate::WindowPolicy::Never,
-            code_cache_bytes: 1 << 20,
+            code_room: (1 << 20).into(),
             tsc: TscModel { frequency_hz: 1_000_000_000, offset: 0 },
             cpu_index: 0,
             cpu_count: 1,
