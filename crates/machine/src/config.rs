@@ -10,8 +10,9 @@ use x86::address::PAGE_SIZE;
 /// What the process takes beside guest RAM, if the user says nothing about room for translated code; with many CPUs it may be
 /// more.
 const BESIDE_RAM: u64 = 64 << 20;
-/// What of it is neither the process's own memory nor code: shared memory in which each CPU has its views.
-const SHARED_PER_CPU: u64 = 1 << 19;
+/// What of it is neither the process's own memory nor code: shared memory in which each CPU has its views, and by what the rest
+/// may grow until somebody looks.
+const SHARED_PER_CPU: u64 = 3 << 18;
 /// More of it is not used for code, even if it is there.
 const CODE_CACHE_USUAL: u64 = 32 << 20;
 /// Large guests have at least such a part of their memory for translated code, up to so much.
@@ -184,7 +185,7 @@ mod tests {
         {
             let room = MachineConfig::new(memory_mib << 20, BootFiles::default()).code_room();
             let expected =
-                CodeRoom { least: least << 20, most: most << 20, process: Some((64 << 20) - (1 << 19)) };
+                CodeRoom { least: least << 20, most: most << 20, process: Some((64 << 20) - (3 << 18)) };
             assert_eq!(room, expected, "{memory_mib} MiB");
         }
     }
