@@ -94,8 +94,8 @@ pub struct Run {
     /// End the guest after this time, for example 90s or 5m, with exit code 6
     #[arg(long, value_name = "TIME", value_parser = quantity::duration)]
     timeout: Option<Duration>,
-    /// Memory for translated code, which all CPUs share [default: 20M for one, less for several,
-    /// or a 256th of the guest's memory if that is more]; its description takes half of that again
+    /// Memory for translated code, which all CPUs share [default: what is left of 64M beside guest RAM,
+    /// 8M to 32M, or a 256th of the guest's memory if that is more]; its description takes half of that again
     #[arg(long, value_name = "SIZE", value_parser = quantity::size)]
     code_cache: Option<u64>,
     /// Where translated code is kept, so that the next guest with the same programs starts faster; 'none' keeps nothing
