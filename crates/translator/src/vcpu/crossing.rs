@@ -71,7 +71,7 @@ impl BtVcpu {
         }
     }
 
-    /// Makes room for a block of so many bytes: the oldest ones go, or all if they have to. Other CPUs leave that code first.
+    /// Makes room for a block of so many bytes: some go, or all if they have to. Other CPUs leave that code first.
     pub(super) fn make_room(&mut self, bytes: usize) {
         let (watcher, mut own) = self.own();
         let alone = watcher.alone(&mut own);
