@@ -65,6 +65,8 @@ pub struct Cpu {
     pub exit_argument: u64,
     /// Where translated code goes on after a helper.
     pub resume: u64,
+    /// Where the host raised an exception.
+    pub fault_place: u64,
     /// The host's stack pointer while translated code runs.
     pub host_rsp: u64,
     /// The host's MXCSR, loaded whenever translated code is left.

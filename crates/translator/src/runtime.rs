@@ -3,6 +3,7 @@
 
 pub mod attention;
 pub mod fault;
+pub mod flow_thunks;
 pub mod host;
 pub mod thunks;
 

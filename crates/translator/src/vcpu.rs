@@ -1,6 +1,7 @@
 //! A virtual CPU under binary translation: the loop between translated code, the interpreter and the machine.
 
 mod crossing;
+mod faults;
 mod find;
 mod follow;
 mod jumps;
@@ -17,12 +18,12 @@ use platform::ram::watch::Watcher;
 use platform::{CpuIo, GuestRam, RestoreError, ShutdownCause, Stop, Vcpu};
 use x86::address::PAGE_OFFSET;
 use x86::flags;
-use x86::reg::{RDI, RSI, RSP};
+use x86::reg::RSP;
 use x86::{CpuState, Exception, Gva};
 
-use crate::cache::blocks::{CodeMode, FlagPlace, Key, Pointers};
+use crate::cache::blocks::{CodeMode, Key};
 use crate::cache::finder::Finder;
-use crate::cache::shared::{CodeCache, Spot};
+use crate::cache::shared::CodeCache;
 use crate::cpu::{ATTENTION, Cpu};
 use crate::cpuid::CpuidModel;
 use crate::interp::{Env, Interpreter, InterruptKind, Step};
@@ -407,23 +408,6 @@ impl BtVcpu {
         legacy::set_linear_rip(self.cpu(), page.wrapping_add(i64::from(spot.mark.guest) as u64));
     }
 
-    /// Flags and registers of an instruction that was interrupted by a host exception, wherever they are.
-    fn take_interrupted_state(&mut self) {
-        let resume = self.cpu().resume;
-        let Some(Spot { mark, .. }) = self.code.spot(resume) else { return };
-        let cpu = self.cpu();
-        if mark.flags == FlagPlace::Spilled {
-            cpu.status_flags = Cpu::unpack_flags(cpu.spilled_flags);
-        }
-        let [target, source] = cpu.string_deltas;
-        if mark.pointers != Pointers::Guest {
-            cpu.gpr[RDI] = cpu.gpr[RDI].wrapping_sub(target);
-        }
-        if mark.pointers == Pointers::HostBoth {
-            cpu.gpr[RSI] = cpu.gpr[RSI].wrapping_sub(source);
-        }
-    }
-
     fn page_of(&mut self, key: &Key) -> u64 {
         if key.mode.is_pinned() { key.page } else { self.cpu().code_page }
     }
@@ -459,24 +443,6 @@ impl BtVcpu {
         }
         *misses = (rip, 0);
         true
-    }
-
-    /// A copied instruction raised an exception on the host. The interpreter finds out which one it is for the guest.
-    fn host_fault(&mut self, io: &dyn CpuIo) -> Next {
-        self.locate();
-        self.take_interrupted_state();
-        let (vector, rip) = (self.cpu().exit_argument, self.cpu().rip);
-        if self.left_by_window() {
-            return self.interpret_beside_windows(io);
-        }
-        if vector == u64::from(x86::exception::vector::PF) {
-            tracing::error!(
-                rip = format_args!("{rip:#x}"),
-                "translated code touched host memory that is not there"
-            );
-            return Next::Leave(Stop::Shutdown(ShutdownCause::EngineError { rip }));
-        }
-        Next::Interpret
     }
 }
 

@@ -151,8 +151,8 @@ impl CodeCache {
         let bytes = room.most.max(room.least);
         let mut buffer = CodeBuffer::new(bytes, SEGMENTS).map_err(SetupError::CodeCache)?;
         let thunks = Thunks::build(&mut buffer);
-        let faults =
-            FaultGuard::new(buffer.range(), thunks.exit(Exit::Fault)).map_err(SetupError::Signals)?;
+        let faults = FaultGuard::new(buffer.range(), thunks.end, thunks.exit(Exit::Fault));
+        let faults = faults.map_err(SetupError::Signals)?;
         let blocks = Blocks::with_room_for(bytes).map_err(SetupError::CodeCache)?;
         Ok(Self {
             directory: blocks.directory(),

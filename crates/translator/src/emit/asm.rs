@@ -374,6 +374,11 @@ impl Asm {
     pub fn add_mem(&mut self, reg: Reg, mem: Mem) {
         self.plain(true, 0x03, reg, mem);
     }
+    /// `push reg`, of R8 to R15.
+    pub fn push(&mut self, reg: Reg) {
+        debug_assert!(reg >= 8);
+        self.raw(&[0x41, 0x50 | reg & 7]);
+    }
     /// `sub reg, [mem]`, 64 bits.
     pub fn sub_mem(&mut self, reg: Reg, mem: Mem) {
         self.plain(true, 0x2b, reg, mem);

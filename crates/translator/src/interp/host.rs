@@ -84,7 +84,7 @@ impl HostExecution {
     pub fn new() -> std::io::Result<Self> {
         let code = CodeBuffer::new(CAPACITY, 1)?;
         Ok(Self {
-            _faults: FaultGuard::new(code.range(), fault::CALLED)?,
+            _faults: FaultGuard::new(code.range(), 0, fault::CALLED)?,
             code,
             bounce: Box::new(Bounce([0; 256])),
             generation: 1,

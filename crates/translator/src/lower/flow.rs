@@ -13,6 +13,7 @@ use crate::emit::asm::{Mem, Offset, T0, T1, cond};
 use crate::emit::fixups::FixupKind;
 use crate::mmu::table::Ring;
 use crate::mmu::{Access, view};
+use crate::runtime::flow_thunks::Calls;
 use x86::address::PAGE_OFFSET;
 
 impl Lowering {
@@ -36,8 +37,7 @@ impl Lowering {
     /// Goes to an address relative to the page, through the jump table.
     pub(super) fn table_exit(&mut self, target: i64) {
         self.asm.mov_imm(T0, i64::from(target as i32) as u64);
-        let is_put_aside = usize::from(self.flags == FlagPlace::Spilled);
-        self.asm.jmp_thunk(self.thunks.far[self.ring() as usize][is_put_aside]);
+        self.asm.jmp_thunk(self.thunks.far[self.ring() as usize].entry(self.flags));
     }
 
     /// T1 = the place of the linear address in T0 in a jump table. If the table does not know it, or it is
@@ -104,10 +104,22 @@ impl Lowering {
 
     pub(super) fn call(&mut self, decoded: &Decoded) {
         let instruction = &decoded.instruction;
+        let target = instruction.near_branch_target();
+        if self.mode.windows && !self.may_link(target) && instruction.len() as u64 == Calls::LENGTH {
+            return self.call_by_thunk(target, instruction.next_ip());
+        }
         let slot = self.reach_push(decoded);
         self.push_return_address(slot, instruction.next_ip());
         // What was live before the push and is not put aside is dead for the target too.
-        self.direct_exit(instruction.near_branch_target());
+        self.direct_exit(target);
+    }
+
+    /// The thunk stores the return address, too.
+    fn call_by_thunk(&mut self, target: u64, next: u64) {
+        let [target, next] = [target, next].map(|address| i64::from(self.offset_of(address) as i32) as u64);
+        self.asm.mov_imm(T0, target);
+        self.asm.mov_imm(T1, next);
+        self.asm.jmp_thunk(self.thunks.calls.entry(self.flags));
     }
 
     /// Stores the return address, by way of T1, and moves the stack pointer.
@@ -163,7 +175,15 @@ impl Lowering {
     }
 
     pub(super) fn return_near(&mut self, decoded: &Decoded) {
-        let extra = if decoded.instruction.op_count() == 1 { decoded.instruction.immediate16() } else { 0 };
+        let has_operand = decoded.instruction.op_count() == 1;
+        if self.mode.windows && !has_operand {
+            return self.asm.leave_by(
+                T1,
+                self.start,
+                self.thunks.returns[self.ring() as usize].entry(self.flags),
+            );
+        }
+        let extra = if has_operand { decoded.instruction.immediate16() } else { 0 };
         let slot = self.reach_pop(decoded);
         self.asm.load(T0, slot);
         self.spill_for_table();

@@ -15,13 +15,16 @@ static RANGES: [CodeRange; 256] = [const { CodeRange::free() }; 256];
 
 struct CodeRange {
     start: AtomicU64,
+    /// Where the thunks at its beginning end.
+    blocks: AtomicU64,
     end: AtomicU64,
     thunk: AtomicU64,
 }
 
 impl CodeRange {
     const fn free() -> Self {
-        Self { start: AtomicU64::new(0), end: AtomicU64::new(0), thunk: AtomicU64::new(0) }
+        let [start, blocks, end, thunk] = [const { AtomicU64::new(0) }; 4];
+        Self { start, blocks, end, thunk }
     }
 }
 
@@ -68,13 +71,14 @@ pub fn catching(resume: u64, call: impl FnOnce()) -> Option<u8> {
 pub struct FaultGuard(usize);
 
 impl FaultGuard {
-    /// Registers a range of code and installs the handlers (once for the process).
-    pub fn new(range: std::ops::Range<u64>, thunk: u64) -> std::io::Result<Self> {
+    /// Registers a range of code, whose thunks end at an address, and installs the handlers (once for the process).
+    pub fn new(range: std::ops::Range<u64>, blocks: u64, thunk: u64) -> std::io::Result<Self> {
         static INSTALL: Once = Once::new();
         INSTALL.call_once(install);
         for (slot, entry) in RANGES.iter().enumerate() {
             if entry.end.compare_exchange(0, range.end, Ordering::SeqCst, Ordering::SeqCst).is_ok() {
                 entry.thunk.store(thunk, Ordering::SeqCst);
+                entry.blocks.store(blocks, Ordering::SeqCst);
                 entry.start.store(range.start, Ordering::SeqCst);
                 return Ok(Self(slot));
             }
@@ -167,12 +171,17 @@ unsafe extern "C" fn handler(signal: libc::c_int, info: *mut libc::siginfo_t, co
     // its `Cpu`.
     unsafe {
         std::arch::asm!(
-            "mov qword ptr gs:[{offset}], {trap}",
-            offset = const offset_of!(Cpu, exit_argument),
+            "mov qword ptr gs:[{argument}], {trap}",
+            "mov qword ptr gs:[{place}], {rip}",
+            argument = const offset_of!(Cpu, exit_argument),
+            place = const offset_of!(Cpu, fault_place),
             trap = in(reg) trap,
+            rip = in(reg) rip,
         );
     }
-    // T1 reports the place. What the guest has in R11 is in memory.
-    registers[libc::REG_R11 as usize] = rip as i64;
+    // T1 reports the place; in a thunk it has what says whose it runs for. What the guest has in R11 is in memory.
+    if rip >= range.blocks.load(Ordering::Relaxed) {
+        registers[libc::REG_R11 as usize] = rip as i64;
+    }
     registers[libc::REG_RIP as usize] = thunk as i64;
 }

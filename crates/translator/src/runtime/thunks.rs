@@ -6,10 +6,11 @@
 #![expect(unsafe_code, reason = "calls emitted code")]
 use std::mem::offset_of;
 
+use super::flow_thunks::{Calls, Far, Returns};
 use crate::cache::code::CodeBuffer;
 use crate::cpu::Cpu;
 use crate::emit::asm::{Asm, Mem, T0, T1, cond};
-use crate::mmu::table::{LOOKUP_SHIFT, Lookup, RINGS, Ring, SECOND_JUMP, lookups, second_entry};
+use crate::mmu::table::{LOOKUP_SHIFT, Lookup, RINGS, Ring, lookups, second_entry};
 use crate::mmu::view;
 use x86::Segment;
 use x86::address::{PAGE_OFFSET, PAGE_SHIFT};
@@ -57,6 +58,8 @@ pub const EXITS: [Exit; 8] = [
 pub struct Thunks {
     /// Where they begin, and the buffer: blocks are made to lie here, and then moved.
     pub start: u64,
+    /// Where they end.
+    pub end: u64,
     /// `extern "sysv64" fn(gs_base, code)`: runs translated code until it exits; loads the vector registers first if
     /// [`Cpu::vectors_loaded`] says that the code expects them.
     pub enter: u64,
@@ -71,9 +74,12 @@ pub struct Thunks {
     pub dead: u64,
     /// Loads the guest's vector registers and goes on at T1; leaves flags and registers alone.
     pub load_vectors: u64,
-    /// T0 is a distance from [`Cpu::code_page`]: goes there by the jump table of a ring. By ring, then with the status flags
-    /// in EFLAGS and with them put aside.
-    pub far: [[u64; 2]; 2],
+    /// Far jumps, by ring.
+    pub far: [Far; 2],
+    /// Calls out of a page of position-independent user code.
+    pub calls: Calls,
+    /// Returns, by ring.
+    pub returns: [Returns; 2],
 }
 
 const CALLEE_SAVED: [usize; 6] = [RBX, RBP, 12, 13, 14, 15];
@@ -101,12 +107,15 @@ impl Thunks {
         let start = 0x10_0000;
         Self {
             start,
+            end: start,
             enter: 0,
             exits: [0; EXITS.len()],
             misses: [[0; 2]; 2],
             dead: 0,
             load_vectors: 0,
-            far: [[0; 2]; 2],
+            far: Default::default(),
+            calls: Calls::default(),
+            returns: Default::default(),
         }
     }
 
@@ -144,16 +153,21 @@ impl Thunks {
                 },
             )
         });
-        let far = RINGS.map(|ring| emit_far(&mut asm, ring, exits[Exit::Jump as usize]));
-        let far = far.map(|entries| entries.map(|entry| asm.address(entry)));
-        let thunks =
-            Self { start: buffer.start(), enter: asm.address(enter), exits, misses, dead, load_vectors, far };
+        let far = RINGS.map(|ring| Far::emit(&mut asm, ring, exits[Exit::Jump as usize]));
+        let calls = Calls::emit(&mut asm, Ring::User, exits[Exit::Jump as usize]);
+        let returns = RINGS.map(|ring| Returns::emit(&mut asm, ring, exits[Exit::Target as usize]));
+        let [start, end, enter] = [0, asm.here(), enter].map(|place| asm.address(place));
+        let thunks = Self { start, end, enter, exits, misses, dead, load_vectors, far, calls, returns };
         let appended = buffer.append(asm.code(), &[]);
         debug_assert_eq!(appended, Some(buffer.start()), "the buffer was empty and has a MiB at least");
         buffer.keep();
         thunks
     }
 
+    /// Whether an address is in one of them.
+    pub fn holds(&self, place: u64) -> bool {
+        (self.start..self.end).contains(&place)
+    }
     /// The thunk of a reason.
     pub fn exit(&self, exit: Exit) -> u64 {
         self.exits[exit as usize]
@@ -278,28 +292,6 @@ fn emit_miss(asm: &mut Asm, ring: Ring, field: usize, exit: u64) -> usize {
     restore(asm);
     asm.jmp_address(exit);
     start
-}
-
-/// See [`Thunks::far`].
-fn emit_far(asm: &mut Asm, ring: Ring, unknown: u64) -> [usize; 2] {
-    let (target, code) = (view::jump_target_offset(ring), view::jump_code_offset(ring));
-    let in_eflags = asm.here();
-    asm.spill_flags(offset_of!(Cpu, spilled_flags), T1);
-    let put_aside = asm.here();
-    asm.load(T1, Mem::gs(offset_of!(Cpu, code_page)));
-    asm.lea(T0, Mem { base: Some(T0), index: Some((T1, 0)), disp: 0, gs: false });
-    asm.jump_place(T1, T0);
-    asm.cmp_mem(T0, Mem::gs_jump(T1, target));
-    let not_first = asm.jcc(cond::NE);
-    let found = asm.address(asm.here());
-    asm.enter_page(ring, T0);
-    asm.jmp_mem(Mem::gs_jump(T1, code));
-    asm.bind(not_first);
-    asm.lea32(T1, Mem::base(T1, SECOND_JUMP));
-    asm.cmp_mem(T0, Mem::gs_jump(T1, target));
-    asm.jcc_address(cond::E, found);
-    asm.jmp_address(unknown);
-    [in_eflags, put_aside]
 }
 
 /// See [`Thunks::dead`].
