@@ -12,7 +12,7 @@ pub use super::block::{
 use super::directory::Directory;
 use super::links::{Linked, Links};
 use super::marks::Marks;
-use super::record::{Modes, Record};
+use super::record::{Details, Modes, Record};
 
 /// Number of a block since the last time everything was thrown away.
 pub type BlockId = u32;
@@ -137,12 +137,15 @@ impl Segment {
     fn get(&self, index: usize) -> Option<&Record> {
         (index < self.count).then(|| self.directory.get(number(self.number, index)))
     }
+    fn details(&self, index: usize) -> Option<&Details> {
+        (index < self.count).then(|| self.directory.details(number(self.number, index)))
+    }
     fn marks_of(&self, index: usize) -> std::ops::Range<u32> {
-        let begin = |index| self.get(index).map_or(self.marks.end(), Record::marks);
+        let begin = |index| self.details(index).map_or(self.marks.end(), Details::marks);
         begin(index)..begin(index + 1)
     }
     fn links_of(&self, index: usize) -> std::ops::Range<usize> {
-        let begin = |index| self.get(index).map_or(self.links.len(), |block| block.links() as usize);
+        let begin = |index| self.details(index).map_or(self.links.len(), |block| block.links() as usize);
         begin(index)..begin(index + 1)
     }
     fn granule(&self, host: u64) -> Option<usize> {
@@ -215,7 +218,7 @@ impl Blocks {
     }
     /// What a block was made from.
     pub fn sources(&self, id: BlockId) -> Sources {
-        self.get(id).sources()
+        self.directory.sources(id)
     }
     /// First address of a block's host code: the entry for jumps through the table.
     pub fn checked(&self, id: BlockId) -> u64 {
@@ -254,8 +257,8 @@ impl Blocks {
             self.directory.set_base(self.ages.filling(), checked);
         }
         let code = (checked - segment.base()) as u32;
-        let record = self.directory.get(id);
-        record.become_block(block, mode, code, segment.marks.end(), segment.links.len() as u32);
+        self.directory.get(id).become_block(block, mode, code);
+        self.directory.details(id).become_block(block, segment.marks.end(), segment.links.len() as u32);
         segment.marks.add(made.marks);
         segment.links.add(made.links, code);
         segment.count += 1;
@@ -303,7 +306,7 @@ impl Blocks {
         }
         let (code, entries) = (self.checked(to), self.get(to).entries());
         let entry = if self.linked(index).is_backward() { entries.attention? } else { entries.linked };
-        let next = self.get(to).replace_incoming(index);
+        let next = self.directory.details(to).replace_incoming(index);
         let base = self.base(index);
         let linked = self.linked(index);
         (linked.to, linked.next) = (to, next);
@@ -329,7 +332,7 @@ impl Blocks {
             bare.push(gpa >> 12);
             return Vec::new();
         }
-        let sources = |id: BlockId| directory.get(id).sources();
+        let sources = |id: BlockId| directory.sources(id);
         let hits: Vec<_> =
             frame.blocks.iter().copied().filter(|id| sources(*id).overlap(gpa, length)).collect();
         if hits.is_empty() {
@@ -368,7 +371,7 @@ impl Blocks {
         if !block.die() {
             return false;
         }
-        let mut incoming = block.replace_incoming(NOBODY);
+        let mut incoming = self.directory.details(id).replace_incoming(NOBODY);
         self.directory.hide(id, &self.key(id));
         while incoming != NOBODY {
             let segment = &mut self.segments[segment_of(incoming)];
@@ -427,14 +430,15 @@ impl Blocks {
 
     /// Takes the links of a segment out of those that lead to a block.
     fn forget_incoming(&mut self, to: BlockId, segment: usize) {
-        let mut incoming = self.get(to).replace_incoming(NOBODY);
+        let mut incoming = self.directory.details(to).replace_incoming(NOBODY);
         while incoming != NOBODY {
             let link = incoming;
             incoming = self.linked(link).next;
             if segment_of(link) == segment {
                 self.linked(link).to = NOBODY;
             } else {
-                self.linked(link).next = self.get(to).replace_incoming(link);
+                let next = self.directory.details(to).replace_incoming(link);
+                self.linked(link).next = next;
             }
         }
     }

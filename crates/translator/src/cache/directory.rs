@@ -5,9 +5,9 @@
 //! looking then.
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 
-use super::block::Key;
+use super::block::{Key, Sources};
 use super::blocks::{BlockId, NOBODY, SEGMENTS, WordHasher, index_of, segment_of};
-use super::record::Record;
+use super::record::{Details, Record};
 use super::records::Records;
 
 /// All blocks that can be found, and those of each segment.
@@ -15,7 +15,8 @@ pub struct Directory {
     /// The first block of each hash of a key; a power of two.
     index: Box<[AtomicU32]>,
     /// Those of a segment one after the other, and all segments.
-    records: Records,
+    records: Records<Record>,
+    details: Records<Details>,
     /// How many blocks a segment has room for.
     room: usize,
     /// Where the host code of the first block of each segment begins.
@@ -27,7 +28,8 @@ impl Directory {
     pub fn with_room_for(room: usize, hashes: usize) -> std::io::Result<Self> {
         let index = (0..hashes.next_power_of_two()).map(|_| AtomicU32::new(NOBODY)).collect();
         let bases = [0; SEGMENTS].map(AtomicU64::new);
-        Ok(Self { index, records: Records::new(room * SEGMENTS)?, room, bases })
+        let (records, details) = (Records::new(room * SEGMENTS)?, Records::new(room * SEGMENTS)?);
+        Ok(Self { index, records, details, room, bases })
     }
 
     /// The block of a key whose mode has this number.
@@ -45,9 +47,20 @@ impl Directory {
     fn bucket(&self, key: &Key) -> &AtomicU32 {
         &self.index[key.place(&mut WordHasher::default()) as usize & (self.index.len() - 1)]
     }
+    fn number_of(&self, id: BlockId) -> usize {
+        segment_of(id) * self.room + index_of(id)
+    }
     /// One block.
     pub fn get(&self, id: BlockId) -> &Record {
-        &self.records[segment_of(id) * self.room + index_of(id)]
+        &self.records[self.number_of(id)]
+    }
+    /// The rest of what is known of it.
+    pub fn details(&self, id: BlockId) -> &Details {
+        &self.details[self.number_of(id)]
+    }
+    /// What it was made from.
+    pub fn sources(&self, id: BlockId) -> Sources {
+        self.details(id).sources(self.get(id))
     }
     /// How many blocks a segment has room for.
     pub fn room(&self) -> usize {
@@ -55,7 +68,9 @@ impl Directory {
     }
     /// The room for the blocks of a segment takes no memory for now: it has none, and nobody looks for them.
     pub fn give_back(&self, segment: usize) {
-        self.records.give_back(segment * self.room..(segment + 1) * self.room);
+        let range = segment * self.room..(segment + 1) * self.room;
+        self.records.give_back(range.clone());
+        self.details.give_back(range);
     }
     /// Where the host code of a segment's first block begins.
     pub fn base(&self, segment: usize) -> u64 {

@@ -1,33 +1,38 @@
-//! Blocks as they are kept. There may be a hundred thousand of them: each takes a cache line. CPUs read them while another one
-//! writes others: what a block is found by is there before anybody can find it, and stays until nobody looks any more.
-use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
+//! Blocks as they are kept. There may be a hundred thousand of them: each takes half a cache line for what it is found by, and a
+//! quarter for the rest. CPUs read them while another one writes others: what a block is found by is there before anybody
+//! can find it, and stays until nobody looks any more.
+use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 
-use super::block::{Block, CodeMode, Entries, Key, Sources};
+use x86::address::PAGE_SHIFT;
+
+use super::block::{ANY_PAGE, Block, CodeMode, Entries, Key, Sources};
 use super::blocks::{BlockId, NOBODY, WordMap};
 
-/// One kept block.
-#[repr(align(64))]
+/// One kept block: what it is found by, and where its code is.
+#[repr(align(32))]
 pub struct Record {
-    gpa: AtomicU64,
-    page: AtomicU64,
-    /// 16 bits for each.
-    entries: AtomicU64,
+    /// [`Origin`].
+    origin: AtomicU64,
+    /// [`place_of`].
+    place: AtomicU64,
     space: AtomicU32,
-    /// Index in [`Modes`].
-    mode: AtomicU32,
+    beside: AtomicU32,
+    /// Multiples of [`CODE_STEP`] from the first block's, above [`LINKED_BITS`] of the entry for linked jumps.
     code: AtomicU32,
+    /// Its end, above 16 bits of the entry that looks for attention; the entry for jumps through the table is at 0.
+    ends: AtomicU32,
+}
+
+/// The rest of what is known of it.
+pub struct Details {
     /// Frame of the second range that it was made from.
     second: AtomicU32,
-    /// Bytes of both ranges, 16 bits each; the first begins at `gpa`.
-    lengths: AtomicU32,
     marks: AtomicU32,
     links: AtomicU32,
     incoming: AtomicU32,
-    beside: AtomicU32,
-    alive: AtomicBool,
 }
 
-const _: () = assert!(size_of::<Record>() == 64);
+const _: () = assert!(size_of::<Record>() == 32 && size_of::<Details>() == 16);
 
 /// What is read alone, or by who holds the lock under which it was written.
 fn get(field: &AtomicU32) -> u32 {
@@ -37,63 +42,153 @@ fn set(field: &AtomicU32, value: u32) {
     field.store(value, Ordering::Relaxed);
 }
 
+/// The guest's bytes of a block and its body, in a word: from below, the address of the first, their number minus
+/// one, the number of those in a second frame, the entry without questions, and whether it is alive.
+struct Origin(u64);
+
+const GPA_BITS: u32 = crate::cpuid::PHYSICAL_BITS;
+const LENGTH_BITS: u32 = 12;
+const SECOND_BITS: u32 = 4;
+const SECOND_SHIFT: u32 = GPA_BITS + LENGTH_BITS;
+const BODY_SHIFT: u32 = SECOND_SHIFT + SECOND_BITS;
+const ALIVE: u64 = 1 << 63;
+const _: () = assert!(BODY_SHIFT < 63);
+
+/// The lowest bits of a word from one on.
+fn field(word: u64, shift: u32, bits: u32) -> u64 {
+    word >> shift & ((1 << bits) - 1)
+}
+
+impl Origin {
+    fn new(sources: Sources, body: u32) -> Self {
+        let (gpa, length) = sources.first();
+        let beyond = sources.second().map_or(0, |(_, length)| length);
+        let (length, body) = (length.saturating_sub(1), u64::from(body));
+        debug_assert!(gpa >> GPA_BITS == 0 && length >> LENGTH_BITS == 0);
+        debug_assert!(beyond >> SECOND_BITS == 0 && body >> (63 - BODY_SHIFT) == 0);
+        Self(gpa | length << GPA_BITS | beyond << SECOND_SHIFT | body << BODY_SHIFT | ALIVE)
+    }
+    fn gpa(&self) -> u64 {
+        field(self.0, 0, GPA_BITS)
+    }
+    fn length(&self) -> u16 {
+        field(self.0, GPA_BITS, LENGTH_BITS) as u16 + 1
+    }
+    fn beyond(&self) -> u16 {
+        field(self.0, SECOND_SHIFT, SECOND_BITS) as u16
+    }
+    fn body(&self) -> u32 {
+        field(self.0, BODY_SHIFT, 63 - BODY_SHIFT) as u32
+    }
+}
+
+/// Bits of the number of a page, of which the highest is its sign.
+const PAGE_BITS: u32 = 37;
+/// In place of a page's number: any.
+const ANY: u64 = 1 << PAGE_BITS;
+/// Bits of the number of a mode.
+const MODE_BITS: u32 = 63 - PAGE_BITS;
+
+/// A page and the number of a mode in a word.
+fn place_of(page: u64, mode: u32) -> u64 {
+    let page = if page == ANY_PAGE { ANY } else { field(page, PAGE_SHIFT, PAGE_BITS) };
+    page | u64::from(mode) << (PAGE_BITS + 1)
+}
+fn page_of(place: u64) -> u64 {
+    let unused = 64 - PAGE_BITS;
+    if place & ANY != 0 { ANY_PAGE } else { ((place << unused) as i64 >> unused << PAGE_SHIFT) as u64 }
+}
+
+/// Host code of blocks begins on multiples of this.
+const CODE_STEP: u32 = super::code::WORD as u32;
+const LINKED_BITS: u32 = 10;
+
 impl Record {
+    /// Whether there is room for all that is to be known of a block.
+    pub fn has_room_for(entries: &Entries) -> bool {
+        entries.linked < 1 << LINKED_BITS
+            && entries.body < 1 << (63 - BODY_SHIFT)
+            && entries.end <= u32::from(u16::MAX)
+    }
     /// Becomes a block whose host code begins so far from the first one's. Nobody finds it yet.
-    pub fn become_block(&self, block: &Block, mode: u32, code: u32, marks: u32, links: u32) {
+    pub fn become_block(&self, block: &Block, mode: u32, code: u32) {
         let Block { key, entries, sources, .. } = block;
-        debug_assert!(sources.first().0 == key.gpa && entries.end <= u32::from(u16::MAX));
-        let (second, length) = sources.second().unwrap_or_default();
+        debug_assert!(sources.first().0 == key.gpa && code % CODE_STEP == 0 && Self::has_room_for(entries));
         let Entries { attention, linked, body, end } = *entries;
-        // The entry for jumps through the table is at 0.
-        let attention = attention.unwrap_or(0);
-        let entries =
-            [end, body, linked, attention].iter().fold(0, |all, entry| all << 16 | u64::from(*entry));
-        self.gpa.store(key.gpa, Ordering::Relaxed);
-        self.page.store(key.page, Ordering::Relaxed);
-        self.entries.store(entries, Ordering::Relaxed);
+        self.origin.store(Origin::new(*sources, body).0, Ordering::Relaxed);
+        self.place.store(place_of(key.page, mode), Ordering::Relaxed);
         set(&self.space, key.space);
-        set(&self.mode, mode);
-        set(&self.code, code);
-        set(&self.second, (second >> 12) as u32);
-        set(&self.lengths, sources.first().1 as u32 | (length as u32) << 16);
-        set(&self.marks, marks);
-        set(&self.links, links);
-        set(&self.incoming, NOBODY);
-        self.alive.store(true, Ordering::Relaxed);
+        set(&self.code, code / CODE_STEP << LINKED_BITS | linked);
+        set(&self.ends, end << 16 | attention.unwrap_or(0));
+    }
+    fn origin(&self) -> Origin {
+        Origin(self.origin.load(Ordering::Relaxed))
     }
 
     /// Whether it is what a key asks for, whose mode has this number.
     pub fn is(&self, key: &Key, mode: u32) -> bool {
-        let found = (self.gpa(), self.page.load(Ordering::Relaxed), get(&self.space), get(&self.mode));
-        found == (key.gpa, key.page, key.space, mode)
+        let found = (self.gpa(), self.place.load(Ordering::Relaxed), get(&self.space));
+        found == (key.gpa, place_of(key.page, mode), key.space)
     }
     /// What it is found by.
     pub fn key(&self, modes: &Modes) -> Key {
-        let page = self.page.load(Ordering::Relaxed);
-        Key { gpa: self.gpa(), page, space: get(&self.space), mode: modes.get(get(&self.mode)) }
+        let place = self.place.load(Ordering::Relaxed);
+        let mode = modes.get((place >> (PAGE_BITS + 1)) as u32);
+        Key { gpa: self.gpa(), page: page_of(place), space: get(&self.space), mode }
     }
     /// Guest-physical address of its first byte.
     pub fn gpa(&self) -> u64 {
-        self.gpa.load(Ordering::Relaxed)
+        self.origin().gpa()
     }
     /// Its entries.
     pub fn entries(&self) -> Entries {
-        let all = self.entries.load(Ordering::Relaxed);
-        let [attention, linked, body, end] = [0, 16, 32, 48].map(|shift| (all >> shift) as u32 & 0xffff);
-        Entries { attention: Some(attention).filter(|at| *at != 0), linked, body, end }
-    }
-    /// What it was made from.
-    pub fn sources(&self) -> Sources {
-        let lengths = get(&self.lengths);
-        let sources = Sources::new(self.gpa(), lengths as u16);
-        match (lengths >> 16) as u16 {
-            0 => sources,
-            length => sources.and(u64::from(get(&self.second)) << 12, length),
+        let ends = get(&self.ends);
+        Entries {
+            attention: Some(ends & 0xffff).filter(|at| *at != 0),
+            linked: get(&self.code) & ((1 << LINKED_BITS) - 1),
+            body: self.origin().body(),
+            end: ends >> 16,
         }
     }
     /// First address of the host code, from the first block's.
     pub fn code(&self) -> u32 {
-        get(&self.code)
+        (get(&self.code) >> LINKED_BITS) * CODE_STEP
+    }
+    /// The next block whose key has the same hash, or [`NOBODY`].
+    pub fn beside(&self) -> BlockId {
+        self.beside.load(Ordering::Acquire)
+    }
+    /// Another block is beside it from now on.
+    pub fn set_beside(&self, beside: BlockId) {
+        self.beside.store(beside, Ordering::Release);
+    }
+    /// Not thrown away yet.
+    pub fn is_alive(&self) -> bool {
+        self.origin().0 & ALIVE != 0
+    }
+    /// It is thrown away; whether it was alive.
+    pub fn die(&self) -> bool {
+        self.origin.fetch_and(!ALIVE, Ordering::Relaxed) & ALIVE != 0
+    }
+}
+
+impl Details {
+    /// Becomes those of a block whose marks and links begin there.
+    pub fn become_block(&self, block: &Block, marks: u32, links: u32) {
+        let second = block.sources.second().map_or(0, |(second, _)| second >> PAGE_SHIFT);
+        set(&self.second, second as u32);
+        set(&self.marks, marks);
+        set(&self.links, links);
+        set(&self.incoming, NOBODY);
+    }
+    /// What their block was made from.
+    pub fn sources(&self, record: &Record) -> Sources {
+        let origin = record.origin();
+        let sources = Sources::new(origin.gpa(), origin.length());
+        match origin.beyond() {
+            0 => sources,
+            length => sources.and(u64::from(get(&self.second)) << PAGE_SHIFT, length),
+        }
     }
     /// First of its marks; they go on to those of the next block.
     pub fn marks(&self) -> u32 {
@@ -109,36 +204,20 @@ impl Record {
         set(&self.incoming, link);
         before
     }
-    /// The next block whose key has the same hash, or [`NOBODY`].
-    pub fn beside(&self) -> BlockId {
-        self.beside.load(Ordering::Acquire)
-    }
-    /// Another block is beside it from now on.
-    pub fn set_beside(&self, beside: BlockId) {
-        self.beside.store(beside, Ordering::Release);
-    }
-    /// Not thrown away yet.
-    pub fn is_alive(&self) -> bool {
-        self.alive.load(Ordering::Relaxed)
-    }
-    /// It is thrown away; whether it was alive.
-    pub fn die(&self) -> bool {
-        let was = self.is_alive();
-        self.alive.store(false, Ordering::Relaxed);
-        was
-    }
 }
 
 /// The modes that blocks were made for, by number. There are a few, unless real-mode code roams through memory.
 #[derive(Default)]
 pub struct Modes {
     all: Vec<CodeMode>,
-    /// The number of the first one. None is ever given twice: CPUs remember them.
+    /// The number of the first one. None is given twice in a long time: CPUs remember them.
     first: u32,
     /// Numbers of those past the first ones.
     numbers: WordMap<CodeMode, u32>,
 }
 
+/// Numbers of modes begin anew below this; there are never so many at once that they would reach what a record has room for.
+const FIRST_MOST: u32 = 1 << (MODE_BITS - 1);
 /// Modes that are looked through one by one.
 const FIRST_MODES: usize = 8;
 
@@ -177,7 +256,7 @@ impl Modes {
     }
     /// Forgets all.
     pub fn clear(&mut self) {
-        self.first += self.all.len() as u32;
+        self.first = (self.first + self.all.len() as u32) % FIRST_MOST;
         self.all.clear();
         self.numbers.clear();
     }
@@ -211,14 +290,35 @@ mod tests {
 
     #[test]
     fn nothing_of_a_block_is_lost() {
-        let key = Key { gpa: 0x12_3ff0, page: 0x7fff_ffff_f000, space: 9, mode: mode(1) };
-        let entries = Entries { attention: Some(300), linked: 40, body: 48, end: 500 };
-        let sources = Sources::new(key.gpa, 16).and(0xf_ffff_f000, 3);
+        let (records, details) = (Records::<Record>::new(1).unwrap(), Records::<Details>::new(1).unwrap());
         let mut modes = Modes::default();
-        let block = Block { key, entries, sources, instructions: 5 };
-        let (record, number) = (&Records::new(1).unwrap()[0], modes.number(key.mode));
-        record.become_block(&block, number, 0, 0, 0);
-        assert!(record.is(&key, number) && !record.is(&Key { space: 8, ..key }, number));
-        assert_eq!((record.key(&modes), record.entries(), record.sources()), (key, entries, sources));
+        for page in [0x7fff_ffff_f000, ANY_PAGE, !0xfff, 0, 0xffff_8000_0000_0000] {
+            let key = Key { gpa: 0xff_ffff_fff0, page, space: 9, mode: mode(1) };
+            let entries = Entries { attention: Some(300), linked: 1023, body: 127, end: 0xffff };
+            let sources = Sources::new(key.gpa, 16).and(0xf_ffff_f000, 15);
+            let block = Block { key, entries, sources, instructions: 5 };
+            let (record, details, number) = (&records[0], &details[0], modes.number(key.mode));
+            record.become_block(&block, number, (32 << 20) - 8);
+            details.become_block(&block, 7, 8);
+            assert!(record.is(&key, number) && !record.is(&Key { space: 8, ..key }, number));
+            assert!(!record.is(&Key { page: page ^ 0x1000, ..key }, number) && !record.is(&key, number + 1));
+            assert_eq!((record.key(&modes), record.entries()), (key, entries));
+            assert_eq!((details.sources(record), record.code()), (sources, (32 << 20) - 8));
+            assert_eq!((details.marks(), details.links()), (7, 8));
+            assert!(record.is_alive() && record.die() && !record.is_alive() && !record.die());
+            assert_eq!((record.key(&modes), record.entries()), (key, entries));
+        }
+    }
+
+    #[test]
+    fn the_longest_block_has_room() {
+        let records = Records::<Record>::new(1).unwrap();
+        let details = Records::<Details>::new(1).unwrap();
+        let key = Key { gpa: 0x5000, page: ANY_PAGE, space: 0, mode: mode(1) };
+        let sources = Sources::new(0x5000, 4096);
+        let block = Block { key, entries: Entries::default(), sources, instructions: 5 };
+        records[0].become_block(&block, 0, 0);
+        details[0].become_block(&block, 0, 0);
+        assert_eq!(details[0].sources(&records[0]), sources);
     }
 }

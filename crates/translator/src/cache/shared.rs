@@ -386,7 +386,7 @@ impl CodeCache {
 impl Place {
     fn of(id: BlockId, key: &Key, directory: &Directory) -> Self {
         let (block, checked) = (directory.get(id), directory.checked(id));
-        let (second, entries) = (block.sources().second().map(|(start, _)| start), block.entries());
+        let (second, entries) = (directory.sources(id).second().map(|(start, _)| start), block.entries());
         let looks = entries.attention.is_some();
         Self { id, key: *key, checked, body: checked + u64::from(entries.body), second, looks }
     }

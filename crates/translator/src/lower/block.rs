@@ -15,6 +15,7 @@ use crate::cache::blocks::{
     ANY_PAGE, Block, CodeMode, Entries, FlagPlace, Key, Link, Made, Mark, Pointers, Sources,
 };
 use crate::cache::marks::Packed;
+use crate::cache::record::Record;
 use crate::cpu::Cpu;
 use crate::emit::asm::{Asm, Mem, Offset, Reg, T1, cond};
 use crate::mmu::table::Ring;
@@ -232,8 +233,9 @@ impl Lowering {
         self.emit_cold();
         self.fix_up_moving();
         self.code = code;
-        // Places in a block are kept in 16 bits. No block comes near it.
-        (self.asm.here() <= usize::from(u16::MAX)).then(|| self.finish(source, linked))
+        let lowered = self.finish(source, linked);
+        // No block comes near it.
+        Record::has_room_for(&lowered.block.entries).then_some(lowered)
     }
 
     fn restart(&mut self, source: &Source<'_>) {
