@@ -10,7 +10,7 @@ mod gauge;
 mod give_back;
 mod links;
 pub mod marks;
-mod record;
+pub mod record;
 mod records;
 pub mod shared;
 mod touch;
