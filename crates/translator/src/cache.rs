@@ -10,7 +10,7 @@ mod gauge;
 mod give_back;
 mod links;
 pub mod marks;
-pub mod record;
+pub(crate) mod record;
 mod records;
 pub mod shared;
 mod touch;

@@ -113,12 +113,14 @@ impl Record {
     /// Becomes a block whose host code begins so far from the first one's. Nobody finds it yet.
     pub fn become_block(&self, block: &Block, mode: u32, code: u32) {
         let Block { key, entries, sources, .. } = block;
-        debug_assert!(sources.first().0 == key.gpa && code % CODE_STEP == 0 && Self::has_room_for(entries));
+        debug_assert!(
+            sources.first().0 == key.gpa && code.is_multiple_of(CODE_STEP) && Self::has_room_for(entries)
+        );
         let Entries { attention, linked, body, end } = *entries;
         self.origin.store(Origin::new(*sources, body).0, Ordering::Relaxed);
         self.place.store(place_of(key.page, mode), Ordering::Relaxed);
         set(&self.space, key.space);
-        set(&self.code, code / CODE_STEP << LINKED_BITS | linked);
+        set(&self.code, (code / CODE_STEP) << LINKED_BITS | linked);
         set(&self.ends, end << 16 | attention.unwrap_or(0));
     }
     fn origin(&self) -> Origin {
