@@ -16,10 +16,8 @@ const CODE_PAGE: Mem = Mem::gs(offset_of!(Cpu, code_page));
 const STACK_WINDOW: Mem = Mem::gs(offset_of!(Cpu, stack_window));
 const SPILLED_FLAGS: usize = offset_of!(Cpu, spilled_flags);
 
-/// The guest's stack at a distance from its pointer, with the delta of its window in T0.
-const fn stack(distance: i32) -> Mem {
-    Mem { base: Some(RSP as u8), index: Some((T0, 0)), disp: distance, gs: false }
-}
+/// The top of the guest's stack, with the delta of its window in T0.
+const STACK_TOP: Mem = Mem { base: Some(RSP as u8), index: Some((T0, 0)), disp: 0, gs: false };
 
 /// T0 is a distance from [`Cpu::code_page`]: goes there by the jump table of a ring.
 #[derive(Clone, Copy, Debug, Default)]
@@ -105,7 +103,7 @@ impl Returns {
             asm.load(T0, STACK_WINDOW);
             loads[next] = asm.address(asm.here());
             next += 1;
-            asm.load(T0, stack(0));
+            asm.load(T0, STACK_TOP);
         });
         let pop = |asm: &mut Asm| asm.lea(RSP as u8, Mem::base(RSP as u8, 8));
         emit_jump(asm, ring, pop, |asm| {

@@ -1,5 +1,4 @@
 //! Host exceptions in translated code: which instruction of the guest it was, and in which state it was interrupted.
-
 use platform::{CpuIo, ShutdownCause, Stop};
 use x86::reg::{RDI, RSI, RSP};
 
