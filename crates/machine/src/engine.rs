@@ -32,6 +32,9 @@ pub struct EngineSetup {
 #[error("the engine cannot be set up")]
 pub struct EngineError(#[source] pub Box<dyn std::error::Error + Send + Sync>);
 
+/// How often code begins to run before it is translated: more, and executing it costs more than translating it would.
+const NEW_CODE: u8 = 6;
+
 /// Builds the engine of one CPU.
 pub type EngineFactory = dyn Fn(EngineSetup) -> Result<Box<dyn Vcpu>, EngineError>;
 
@@ -86,6 +89,7 @@ pub fn binary_translator(
         cpu_index: setup.cpu_index,
         cpu_count: setup.cpu_count,
         windows: translator::WindowPolicy::Adaptive,
+        new_code: NEW_CODE,
         interpret_only: setup.interpret_only,
         perf_map: setup.perf_map,
         timed: setup.timed,

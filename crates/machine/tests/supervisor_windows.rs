@@ -6,7 +6,7 @@ mod nothing;
 use gasang_machine::boot::entry;
 use nothing::Nothing;
 use platform::{GuestRam, ShutdownCause, Stop, Vcpu};
-use translator::{BtVcpu, Config, TscModel, WindowPolicy};
+use translator::{ALWAYS_NEW, BtVcpu, Config, TscModel, WindowPolicy};
 use x86::control::{CR0_WP, CR4_PGE};
 use x86::paging::{PTE_A, PTE_D, PTE_G, PTE_P, PTE_PS, PTE_U, PTE_W};
 use x86::reg::{RAX, RBX, RCX, RSP};
@@ -103,10 +103,15 @@ fn memory(program: &[u8]) -> GuestRam {
     ram
 }
 
-/// Runs a program with and without windows; its memory and how it ended must be the same.
+/// Runs a program interpreted, as new code, and with and without windows; its memory and how it ended must be the same.
 fn run(program: &[u8]) -> (GuestRam, Stop) {
-    let policies = [(true, WindowPolicy::Never), (false, WindowPolicy::Never), (false, WindowPolicy::Always)];
-    let mut ends = policies.map(|(interpret_only, windows)| run_with(program, interpret_only, windows));
+    let ways = [
+        (true, 0, WindowPolicy::Never),
+        (false, ALWAYS_NEW, WindowPolicy::Never),
+        (false, 0, WindowPolicy::Never),
+        (false, 0, WindowPolicy::Always),
+    ];
+    let mut ends = ways.map(|(interpret_only, new, windows)| run_with(program, interpret_only, new, windows));
     let [first, rest @ ..] = &mut ends;
     for (ram, stop) in rest {
         assert_eq!(*stop, first.1);
@@ -118,7 +123,7 @@ fn run(program: &[u8]) -> (GuestRam, Stop) {
     last
 }
 
-fn run_with(program: &[u8], interpret_only: bool, windows: WindowPolicy) -> (GuestRam, Stop) {
+fn run_with(program: &[u8], interpret_only: bool, new_code: u8, windows: WindowPolicy) -> (GuestRam, Stop) {
     let ram = memory(program);
     let tsc = TscModel { frequency_hz: 1_000_000_000, offset: 0 };
     let mut cpu = BtVcpu::new(
@@ -129,6 +134,7 @@ fn run_with(program: &[u8], interpret_only: bool, windows: WindowPolicy) -> (Gue
             cpu_index: 0,
             cpu_count: 1,
             windows,
+            new_code,
             perf_map: false,
             interpret_only,
             timed: false,

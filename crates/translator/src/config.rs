@@ -42,6 +42,9 @@ pub struct Config {
     pub cpu_count: u32,
     /// When address spaces get windows.
     pub windows: WindowPolicy,
+    /// How often 64-bit code begins to run at a place before it is translated, [`crate::light::seen::MOST`] at most, or
+    /// [`crate::light::seen::ALWAYS`]: the light interpreter executes it so long.
+    pub new_code: u8,
     /// Interpret everything; the translator's oracle.
     pub interpret_only: bool,
     /// Keep a map of translated code for `perf`.

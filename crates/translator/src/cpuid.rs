@@ -230,6 +230,7 @@ mod tests {
             cpu_index: 0,
             cpu_count,
             interpret_only: true,
+            new_code: 0,
             perf_map: false,
             timed: false,
         })

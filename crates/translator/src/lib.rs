@@ -12,6 +12,7 @@ pub mod cpuid;
 pub mod emit;
 pub mod interp;
 pub mod legacy;
+pub mod light;
 pub mod lower;
 pub mod mmu;
 pub mod runtime;
@@ -21,5 +22,6 @@ pub mod vcpu;
 
 pub use cache::shared::CodeCache;
 pub use config::{CodeRoom, Config, SetupError, TscModel, WindowPolicy};
+pub use light::seen::ALWAYS as ALWAYS_NEW;
 pub use store::Store;
 pub use vcpu::BtVcpu;

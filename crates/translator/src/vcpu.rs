@@ -6,6 +6,8 @@ mod find;
 mod follow;
 mod jumps;
 mod make;
+mod misses;
+mod new_code;
 mod perf_map;
 mod pinned;
 pub mod statistics;
@@ -28,9 +30,9 @@ use crate::cpu::{ATTENTION, Cpu};
 use crate::cpuid::CpuidModel;
 use crate::interp::{Env, Interpreter, InterruptKind, Step};
 use crate::legacy::{self, Legacy};
+use crate::light::seen::Seen;
 use crate::lower::block::Lowering;
 use crate::lower::sites::Sites;
-use crate::mmu::access::Filled;
 use crate::mmu::table::Ring;
 use crate::mmu::{Access, Mmu};
 use crate::runtime::attention::AttentionHandle;
@@ -38,8 +40,9 @@ use crate::runtime::fault;
 use crate::runtime::thunks::{EXITS, Exit, Thunks};
 use crate::store::{Reader, Store};
 use crate::{Config, SetupError};
-use find::FetchCache;
+use find::{FetchCache, Found};
 use jumps::JumpTables;
+use new_code::Supply;
 use pinned::PinnedSpaces;
 use statistics::{Phase, Statistics};
 
@@ -54,6 +57,10 @@ pub struct BtVcpu {
     jumps: JumpTables,
     pinned: PinnedSpaces,
     fetches: FetchCache,
+    /// Which code is new.
+    seen: Seen,
+    /// Whether the store has what is asked for.
+    supply: Supply,
     statistics: Statistics,
     /// What the jump tables assume.
     assumptions: CodeMode,
@@ -75,9 +82,6 @@ pub struct BtVcpu {
     interpret_only: bool,
 }
 
-/// Bytes of the longest memory operand: that of a run of pushes or pops.
-const MAX_OPERAND: u64 = 128;
-
 /// How the loop goes on.
 enum Next {
     /// Look up the block at RIP.
@@ -86,6 +90,8 @@ enum Next {
     Enter { code: u64, vectors: bool },
     /// Enter translated code here again, where it was left; RIP is not known.
     Resume { code: u64 },
+    /// Execute what is new without making anything of it.
+    New { mode: CodeMode, is_head: bool },
     /// Interpret one instruction.
     Interpret,
     /// Leave.
@@ -118,10 +124,12 @@ impl BtVcpu {
             pinned: PinnedSpaces::new(&code),
             lowering: Lowering::new(code.thunks()),
             store: None,
+            supply: Supply::default(),
             mmu,
             interpreter,
             thunks: code.thunks(),
             fetches: FetchCache::default(),
+            seen: Seen::new(code.seen(), config.new_code),
             assumptions: CodeMode::default(),
             statistics: Statistics::new(config.timed),
             attention,
@@ -145,6 +153,7 @@ impl BtVcpu {
     /// From now on, the CPU takes blocks from a store and adds those that it makes.
     pub fn share(&mut self, store: Arc<Store>) {
         self.store = Some(Reader::new(store));
+        self.supply = Supply::GOOD;
     }
 
     /// The register file.
@@ -248,7 +257,7 @@ impl BtVcpu {
                 self.code_is_gone = false;
                 // What was about to be entered may be gone.
                 next = match next {
-                    Next::Enter { .. } => Next::Look,
+                    Next::Enter { .. } | Next::New { .. } => Next::Look,
                     other => other,
                 };
             }
@@ -256,6 +265,7 @@ impl BtVcpu {
                 Next::Look => self.look(io),
                 Next::Enter { code, vectors } => self.enter(code, vectors, io),
                 Next::Resume { code } => self.resume(code, false),
+                Next::New { mode, is_head } => self.run_new(mode, is_head, io),
                 Next::Interpret => self.interpret(io),
                 leave @ Next::Leave(_) => leave,
             };
@@ -358,8 +368,9 @@ impl BtVcpu {
     fn look(&mut self, io: &dyn CpuIo) -> Next {
         let Some(mode) = self.code_mode() else { return Next::Interpret };
         match self.find(mode) {
-            Ok(Some(place)) => Next::Enter { code: place.body, vectors: false },
-            Ok(None) => Next::Interpret,
+            Ok(Found::Block(place)) => Next::Enter { code: place.body, vectors: false },
+            Ok(Found::New) => Next::New { mode, is_head: true },
+            Ok(Found::Nothing) => Next::Interpret,
             Err(exception) => self.raise(io, exception),
         }
     }
@@ -410,39 +421,6 @@ impl BtVcpu {
 
     fn page_of(&mut self, key: &Key) -> u64 {
         if key.mode.is_pinned() { key.page } else { self.cpu().code_page }
-    }
-
-    fn miss(&mut self, access: Access, vectors: bool) -> Next {
-        self.locate();
-        let (address, resume) = (Gva(self.cpu().exit_argument), self.cpu().resume);
-        let ring = self.ring();
-        // An operand may begin below the canonical range's end and reach beyond it.
-        let reach = Gva(address.0.wrapping_add(MAX_OPERAND - 1));
-        if !address.is_canonical() || !reach.is_canonical() {
-            return Next::Interpret;
-        }
-        if self.mmu.knows(address, access, ring) {
-            // The operand crosses the end of its page.
-            return Next::Interpret;
-        }
-        let cpu = crate::runtime::cpu_apart(&self.mmu);
-        match self.mmu.fill(cpu, address, access, ring) {
-            Ok(Filled::Entry) if !self.is_stuck() => Next::Enter { code: resume, vectors },
-            // The interpreter knows which fault comes first, and the address of one of several operands.
-            Ok(_) | Err(_) => Next::Interpret,
-        }
-    }
-
-    /// Whether filling entries does not help the instruction at RIP: its two operands drive each other out of one entry.
-    fn is_stuck(&mut self) -> bool {
-        let rip = self.cpu().rip;
-        let misses = &mut self.statistics.misses_in_a_row;
-        *misses = if misses.0 == rip { (rip, misses.1 + 1) } else { (rip, 0) };
-        if misses.1 < 3 {
-            return false;
-        }
-        *misses = (rip, 0);
-        true
     }
 }
 

@@ -39,6 +39,8 @@ pub enum Entry {
 pub enum Kind {
     /// The translator's interpreter.
     Interpreter,
+    /// The interpreter of new code.
+    Light,
     /// The block translator, with look-ups.
     Translator,
     /// The block translator, with windows.
@@ -73,9 +75,10 @@ pub fn config(kind: Kind) -> Config {
         windows: match kind {
             Kind::Windows => WindowPolicy::Always,
             Kind::Settled | Kind::Stored => WindowPolicy::Settled,
-            Kind::Interpreter | Kind::Translator => WindowPolicy::Never,
+            Kind::Interpreter | Kind::Light | Kind::Translator => WindowPolicy::Never,
         },
         interpret_only: kind == Kind::Interpreter,
+        new_code: if kind == Kind::Light { translator::ALWAYS_NEW } else { 0 },
         perf_map: false,
         timed: false,
     }
@@ -217,6 +220,7 @@ impl Runner for Engine {
     fn name(&self) -> &'static str {
         match self.kind {
             Kind::Interpreter => "interpreter",
+            Kind::Light => "light interpreter",
             Kind::Translator => "translator",
             Kind::Windows => "windows",
             Kind::Settled => "settled",

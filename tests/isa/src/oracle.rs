@@ -34,7 +34,8 @@ impl Oracle {
     /// Interpreter, translator, and the bare CPU where it can serve.
     pub fn new(entry: Entry) -> anyhow::Result<Self> {
         // Engines first: the bare CPU's signal handlers chain to theirs.
-        let kinds = [Kind::Interpreter, Kind::Translator, Kind::Windows, Kind::Settled, Kind::Stored];
+        let kinds =
+            [Kind::Interpreter, Kind::Light, Kind::Translator, Kind::Windows, Kind::Settled, Kind::Stored];
         let engines = kinds.into_iter().map(|kind| Engine::new(kind, entry)).collect::<Result<_, _>>()?;
         let (bare, bare_missing) = match BareCpu::new() {
             Ok(bare) => (Some(bare), None),

@@ -51,7 +51,7 @@ fn no_way_round_is_too_short_for_attention() {
         &[0x48, 0x8d, 0x05, 0xf9, 0xff, 0xff, 0xff, 0x50, 0xc3], // lea rax, [rip-7]; push rax; ret
         &[0xe8, 0x02, 0x00, 0x00, 0x00, 0xeb, 0xf9, 0xc3],       // call +2; jmp -7; ret
     ];
-    for engine in [Engine::Translator, Engine::Interpreter] {
+    for engine in [Engine::Translator, Engine::Young, Engine::Light, Engine::Interpreter] {
         rounds.iter().for_each(|program| stops(engine, program));
     }
 }

@@ -48,7 +48,14 @@ fn prepare(ram: &GuestRam) {
 }
 
 fn run_with_readers(readers: usize) {
-    for (engine, count) in [(Engine::Translator, 2000), (Engine::Sharing, 2000), (Engine::Interpreter, 500)] {
+    let engines = [
+        (Engine::Translator, 2000),
+        (Engine::Sharing, 2000),
+        (Engine::Young, 2000),
+        (Engine::Light, 500),
+        (Engine::Interpreter, 500),
+    ];
+    for (engine, count) in engines {
         let mut programs = vec![writer(count)];
         programs.extend((0..readers).map(|_| reader(count)));
         let ram = run(engine, &programs, prepare);
@@ -84,7 +91,7 @@ fn code_written_anew_and_again_is_run_as_written() {
         code.bytes().to_vec()
     };
     for distance in [0x80, 0x1000] {
-        for engine in [Engine::Translator, Engine::Sharing] {
+        for engine in [Engine::Translator, Engine::Sharing, Engine::Young] {
             let programs = [0, 1, 2].map(|index| program(index, distance));
             let ram = run(engine, &programs, |_| {});
             assert_eq!(word(&ram, FAILED), 0, "{engine:?}, {distance:#x} bytes apart");

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use gasang_machine::boot::entry;
 use platform::{Attention, GuestRam, Stop, Vcpu};
-use translator::{BtVcpu, CodeCache, Config, TscModel, WindowPolicy};
+use translator::{ALWAYS_NEW, BtVcpu, CodeCache, Config, TscModel, WindowPolicy};
 use x86::{Gpa, reg};
 
 pub use super::nothing::Nothing;
@@ -33,6 +33,10 @@ pub enum Engine {
     Translator,
     /// The same with one room for all.
     Sharing,
+    /// The same, with code translated once it has run twice.
+    Young,
+    /// Its interpreter of new code, which never grows old.
+    Light,
     /// Its interpreter alone.
     Interpreter,
 }
@@ -41,8 +45,13 @@ pub enum Engine {
 pub const CODE_BYTES: usize = 1 << 20;
 
 /// All, with the rounds that each gets done soon.
-pub const ENGINES: [(Engine, u32); 3] =
-    [(Engine::Translator, 3000), (Engine::Sharing, 3000), (Engine::Interpreter, 500)];
+pub const ENGINES: [(Engine, u32); 5] = [
+    (Engine::Translator, 3000),
+    (Engine::Sharing, 3000),
+    (Engine::Young, 3000),
+    (Engine::Light, 500),
+    (Engine::Interpreter, 500),
+];
 
 /// Machine code in the making.
 #[derive(Default)]
@@ -134,12 +143,17 @@ pub fn cpu(
         cpu_index: index as u32,
         cpu_count: cpus as u32,
         windows: WindowPolicy::Never,
+        new_code: match engine {
+            Engine::Young => 2,
+            Engine::Light => ALWAYS_NEW,
+            _ => 0,
+        },
         perf_map: false,
         interpret_only: engine == Engine::Interpreter,
         timed: false,
     };
     let mut cpu = match engine {
-        Engine::Sharing => BtVcpu::sharing(ram.clone(), config, Arc::clone(code)).unwrap(),
+        Engine::Sharing | Engine::Young => BtVcpu::sharing(ram.clone(), config, Arc::clone(code)).unwrap(),
         _ => BtVcpu::new(ram.clone(), config).unwrap(),
     };
     let mut state = entry::long_mode(ram, at).unwrap();

@@ -19,7 +19,7 @@ fn halts_before_the_interrupt(engine: Engine, before: &[u8]) {
 
 #[test]
 fn no_interrupt_comes_between_sti_and_hlt() {
-    for engine in [Engine::Translator, Engine::Interpreter] {
+    for engine in [Engine::Translator, Engine::Young, Engine::Light, Engine::Interpreter] {
         halts_before_the_interrupt(engine, &[]);
         halts_before_the_interrupt(engine, &[0x31, 0xc0]);
         // STI is the last instruction of its block, or of its page.

@@ -19,6 +19,7 @@ use super::directory::Directory;
 use super::finder::Finder;
 use super::gauge::Gauge;
 use crate::config::{CodeRoom, SetupError};
+use crate::light::seen::Counts;
 use crate::lower::sites::Sites;
 use crate::runtime::fault::FaultGuard;
 use crate::runtime::thunks::{Exit, Thunks};
@@ -42,6 +43,7 @@ pub struct CodeCache {
     /// The executable addresses of each segment.
     segments: [Range<u64>; SEGMENTS],
     spaces: AtomicU32,
+    seen: Arc<Counts>,
     _faults: FaultGuard,
 }
 
@@ -165,9 +167,15 @@ impl CodeCache {
             thunks,
             segments: std::array::from_fn(|segment| buffer.segment(segment)),
             spaces: AtomicU32::new(0),
+            seen: Arc::default(),
             state: Mutex::new(State { buffer, blocks, dead: thunks.dead, is_closed: false }),
             _faults: faults,
         })
+    }
+
+    /// How often code has begun to run before anything was made of it.
+    pub fn seen(&self) -> Arc<Counts> {
+        Arc::clone(&self.seen)
     }
 
     /// A CPU is going to run this code; `None` if too many do.

@@ -59,6 +59,14 @@ impl Mmu {
         self.entry(ring, address).is_some_and(|entry| access != Access::Write || entry.can_write(address))
     }
 
+    /// Where the host has bytes that translated code would find, too.
+    #[inline]
+    pub fn find_host(&mut self, address: Gva, size: u64, access: Access, ring: Ring) -> Option<*mut u8> {
+        let table = self.views.lookups(self.current, ring);
+        let entry = table.reach(super::table::index(ring, address), address, size, access)?;
+        Some((entry.host + address.page_offset()) as *mut u8)
+    }
+
     fn remember(&mut self, cpu: &Cpu, address: Gva, ring: Ring, translation: &Translation) {
         self.counters.walks += 1;
         let page = translation.gpa.frame_start();

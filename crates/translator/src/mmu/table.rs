@@ -3,9 +3,9 @@
 //! A look-up entry is hit when `address ^ entry.read` (or `.write`) is at most `4096 - size`: one comparison covers the
 //! tag, the permission and page crossing. An empty entry carries the tag of a page that belongs to another index, so no
 //! address that selects the entry can ever match it.
-use super::Written;
+use super::{Access, Written};
 use x86::Gva;
-use x86::address::{PAGE_OFFSET, PAGE_SHIFT};
+use x86::address::{PAGE_OFFSET, PAGE_SHIFT, PAGE_SIZE};
 
 /// Indices of the look-up table of a ring; a power of two.
 pub const fn lookups(ring: Ring) -> usize {
@@ -85,6 +85,16 @@ impl<'a> Table<'a> {
     pub fn find(&self, index: usize, address: Gva) -> Option<&Lookup> {
         self.at(index).find(|entry| entry.can_read(address))
     }
+    /// What is known of the page that `size` bytes lie in and may be accessed.
+    #[inline]
+    pub fn reach(&self, index: usize, address: Gva, size: u64, access: Access) -> Option<&Lookup> {
+        let both = [&self.first[index], &self.second[index]];
+        both.into_iter().find(|entry| {
+            let tag = if access == Access::Write { entry.write } else { entry.read };
+            address.0 ^ tag <= PAGE_SIZE - size
+        })
+    }
+
     /// Takes a page in as the first of its index.
     pub fn insert(&mut self, index: usize, entry: Lookup) {
         let [first, second] = self.both(index);

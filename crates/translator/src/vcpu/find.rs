@@ -42,6 +42,16 @@ impl FetchCache {
     }
 }
 
+/// What there is at RIP.
+pub enum Found {
+    /// A block.
+    Block(Place),
+    /// Code that is new: nothing is made of it yet.
+    New,
+    /// What the interpreter has to serve.
+    Nothing,
+}
+
 impl BtVcpu {
     /// The frame (as an address) that a linear page of code leads to.
     pub(super) fn fetch_page(&mut self, page: u64, mode: CodeMode) -> Result<u64, Exception> {
@@ -70,35 +80,43 @@ impl BtVcpu {
         if mode.user { self.pinned.id(self.mmu.current_view()) } else { self.pinned.supervisor() }
     }
 
-    /// The block at CS:RIP, translated now if need be; `None` where the interpreter has to serve.
-    pub(super) fn find(&mut self, mode: CodeMode) -> Result<Option<Place>, Exception> {
+    /// The block at CS:RIP, translated now if need be.
+    pub(super) fn find(&mut self, mode: CodeMode) -> Result<Found, Exception> {
         self.find_to(mode, false)
     }
 
     /// The same, with an entry that `looks` for attention if it shall.
-    fn find_to(&mut self, mode: CodeMode, looks: bool) -> Result<Option<Place>, Exception> {
+    fn find_to(&mut self, mode: CodeMode, looks: bool) -> Result<Found, Exception> {
         let rip = legacy::linear_rip(self.cpu());
         if mode.legacy.is_none() && !Gva(rip).is_canonical() {
             return Err(Exception::general_protection(0));
         }
         if mode.legacy.is_some_and(|legacy| legacy.room(rip) == 0) {
-            return Ok(None);
+            return Ok(Found::Nothing);
         }
         let page = rip & !PAGE_OFFSET;
         let frame = self.fetch_page(page, mode).map_err(|fault| at_address(fault, rip))?;
         let gpa = frame | rip & PAGE_OFFSET;
+        let is_new = mode.legacy.is_none() && self.seen.is_new(gpa);
+        if is_new && !self.supply.is_good() {
+            return Ok(Found::New);
+        }
         let key = Lowering::key(rip, gpa, mode, self.space_of(mode));
         if let Some(place) = self.code.find(&key, &mut self.finder).filter(|place| !looks || place.looks) {
             if !self.crosses_elsewhere(&place, page, mode) {
-                return Ok(Some(place));
+                return Ok(Found::Block(place));
             }
             self.code.kill(&place);
             self.statistics.killed += 1;
         }
         self.statistics.enter(Phase::Translating);
-        let made = self.translate(rip, gpa, mode, looks);
+        let made = self.translate(rip, gpa, mode, looks, is_new);
         self.statistics.enter(Phase::Runtime);
-        Ok(made)
+        Ok(match made {
+            Some(place) => Found::Block(place),
+            None if is_new => Found::New,
+            None => Found::Nothing,
+        })
     }
 
     /// Whether a block across the end of its page was made from another second page than the one that is there now.
@@ -121,13 +139,14 @@ impl BtVcpu {
         // Unless it was linked together with the block being added, or the code that it lies in is gone meanwhile.
         let place = self.jump_to_link.take().filter(|_| !self.code_is_gone);
         match found {
-            Ok(Some(to)) => {
+            Ok(Found::Block(to)) => {
                 if let Some(place) = place {
                     self.code.link(place, &to);
                 }
                 Next::Enter { code: to.body, vectors: false }
             }
-            Ok(None) => Next::Interpret,
+            Ok(Found::New) => Next::New { mode: jump.key.mode, is_head: true },
+            Ok(Found::Nothing) => Next::Interpret,
             Err(exception) => self.raise(io, exception),
         }
     }
@@ -138,12 +157,13 @@ impl BtVcpu {
         legacy::set_linear_rip(self.cpu(), target);
         let Some(mode) = self.code_mode() else { return Next::Interpret };
         match self.find(mode) {
-            Ok(Some(place)) => {
+            Ok(Found::Block(place)) => {
                 let target = legacy::table_target(self.cpu());
                 self.enter_target(&place, target);
                 Next::Enter { code: place.body, vectors: false }
             }
-            Ok(None) => Next::Interpret,
+            Ok(Found::New) => Next::New { mode, is_head: true },
+            Ok(Found::Nothing) => Next::Interpret,
             Err(exception) => self.raise(io, exception),
         }
     }
@@ -169,12 +189,14 @@ impl BtVcpu {
         let found = self.find(mode);
         self.cpu().rip = rip;
         match found {
-            Ok(Some(place)) => {
+            Ok(Found::Block(place)) => {
                 self.enter_target(&place, target);
                 // Unless the code that it lies in is gone meanwhile.
                 Next::Enter { code: resume, vectors: false }
             }
-            // The target is the interpreter's or faults: the instruction itself comes first.
+            // The instruction itself comes first.
+            Ok(Found::New) => Next::New { mode, is_head: false },
+            // As where the target is the interpreter's, or faults.
             _ => Next::Interpret,
         }
     }

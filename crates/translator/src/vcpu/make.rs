@@ -21,23 +21,38 @@ const BEYOND: usize = 16;
 const TRIES: u32 = 4;
 
 impl BtVcpu {
-    pub(super) fn translate(&mut self, rip: u64, gpa: u64, mode: CodeMode, looks: bool) -> Option<Place> {
+    /// The block at an address, if it can be made; of code that `is_new` only if the store has it.
+    pub(super) fn translate(
+        &mut self,
+        rip: u64,
+        gpa: u64,
+        mode: CodeMode,
+        looks: bool,
+        is_new: bool,
+    ) -> Option<Place> {
         if self.jumps.knows_many_pages() || self.pinned.knows_many_pages() {
             // The next instruction begins anew.
             self.begin_anew();
             return None;
         }
         // Bytes that others go on changing are the interpreter's.
-        let made = (0..TRIES).find_map(|_| self.try_translate(rip, gpa, mode, looks));
-        if made.is_none() {
+        let tries = if is_new { 1 } else { TRIES };
+        let made = (0..tries).find_map(|_| self.try_translate(rip, gpa, mode, looks, is_new));
+        if made.is_none() && self.watcher.has_marked(gpa >> PAGE_SHIFT) {
             self.code.unmark_bare(gpa >> PAGE_SHIFT);
         }
         made
     }
 
     /// Makes and keeps a block; `None` if there is none, if its bytes changed meanwhile, or if there was no room for it.
-    fn try_translate(&mut self, rip: u64, gpa: u64, mode: CodeMode, looks: bool) -> Option<Place> {
-        self.mark_frame(gpa >> PAGE_SHIFT);
+    fn try_translate(
+        &mut self,
+        rip: u64,
+        gpa: u64,
+        mode: CodeMode,
+        looks: bool,
+        is_new: bool,
+    ) -> Option<Place> {
         let room = (PAGE_SIZE - (gpa & PAGE_OFFSET)) as usize;
         let mut bytes = [0_u8; LONGEST + BEYOND];
         let mut length = room.min(LONGEST);
@@ -65,11 +80,14 @@ impl BtVcpu {
             Source { address: rip, gpa, bytes: &bytes[..length], next_gpa, mode, space, sites, looks };
         let recalled = self.store.as_mut().and_then(|store| recall(store, &source));
         let is_stored = recalled.is_some();
+        self.supply.note(is_stored);
         let block = match recalled {
             Some(block) => block,
+            None if is_new => return None,
             None => lower(&mut self.lowering, self.store.as_mut(), &source)?,
         };
         drop(some);
+        self.mark_frame(gpa >> PAGE_SHIFT);
         if let Some((second, _)) = block.sources.second() {
             // Most blocks near the end of a page do not reach beyond it.
             self.mark_frame(second >> PAGE_SHIFT);

@@ -12,7 +12,7 @@ pub enum Phase {
     Translated = 0,
     /// Translating.
     Translating = 1,
-    /// Interpreting, device accesses included.
+    /// Interpreting, of either kind, device accesses included.
     Interpreting = 2,
     /// Serving exits.
     Runtime = 3,
@@ -29,6 +29,8 @@ pub struct Statistics {
     pub exits: [u64; EXITS.len()],
     /// Instructions interpreted.
     pub interpreted: u64,
+    /// Instructions that the light interpreter executed.
+    pub light: u64,
     /// External interrupts delivered.
     pub interrupts: u64,
     /// Exceptions delivered.
@@ -129,6 +131,7 @@ impl Statistics {
             ("writes to code pages", self.code_writes),
             ("writes to code pages by others", self.foreign_code_writes),
             ("instructions interpreted", self.interpreted),
+            ("instructions of new code", self.light),
             ("interrupts", self.interrupts),
             ("exceptions", self.exceptions),
             ("frames protected", self.protections),

@@ -73,6 +73,7 @@ impl Machine {
     pub fn name(&self) -> &'static str {
         match self.kind {
             Kind::Interpreter => "interpreter",
+            Kind::Light => "light interpreter",
             Kind::Translator => "translator",
             Kind::Windows => "windows",
             Kind::Settled => "settled",

@@ -110,6 +110,7 @@ impl Machine {
             cpu_index: 0,
             cpu_count: 1,
             interpret_only: true,
+            new_code: 0,
             perf_map: false,
             timed: false,
         };
