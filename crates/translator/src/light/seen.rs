@@ -44,6 +44,12 @@ impl Seen {
         self.limit == ALWAYS || counts.load(Ordering::Relaxed) >> shift & MOST < self.limit
     }
 
+    /// Whether code has never begun to run there.
+    pub fn is_unseen(&self, gpa: u64) -> bool {
+        let (counts, shift) = self.place(gpa);
+        counts.load(Ordering::Relaxed) >> shift & MOST == 0
+    }
+
     /// New code begins to run there. That of two CPUs at once may count as one.
     pub fn begins(&self, gpa: u64) {
         let (counts, shift) = self.place(gpa);
@@ -68,9 +74,11 @@ mod tests {
     #[test]
     fn code_is_new_so_often() {
         let seen = Seen::new(Arc::default(), 3);
+        assert!(seen.is_unseen(0x1234));
         for _ in 0..3 {
             assert!(seen.is_new(0x1234));
             seen.begins(0x1234);
+            assert!(!seen.is_unseen(0x1234));
         }
         assert!(!seen.is_new(0x1234));
         // Its neighbours, one of which has its count in the same byte, are new still.

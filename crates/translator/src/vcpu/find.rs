@@ -98,7 +98,7 @@ impl BtVcpu {
         let frame = self.fetch_page(page, mode).map_err(|fault| at_address(fault, rip))?;
         let gpa = frame | rip & PAGE_OFFSET;
         let is_new = mode.legacy.is_none() && self.seen.is_new(gpa);
-        if is_new && !self.supply.is_good() {
+        if is_new && !self.asks_for(gpa) {
             return Ok(Found::New);
         }
         let key = Lowering::key(rip, gpa, mode, self.space_of(mode));

@@ -27,7 +27,7 @@ impl Supply {
         }
     }
     /// Whether it is worth while to ask before code has run often.
-    pub const fn is_good(self) -> bool {
+    const fn is_good(self) -> bool {
         self.0 > Self::GOOD.0 / 8
     }
 }
@@ -81,7 +81,13 @@ impl BtVcpu {
     fn goes_on(&mut self, mode: CodeMode, last: Option<CodePage>) -> bool {
         let rip = self.cpu().rip;
         let Some(page) = self.code_page(rip, mode, last) else { return false };
-        !self.supply.is_good() && self.seen.is_new(page.frame | rip & PAGE_OFFSET)
+        let gpa = page.frame | rip & PAGE_OFFSET;
+        self.seen.is_new(gpa) && !self.asks_for(gpa)
+    }
+
+    /// Whether the store is asked for new code there: once, and only while it often has what it is asked for.
+    pub(super) fn asks_for(&self, gpa: u64) -> bool {
+        self.supply.is_good() && self.seen.is_unseen(gpa)
     }
 
     /// The page that code at RIP lies in, which is likely the last one.
