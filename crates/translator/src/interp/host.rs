@@ -224,8 +224,11 @@ impl Core<'_> {
             return Ok((address, Place::Direct(pointer)));
         }
         self.probe_linear(address, usage.size, access, privilege)?;
-        let at = (address.0 & 63) as usize;
         let lock = lock_bounced(instruction);
+        // As it is aligned in the guest, so that the host checks that. But a locked one across the end of a cache line would
+        // stop the whole host, and hosts slow that down on purpose: 16 is as much as such instructions ask for.
+        let alignment = if lock.is_some() { 16 } else { 64 };
+        let at = (address.0 % alignment) as usize;
         // An x87 store may turn out to store nothing.
         if usage.reads || super::class::touches_x87(instruction) {
             let data = &mut self.host.bounce.0[at..at + usage.size];
