@@ -48,7 +48,7 @@ impl BtVcpu {
         (watcher, Own { mmu, jumps, code, code_is_gone })
     }
 
-    /// Marks a frame as one that this CPU translates from; its bytes may be read then.
+    /// Marks a frame as one that this CPU has translated from; a block is compared with its bytes after that, and kept.
     pub(super) fn mark_frame(&mut self, frame: u64) {
         let (watcher, mut own) = self.own();
         if watcher.mark(frame, &mut own) {
