@@ -3,6 +3,7 @@ use platform::CpuIo;
 use x86::address::{PAGE_OFFSET, PAGE_SIZE};
 use x86::{Exception, Gva};
 
+use super::make::Request;
 use super::statistics::Phase;
 use super::{BtVcpu, Next};
 use crate::cache::blocks::CodeMode;
@@ -110,7 +111,7 @@ impl BtVcpu {
             self.statistics.killed += 1;
         }
         self.statistics.enter(Phase::Translating);
-        let made = self.translate(rip, gpa, mode, looks, is_new);
+        let made = self.translate(Request { rip, gpa, mode, looks, is_new });
         self.statistics.enter(Phase::Runtime);
         Ok(match made {
             Some(place) => Found::Block(place),

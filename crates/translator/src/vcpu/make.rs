@@ -20,24 +20,33 @@ const BEYOND: usize = 16;
 /// How often a block is tried to be made whose bytes change meanwhile.
 const TRIES: u32 = 4;
 
+/// A block that is wanted.
+#[derive(Clone, Copy)]
+pub struct Request {
+    /// Linear address of its first instruction.
+    pub rip: u64,
+    /// Its guest-physical address.
+    pub gpa: u64,
+    /// The mode.
+    pub mode: CodeMode,
+    /// With an entry that looks for attention.
+    pub looks: bool,
+    /// The code is new: only if the store has it.
+    pub is_new: bool,
+}
+
 impl BtVcpu {
-    /// The block at an address, if it can be made; of code that `is_new` only if the store has it.
-    pub(super) fn translate(
-        &mut self,
-        rip: u64,
-        gpa: u64,
-        mode: CodeMode,
-        looks: bool,
-        is_new: bool,
-    ) -> Option<Place> {
+    /// A block that is wanted, if it can be made.
+    pub(super) fn translate(&mut self, request: Request) -> Option<Place> {
         if self.jumps.knows_many_pages() || self.pinned.knows_many_pages() {
             // The next instruction begins anew.
             self.begin_anew();
             return None;
         }
         // Bytes that others go on changing are the interpreter's.
-        let tries = if is_new { 1 } else { TRIES };
-        let made = (0..tries).find_map(|_| self.try_translate(rip, gpa, mode, looks, is_new));
+        let tries = if request.is_new { 1 } else { TRIES };
+        let made = (0..tries).find_map(|_| self.try_translate(request));
+        let gpa = request.gpa;
         if made.is_none() && self.watcher.has_marked(gpa >> PAGE_SHIFT) {
             self.code.unmark_bare(gpa >> PAGE_SHIFT);
         }
@@ -45,14 +54,8 @@ impl BtVcpu {
     }
 
     /// Makes and keeps a block; `None` if there is none, if its bytes changed meanwhile, or if there was no room for it.
-    fn try_translate(
-        &mut self,
-        rip: u64,
-        gpa: u64,
-        mode: CodeMode,
-        looks: bool,
-        is_new: bool,
-    ) -> Option<Place> {
+    fn try_translate(&mut self, request: Request) -> Option<Place> {
+        let Request { rip, gpa, mode, looks, is_new } = request;
         let room = (PAGE_SIZE - (gpa & PAGE_OFFSET)) as usize;
         let mut bytes = [0_u8; LONGEST + BEYOND];
         let mut length = room.min(LONGEST);
